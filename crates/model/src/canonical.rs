@@ -1,0 +1,325 @@
+//! The one form in which a logical type's values are compared, whatever store they came from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cell::Cell;
+use crate::text_form;
+
+/// The canonical form of a pair of columns, and the equivalence that it claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Canonical {
+    /// The store's own form, byte by byte, storage class included. Same engine on both sides.
+    Exact,
+    /// True or false.
+    Boolean,
+    /// The integer.
+    Integer,
+    /// The bits of a single; all NaN are one.
+    Float32,
+    /// The bits of a double; all NaN are one.
+    Float64,
+    /// The decimal's value, scale not compared.
+    Decimal,
+    /// The text's bytes.
+    Text,
+    /// The bytes.
+    Bytes,
+    /// The UUID's 16 bytes.
+    Uuid,
+    /// Days.
+    Date,
+    /// Microseconds of the day.
+    Time,
+    /// Microseconds, local.
+    Timestamp,
+    /// Microseconds, UTC.
+    TimestampWithZone,
+}
+
+impl Canonical {
+    /// The equivalence in words, as a certificate states it.
+    pub fn claim(self) -> &'static str {
+        match self {
+            Canonical::Exact => "bit-equal",
+            Canonical::Boolean => "equal as boolean",
+            Canonical::Integer => "equal as integer",
+            Canonical::Float32 => "bit-equal single",
+            Canonical::Float64 => "bit-equal double",
+            Canonical::Decimal => "equal as decimal",
+            Canonical::Text => "bit-equal text",
+            Canonical::Bytes => "bit-equal bytes",
+            Canonical::Uuid => "equal as UUID",
+            Canonical::Date => "equal as date",
+            Canonical::Time => "equal as time, microseconds",
+            Canonical::Timestamp => "equal as local time, microseconds",
+            Canonical::TimestampWithZone => "equal as instant, microseconds",
+        }
+    }
+}
+
+/// A cell that has no canonical form in the class that its column claims. Never carries the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CanonicalError {
+    /// The value is not of the column's type.
+    #[error("the value is not of the column's type")]
+    Malformed,
+    /// The column is not in the image.
+    #[error("the column is not in the image")]
+    Unchanged,
+}
+
+/// Appends NULL mark or length and canonical form of one cell.
+///
+/// # Errors
+/// A value that is not of its column's type, or a column that the image lacks.
+pub fn write_framed(
+    class: Canonical,
+    cell: &Cell,
+    out: &mut Vec<u8>,
+) -> Result<(), CanonicalError> {
+    if matches!(cell, Cell::Null) {
+        out.push(0);
+        return Ok(());
+    }
+    out.push(1);
+    let at = out.len();
+    out.extend_from_slice(&[0; 8]);
+    write(class, cell, out)?;
+    let length = (out.len() - at - 8) as u64;
+    out[at..at + 8].copy_from_slice(&length.to_be_bytes());
+    Ok(())
+}
+
+/// Appends the canonical form of a cell that is not NULL.
+///
+/// # Errors
+/// As [`write_framed`].
+pub fn write(class: Canonical, cell: &Cell, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    if matches!(cell, Cell::Unchanged) {
+        return Err(CanonicalError::Unchanged);
+    }
+    match class {
+        Canonical::Exact => write_exact(cell, out),
+        Canonical::Boolean => out.push(u8::from(boolean(cell).ok_or(CanonicalError::Malformed)?)),
+        Canonical::Integer => {
+            let value = integer(cell).ok_or(CanonicalError::Malformed)?;
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+        Canonical::Float32 => {
+            let value = single(cell).ok_or(CanonicalError::Malformed)?;
+            let value = if value.is_nan() { f32::NAN } else { value };
+            out.extend_from_slice(&value.to_bits().to_be_bytes());
+        }
+        Canonical::Float64 => {
+            let value = double(cell).ok_or(CanonicalError::Malformed)?;
+            let value = if value.is_nan() { f64::NAN } else { value };
+            out.extend_from_slice(&value.to_bits().to_be_bytes());
+        }
+        Canonical::Decimal => {
+            let value = decimal(cell).ok_or(CanonicalError::Malformed)?;
+            out.extend_from_slice(value.as_bytes());
+        }
+        Canonical::Text => out.extend_from_slice(text(cell).ok_or(CanonicalError::Malformed)?),
+        Canonical::Bytes => match cell {
+            Cell::Blob(b) => out.extend_from_slice(b),
+            Cell::TextForm(t) => {
+                out.extend_from_slice(&text_form::hex_bytes(t).ok_or(CanonicalError::Malformed)?);
+            }
+            _ => return Err(CanonicalError::Malformed),
+        },
+        Canonical::Uuid => match cell {
+            Cell::Blob(b) if b.len() == 16 => out.extend_from_slice(b),
+            _ => {
+                let value = text(cell)
+                    .and_then(text_form::uuid)
+                    .ok_or(CanonicalError::Malformed)?;
+                out.extend_from_slice(&value);
+            }
+        },
+        Canonical::Date => write_time(cell, text_form::date, out)?,
+        Canonical::Time => write_time(cell, text_form::time, out)?,
+        Canonical::Timestamp => write_time(cell, text_form::timestamp, out)?,
+        Canonical::TimestampWithZone => write_time(cell, text_form::timestamp_with_zone, out)?,
+    }
+    Ok(())
+}
+
+fn write_exact(cell: &Cell, out: &mut Vec<u8>) {
+    match cell {
+        Cell::Null | Cell::Unchanged => {}
+        Cell::TextForm(b) => out.extend_from_slice(b),
+        Cell::Integer(i) => {
+            out.push(b'i');
+            out.extend_from_slice(&i.to_be_bytes());
+        }
+        Cell::Real(r) => {
+            out.push(b'r');
+            out.extend_from_slice(&r.to_bits().to_be_bytes());
+        }
+        Cell::Text(b) => {
+            out.push(b't');
+            out.extend_from_slice(b);
+        }
+        Cell::Blob(b) => {
+            out.push(b'b');
+            out.extend_from_slice(b);
+        }
+    }
+}
+
+fn write_time(
+    cell: &Cell,
+    parse: impl Fn(&[u8]) -> Option<i64>,
+    out: &mut Vec<u8>,
+) -> Result<(), CanonicalError> {
+    let value = text(cell)
+        .and_then(parse)
+        .ok_or(CanonicalError::Malformed)?;
+    out.extend_from_slice(&value.to_be_bytes());
+    Ok(())
+}
+
+/// The text of a text value or text form.
+pub fn text(cell: &Cell) -> Option<&[u8]> {
+    match cell {
+        Cell::TextForm(b) | Cell::Text(b) => Some(b),
+        _ => None,
+    }
+}
+
+/// The boolean that a cell holds.
+pub fn boolean(cell: &Cell) -> Option<bool> {
+    match cell {
+        Cell::Integer(0) => Some(false),
+        Cell::Integer(1) => Some(true),
+        _ => text(cell).and_then(text_form::boolean),
+    }
+}
+
+/// The integer that a cell holds; an integral double counts.
+pub fn integer(cell: &Cell) -> Option<i64> {
+    match cell {
+        Cell::Integer(i) => Some(*i),
+        // exact below 2^53; beyond, the double may stand for several integers
+        Cell::Real(r) if r.fract() == 0.0 && r.abs() < 9_007_199_254_740_992.0 => Some(*r as i64),
+        _ => text(cell).and_then(text_form::integer),
+    }
+}
+
+/// The single that a cell holds. A double counts where it is a single widened.
+pub fn single(cell: &Cell) -> Option<f32> {
+    match cell {
+        Cell::Real(r) => {
+            let narrow = *r as f32;
+            (r.is_nan() || f64::from(narrow).to_bits() == r.to_bits()).then_some(narrow)
+        }
+        Cell::Integer(i) => Some(*i as f32),
+        _ => text(cell).and_then(text_form::single),
+    }
+}
+
+/// The double that a cell holds.
+pub fn double(cell: &Cell) -> Option<f64> {
+    match cell {
+        Cell::Real(r) => Some(*r),
+        // exact below 2^53; a wider integer is no double
+        Cell::Integer(i) if i.unsigned_abs() <= 1 << 53 => Some(*i as f64),
+        _ => text(cell).and_then(text_form::double),
+    }
+}
+
+/// The decimal that a cell holds, in its shortest equal form. A double is read by its shortest decimal text, which is
+/// how SQLite shows it.
+pub fn decimal(cell: &Cell) -> Option<String> {
+    match cell {
+        Cell::Integer(i) => Some(i.to_string()),
+        Cell::Real(r) if r.is_finite() => text_form::decimal(format!("{r:?}").as_bytes()),
+        _ => text(cell).and_then(text_form::decimal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bytes::Bytes;
+
+    fn form(class: Canonical, cell: Cell) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_framed(class, &cell, &mut out).unwrap();
+        out
+    }
+
+    fn t(s: &str) -> Cell {
+        Cell::TextForm(Bytes::copy_from_slice(s.as_bytes()))
+    }
+
+    #[test]
+    fn stores_forms_of_one_value_agree() {
+        assert_eq!(
+            form(Canonical::Boolean, t("t")),
+            form(Canonical::Boolean, Cell::Integer(1))
+        );
+        assert_eq!(
+            form(Canonical::Float64, t("0.1")),
+            form(Canonical::Float64, Cell::Real(0.1))
+        );
+        assert_eq!(
+            form(Canonical::Float32, t("0.1")),
+            form(Canonical::Float32, Cell::Real(f64::from(0.1_f32)))
+        );
+        assert_eq!(
+            form(Canonical::Decimal, t("0.990")),
+            form(Canonical::Decimal, Cell::Real(0.99))
+        );
+        assert_eq!(
+            form(Canonical::Bytes, t("\\x00ff")),
+            form(Canonical::Bytes, Cell::Blob(Bytes::from_static(&[0, 255])))
+        );
+        assert_eq!(
+            form(Canonical::Timestamp, t("2009-01-01 00:00:00")),
+            form(
+                Canonical::Timestamp,
+                Cell::Text(Bytes::from_static(b"2009-01-01"))
+            )
+        );
+    }
+
+    #[test]
+    fn different_values_differ() {
+        assert_ne!(
+            form(Canonical::Float64, t("-0")),
+            form(Canonical::Float64, t("0"))
+        );
+        assert_ne!(
+            form(Canonical::Text, t("")),
+            form(Canonical::Text, Cell::Null)
+        );
+        assert_ne!(
+            form(Canonical::Text, t("a")),
+            form(Canonical::Text, t("a "))
+        );
+        assert_ne!(
+            form(Canonical::Exact, Cell::Integer(1)),
+            form(Canonical::Exact, Cell::Real(1.0))
+        );
+        assert_ne!(
+            form(Canonical::Exact, Cell::Text(Bytes::from_static(b"a"))),
+            form(Canonical::Exact, Cell::Blob(Bytes::from_static(b"a")))
+        );
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_an_error_and_not_a_guess() {
+        let mut out = Vec::new();
+        assert_eq!(
+            write_framed(Canonical::Timestamp, &t("yesterday"), &mut out),
+            Err(CanonicalError::Malformed)
+        );
+        assert_eq!(
+            write_framed(Canonical::Text, &Cell::Unchanged, &mut out),
+            Err(CanonicalError::Unchanged)
+        );
+    }
+}

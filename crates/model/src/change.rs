@@ -1,0 +1,92 @@
+//! What a source's log says: transactions, and the changes that each made.
+
+use crate::cell::Row;
+use crate::mapping::TableId;
+use crate::position::{Position, TransactionId};
+
+/// One row's change. Rows hold the cells of the mapped source table, in its column order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A new row; complete.
+    Insert {
+        /// The table.
+        table: TableId,
+        /// The row.
+        row: Row,
+    },
+    /// A row that was there before. `row` may hold unchanged columns.
+    Update {
+        /// The table.
+        table: TableId,
+        /// The old key's cells (other columns NULL) where the key changed, or the whole old row where the log has it.
+        before: Option<Row>,
+        /// The row after.
+        row: Row,
+    },
+    /// The row as it is at the end of the captured transaction, whatever it was before (capture by keys).
+    Upsert {
+        /// The table.
+        table: TableId,
+        /// The row; complete.
+        row: Row,
+    },
+    /// A row that is gone.
+    Delete {
+        /// The table.
+        table: TableId,
+        /// The old key's cells (other columns NULL), or the whole old row.
+        before: Row,
+    },
+    /// All rows of these tables are gone.
+    Truncate {
+        /// The tables.
+        tables: Vec<TableId>,
+    },
+}
+
+impl Change {
+    /// Bytes this change holds in memory, for budgets; not exact.
+    pub fn weight(&self) -> usize {
+        32 + match self {
+            Change::Insert { row, .. }
+            | Change::Upsert { row, .. }
+            | Change::Delete { before: row, .. } => row.weight(),
+            Change::Update { before, row, .. } => {
+                row.weight() + before.as_ref().map_or(0, Row::weight)
+            }
+            Change::Truncate { tables } => tables.len() * 4,
+        }
+    }
+}
+
+/// The identity of a committed source transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transaction {
+    /// Who it is, for [`crate::Snapshot::sees`].
+    pub id: TransactionId,
+    /// When it committed, in microseconds since the Unix epoch, by the source's clock; 0 where the log does not say.
+    pub committed_at: i64,
+}
+
+/// One event of a source's change stream. Only committed transactions come, whole, in commit order, never interleaved.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamEvent {
+    /// A committed transaction begins.
+    Begin(Transaction),
+    /// One of its changes.
+    Change(Change),
+    /// It ends. `end` is the position to resume after it: a stream opened at `end` does not bring it again.
+    Commit {
+        /// The transaction's end.
+        end: Position,
+    },
+    /// Nothing to apply up to here: the stream has passed this position between transactions.
+    Progress(Position),
+    /// The table's shape in the log is not the one that was planned. No change after it was read.
+    SchemaChanged {
+        /// The table.
+        table: TableId,
+        /// What differs, in words, for the operator.
+        what: String,
+    },
+}

@@ -1,0 +1,27 @@
+//! The nouns of crossfade: tables, cells, rows, keys, changes, positions, snapshots, mappings, digests.
+//!
+//! No I/O, no store's dialect, no dependency on any other crossfade crate.
+
+pub mod canonical;
+pub mod cell;
+pub mod change;
+pub mod digest;
+pub mod finding;
+pub mod key;
+pub mod mapping;
+pub mod position;
+pub mod schema;
+pub mod text_form;
+
+pub use canonical::{Canonical, CanonicalError};
+pub use cell::{Cell, Row};
+pub use change::{Change, StreamEvent, Transaction};
+pub use digest::{BucketSum, Digester};
+pub use finding::{Finding, Severity};
+pub use key::{Key, KeyError};
+pub use mapping::{ColumnMapping, TableId, TableMapping};
+pub use position::{Position, Snapshot, TransactionId};
+pub use schema::{
+    Check, Column, ForeignKey, Generated, Identity, Index, KeyOrder, LogicalType, Omission,
+    Partition, Schema, Sequence, Table, TableKey, TableName, UserType,
+};

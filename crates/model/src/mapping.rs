@@ -1,0 +1,74 @@
+//! Which table goes where.
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::Canonical;
+use crate::key::{self, Key, KeyError};
+use crate::schema::Table;
+use crate::{Cell, Row};
+
+/// A mapped table, by its index in the plan. Stable for the life of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TableId(pub u32);
+
+/// One captured source column and the target column it goes to. Captured columns and mapped columns are the same list in
+/// the same order, so a row's cells stand in this order on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnMapping {
+    /// Name on the source.
+    pub source: String,
+    /// Name on the target.
+    pub target: String,
+    /// The form in which both sides' values are compared.
+    pub canonical: Canonical,
+}
+
+/// One source table and the target table that it is moved to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableMapping {
+    /// Its index in the plan.
+    pub id: TableId,
+    /// The table on the source.
+    pub source: Table,
+    /// The table on the target, as it is or as it is to be.
+    pub target: Table,
+    /// The captured columns, in the order of the source's captured columns.
+    pub columns: Vec<ColumnMapping>,
+    /// Source and target speak the same dialect and every column has the same type: bytes can be passed on undecoded.
+    pub same_shape: bool,
+}
+
+impl TableMapping {
+    /// The key of a row of this table, by source key columns, for identity and, where the key is ordered, for order.
+    ///
+    /// # Errors
+    /// A key cell that is absent, NULL or not of its column's type.
+    pub fn key_of(&self, row: &Row) -> Result<Key, KeyError> {
+        let table_key = self.source.key.as_ref().ok_or(KeyError::NoKey)?;
+        let mut out = Vec::with_capacity(16);
+        for &index in &table_key.columns {
+            let cell = row.0.get(index).unwrap_or(&Cell::Null);
+            let logical = self
+                .source
+                .captured()
+                .nth(index)
+                .map(|c| c.logical)
+                .ok_or(KeyError::NoKey)?;
+            key::encode(logical, cell, &mut out)?;
+        }
+        Ok(Key(out.into()))
+    }
+
+    /// A copy of the row that keeps only the key's cells; the others are NULL.
+    pub fn key_only(&self, row: &Row) -> Row {
+        let mut cells = vec![Cell::Null; row.0.len()];
+        if let Some(key) = &self.source.key {
+            for &i in &key.columns {
+                if let (Some(to), Some(from)) = (cells.get_mut(i), row.0.get(i)) {
+                    *to = from.clone();
+                }
+            }
+        }
+        Row(cells)
+    }
+}

@@ -1,0 +1,324 @@
+//! Parsers of the text forms of typed values (PostgreSQL documentation, chapter 8, "Data Types"; ISO 8601 with a blank).
+//!
+//! They accept what a server prints under pinned settings (`DateStyle ISO`, `TimeZone UTC`, `bytea_output hex`) and what
+//! SQLite applications store by its date functions. They return `None` for everything else, and never panic.
+
+/// A boolean: `t`/`f`, `true`/`false`, `1`/`0`.
+pub fn boolean(text: &[u8]) -> Option<bool> {
+    match text {
+        b"t" | b"true" | b"TRUE" | b"1" => Some(true),
+        b"f" | b"false" | b"FALSE" | b"0" => Some(false),
+        _ => None,
+    }
+}
+
+/// A decimal integer that fits 64 bits.
+pub fn integer(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A double: decimal, `NaN`, `Infinity`, `-Infinity`.
+pub fn double(text: &[u8]) -> Option<f64> {
+    match text {
+        b"NaN" => Some(f64::NAN),
+        b"Infinity" => Some(f64::INFINITY),
+        b"-Infinity" => Some(f64::NEG_INFINITY),
+        _ => number_like(text).and_then(|t| t.parse().ok()),
+    }
+}
+
+/// A single: read at single precision, so that the nearest single is found directly.
+pub fn single(text: &[u8]) -> Option<f32> {
+    match text {
+        b"NaN" => Some(f32::NAN),
+        b"Infinity" => Some(f32::INFINITY),
+        b"-Infinity" => Some(f32::NEG_INFINITY),
+        _ => number_like(text).and_then(|t| t.parse().ok()),
+    }
+}
+
+fn number_like(text: &[u8]) -> Option<&str> {
+    let first = *text.first()?;
+    (first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.'))
+        .then(|| std::str::from_utf8(text).ok())
+        .flatten()
+}
+
+/// Bytes in hex form, `\x0aff`.
+pub fn hex_bytes(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix(b"\\x")?;
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    let nibble = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+    digits
+        .chunks_exact(2)
+        .map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?))
+        .collect()
+}
+
+/// A UUID in any of its usual spellings (with or without hyphens and braces).
+pub fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let mut out = [0u8; 16];
+    let mut digits = 0usize;
+    for &c in text {
+        if matches!(c, b'-' | b'{' | b'}') {
+            continue;
+        }
+        let d = (c as char).to_digit(16)? as u8;
+        let byte = out.get_mut(digits / 2)?;
+        *byte = *byte << 4 | d;
+        digits += 1;
+    }
+    (digits == 32).then_some(out)
+}
+
+/// A decimal in its shortest equal form: sign, digits without leading zeros, point and fraction without trailing zeros;
+/// zero is `0`. `NaN`, `Infinity` and `-Infinity` stay. Exponents are resolved.
+pub fn decimal(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?;
+    if matches!(text, "NaN" | "Infinity" | "-Infinity") {
+        return Some(text.to_owned());
+    }
+    let (negative, rest) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (mantissa, exponent) = match rest.find(['e', 'E']) {
+        Some(at) => (&rest[..at], rest[at + 1..].parse::<i32>().ok()?),
+        None => (rest, 0),
+    };
+    // a double's exponent at most: everything is bounded
+    if !(-20_000..=140_000).contains(&exponent) {
+        return None;
+    }
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    if !whole
+        .bytes()
+        .chain(fraction.bytes())
+        .all(|c| c.is_ascii_digit())
+    {
+        return None;
+    }
+    let digits = format!("{whole}{fraction}");
+    let point = whole.len() as i64 + i64::from(exponent);
+    let (whole, fraction) = if point <= 0 {
+        (
+            String::new(),
+            "0".repeat(usize::try_from(-point).ok()?) + &digits,
+        )
+    } else if point as usize >= digits.len() {
+        (
+            digits.clone() + &"0".repeat(point as usize - digits.len()),
+            String::new(),
+        )
+    } else {
+        (
+            digits[..point as usize].to_owned(),
+            digits[point as usize..].to_owned(),
+        )
+    };
+    let whole = whole.trim_start_matches('0');
+    let fraction = fraction.trim_end_matches('0');
+    if whole.is_empty() && fraction.is_empty() {
+        return Some("0".to_owned());
+    }
+    let mut out = String::with_capacity(whole.len() + fraction.len() + 3);
+    if negative {
+        out.push('-');
+    }
+    out.push_str(if whole.is_empty() { "0" } else { whole });
+    if !fraction.is_empty() {
+        out.push('.');
+        out.push_str(fraction);
+    }
+    Some(out)
+}
+
+/// Days from 1970-01-01 in the proleptic Gregorian calendar; year 0 is 1 BC.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let mp = (month + 9) % 12;
+    let doy = (153 * mp + 2) / 5 + day - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    era * 146_097 + doe - 719_468
+}
+
+fn is_leap(year: i64) -> bool {
+    year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0)
+}
+
+fn small(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<i64> {
+    (digits.contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+fn civil(text: &str, before_christ: bool) -> Option<i64> {
+    let mut parts = text.splitn(3, '-');
+    let year = small(parts.next()?, 4..=7)?;
+    let month = small(parts.next()?, 2..=2)?;
+    let day = small(parts.next()?, 2..=2)?;
+    let year = if before_christ { 1 - year } else { year };
+    let last = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap(year) => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return None,
+    };
+    (1..=last)
+        .contains(&day)
+        .then(|| days_from_civil(year, month, day))
+}
+
+/// Days from 1970-01-01; `infinity` is `i64::MAX`, `-infinity` is `i64::MIN`.
+pub fn date(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    match text {
+        "infinity" => Some(i64::MAX),
+        "-infinity" => Some(i64::MIN),
+        _ => match text.strip_suffix(" BC") {
+            Some(rest) => civil(rest, true),
+            None => civil(text, false),
+        },
+    }
+}
+
+/// Microseconds from midnight, `HH:MM[:SS[.ffffff]]`; up to and including 24:00:00.
+pub fn time(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut parts = text.splitn(3, ':');
+    let hour = small(parts.next()?, 2..=2)?;
+    let minute = small(parts.next()?, 2..=2)?;
+    let (second, micros) = match parts.next() {
+        None => (0, 0),
+        Some(s) => {
+            let (whole, fraction) = s.split_once('.').unwrap_or((s, ""));
+            let micros = if fraction.is_empty() {
+                0
+            } else {
+                // more than six digits only where the rest is zeros: nothing is rounded away
+                let (head, tail) = fraction.split_at(fraction.len().min(6));
+                if !tail.bytes().all(|c| c == b'0') {
+                    return None;
+                }
+                small(head, 1..=6)? * 10_i64.pow(6 - head.len() as u32)
+            };
+            (small(whole, 2..=2)?, micros)
+        }
+    };
+    let total = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros;
+    (minute < 60 && second < 60 && total <= 86_400_000_000).then_some(total)
+}
+
+/// Microseconds from 1970-01-01 00:00 of a local date and time (`T` or a blank between; a date alone is its midnight).
+pub fn timestamp(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    timestamp_str(text)
+}
+
+fn timestamp_str(text: &str) -> Option<i64> {
+    match text {
+        "infinity" => return Some(i64::MAX),
+        "-infinity" => return Some(i64::MIN),
+        _ => {}
+    }
+    let (body, bc) = match text.strip_suffix(" BC") {
+        Some(rest) => (rest, true),
+        None => (text, false),
+    };
+    let (day, clock) = match body.find([' ', 'T']) {
+        Some(at) => (&body[..at], Some(&body[at + 1..])),
+        None => (body, None),
+    };
+    let days = civil(day, bc)?;
+    let micros = clock.map_or(Some(0), |c| time(c.as_bytes()))?;
+    days.checked_mul(86_400_000_000)?.checked_add(micros)
+}
+
+/// Microseconds from 1970-01-01 00:00 UTC of an instant with an offset (`Z`, `+HH`, `+HH:MM`, `+HH:MM:SS`).
+pub fn timestamp_with_zone(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if matches!(text, "infinity" | "-infinity") {
+        return timestamp_str(text);
+    }
+    let (body, bc) = match text.strip_suffix(" BC") {
+        Some(rest) => (rest, " BC"),
+        None => (text, ""),
+    };
+    let clock_at = body.find([' ', 'T'])?;
+    let zone_at = body[clock_at..].find(['+', '-', 'Z'])? + clock_at;
+    let zone = &body[zone_at..];
+    let offset = if zone == "Z" {
+        0
+    } else {
+        let mut parts = zone[1..].splitn(3, ':');
+        let hours = small(parts.next()?, 2..=2)?;
+        let minutes = parts.next().map_or(Some(0), |p| small(p, 2..=2))?;
+        let seconds = parts.next().map_or(Some(0), |p| small(p, 2..=2))?;
+        let total = (hours * 60 + minutes) * 60 + seconds;
+        if zone.starts_with('-') { -total } else { total }
+    };
+    timestamp_str(&format!("{}{bc}", &body[..zone_at]))?.checked_sub(offset * 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_have_one_form_per_value() {
+        for (text, form) in [
+            ("1.10", "1.1"),
+            ("-0.00", "0"),
+            ("007", "7"),
+            ("1e3", "1000"),
+            ("1.5e-3", "0.0015"),
+            (".5", "0.5"),
+            ("-12.340", "-12.34"),
+            ("NaN", "NaN"),
+            ("1E+2", "100"),
+        ] {
+            assert_eq!(decimal(text.as_bytes()).as_deref(), Some(form), "{text}");
+        }
+        for text in ["", ".", "-", "1.2.3", "1e", "e5", "1e999999999", "0x1", "١"] {
+            assert_eq!(decimal(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_are_read_with_offsets_eras_and_infinities() {
+        assert_eq!(timestamp(b"1970-01-01 00:00:00"), Some(0));
+        assert_eq!(timestamp(b"1970-01-02"), Some(86_400_000_000));
+        assert_eq!(
+            timestamp_with_zone(b"1970-01-01 01:00:00.000001+01"),
+            Some(1)
+        );
+        assert_eq!(timestamp_with_zone(b"1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(date(b"0001-12-31 BC"), Some(-719_163));
+        assert_eq!(date(b"0001-01-01"), Some(-719_162));
+        assert_eq!(date(b"infinity"), Some(i64::MAX));
+        assert_eq!(date(b"2023-02-29"), None);
+        assert_eq!(date(b"2024-02-29"), Some(19_782));
+        assert_eq!(time(b"24:00:00"), Some(86_400_000_000));
+        assert_eq!(time(b"24:00:01"), None);
+        assert_eq!(time(b"01:02:03.1234567"), None);
+    }
+
+    #[test]
+    fn hex_and_uuid_refuse_what_is_not_whole() {
+        assert_eq!(hex_bytes(b"\\x0aFF"), Some(vec![10, 255]));
+        assert_eq!(hex_bytes(b"\\x0"), None);
+        assert_eq!(hex_bytes(b"0a"), None);
+        assert!(uuid(b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11").is_some());
+        assert!(uuid(b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1").is_none());
+        assert!(uuid(b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a112").is_none());
+    }
+}
