@@ -1,1 +1,32 @@
-//! crossfade-store
+//! What a store must be able to do: the contract between the engine and each store's crate.
+//!
+//! The engine knows stores only through these traits. What differs between stores is a capability that a store declares
+//! ([`Capabilities`]), never an `if` on its name.
+
+pub mod error;
+pub mod record;
+pub mod source;
+pub mod target;
+
+pub use error::{ErrorKind, Recovery, Result, StoreError};
+pub use record::{Record, RecordKey, RecordWrite, TargetState};
+pub use source::{
+    Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,
+    RowBlock, RowStream, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
+};
+pub use target::{
+    Applier, DeclaredColumn, Effect, Loader, MergeMode, Target, TargetSnapshot, Tenure, Upsert,
+};
+
+/// What a store can do. Declared by the store, asked by the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Formats in which rows can be read and written as an opaque byte stream, best first; empty where none.
+    pub copy_formats: Vec<CopyFormat>,
+    /// Several transactions may write at once. Where not, loaders and applier take turns.
+    pub concurrent_writers: bool,
+    /// The change stream brings whole source transactions with their identity; otherwise it brings polls.
+    pub streams_transactions: bool,
+    /// The primary key can be added to a filled table (and so is built after the load).
+    pub key_after_load: bool,
+}
