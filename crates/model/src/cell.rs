@@ -1,6 +1,9 @@
 //! One value of one column, in the form in which its store handed it over.
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::hex;
 
 /// A cell as captured or read.
 ///
@@ -36,6 +39,47 @@ impl Cell {
     }
 }
 
+/// Durable as a short text: a letter for the kind, then the value (bytes in hexadecimal digits, doubles by their bits), so
+/// that any bytes survive.
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&match self {
+            Cell::Null => "n".to_owned(),
+            Cell::Unchanged => "u".to_owned(),
+            Cell::TextForm(b) => format!("f{}", hex::encode(b)),
+            Cell::Integer(i) => format!("i{i}"),
+            Cell::Real(r) => format!("r{:016x}", r.to_bits()),
+            Cell::Text(b) => format!("t{}", hex::encode(b)),
+            Cell::Blob(b) => format!("b{}", hex::encode(b)),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cell, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).ok_or_else(|| serde::de::Error::custom("not a stored cell"))
+    }
+}
+
+fn parse(text: &str) -> Option<Cell> {
+    let kind = text.chars().next()?;
+    let rest = text.get(kind.len_utf8()..)?;
+    let bytes = || hex::decode(rest).map(Bytes::from);
+    match kind {
+        'n' if rest.is_empty() => Some(Cell::Null),
+        'u' if rest.is_empty() => Some(Cell::Unchanged),
+        'f' => bytes().map(Cell::TextForm),
+        'i' => rest.parse().ok().map(Cell::Integer),
+        'r' => u64::from_str_radix(rest, 16)
+            .ok()
+            .map(|bits| Cell::Real(f64::from_bits(bits))),
+        't' => bytes().map(Cell::Text),
+        'b' => bytes().map(Cell::Blob),
+        _ => None,
+    }
+}
+
 /// The cells of one row, in the order of its table's columns. A column that is not captured (a generated one) is absent
 /// from the table's column list, so positions always match.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -59,5 +103,32 @@ impl Row {
     /// Bytes this row holds in memory, for budgets; not exact.
     pub fn weight(&self) -> usize {
         24 + self.0.iter().map(Cell::weight).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn stored_cells_come_back_to_the_bit() {
+        let bytes = Bytes::from_static(&[0, 255, b'a']);
+        for cell in [
+            Cell::Null,
+            Cell::Unchanged,
+            Cell::TextForm(bytes.clone()),
+            Cell::Integer(i64::MIN),
+            Cell::Real(-0.0),
+            Cell::Text(bytes.clone()),
+            Cell::Blob(Bytes::new()),
+        ] {
+            let text = serde_json::to_string(&cell).unwrap();
+            let back: Cell = serde_json::from_str(&text).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{cell:?}"));
+        }
+        for text in ["\"\"", "\"x\"", "\"f0\"", "\"n1\"", "\"é\"", "\"fé\""] {
+            assert!(serde_json::from_str::<Cell>(text).is_err(), "{text}");
+        }
     }
 }

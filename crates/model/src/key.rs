@@ -5,13 +5,33 @@
 
 use bytes::Bytes;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::Cell;
+use crate::hex;
 use crate::schema::LogicalType;
 use crate::text_form;
 
-/// An encoded key.
+/// An encoded key. Durable as hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub Bytes);
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        hex::decode(&digits)
+            .map(|bytes| Key(bytes.into()))
+            .ok_or_else(|| {
+                serde::de::Error::custom("a key is an even number of hexadecimal digits")
+            })
+    }
+}
 
 /// Why a key could not be encoded. Never carries the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ pub mod cell;
 pub mod change;
 pub mod digest;
 pub mod finding;
+pub mod hex;
 pub mod key;
 pub mod mapping;
 pub mod position;

@@ -59,6 +59,27 @@ impl TableMapping {
         Ok(Key(out.into()))
     }
 
+    /// What identifies a row on either side: the key's columns in canonical form. Unlike [`TableMapping::key_of`] it is
+    /// the same for the source's and the target's row, and has no order.
+    ///
+    /// # Errors
+    /// A key cell that has no canonical form.
+    pub fn identity_of(&self, row: &Row, out: &mut Vec<u8>) -> Result<(), crate::CanonicalError> {
+        out.clear();
+        let Some(table_key) = &self.source.key else {
+            for (column, cell) in self.columns.iter().zip(&row.0) {
+                crate::canonical::write_framed(column.canonical, cell, out)?;
+            }
+            return Ok(());
+        };
+        for &index in &table_key.columns {
+            if let (Some(column), Some(cell)) = (self.columns.get(index), row.0.get(index)) {
+                crate::canonical::write_framed(column.canonical, cell, out)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A copy of the row that keeps only the key's cells; the others are NULL.
     pub fn key_only(&self, row: &Row) -> Row {
         let mut cells = vec![Cell::Null; row.0.len()];

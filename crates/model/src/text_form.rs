@@ -47,14 +47,7 @@ fn number_like(text: &[u8]) -> Option<&str> {
 /// Bytes in hex form, `\x0aff`.
 pub fn hex_bytes(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_prefix(b"\\x")?;
-    if digits.len() % 2 != 0 {
-        return None;
-    }
-    let nibble = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
-    digits
-        .chunks_exact(2)
-        .map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?))
-        .collect()
+    crate::hex::decode(std::str::from_utf8(digits).ok()?)
 }
 
 /// A UUID in any of its usual spellings (with or without hyphens and braces).

@@ -19,6 +19,17 @@ pub trait Image {
     fn overlay(&mut self, newer: Self);
 }
 
+impl Image for crossfade_model::Row {
+    fn is_complete(&self) -> bool {
+        crossfade_model::Row::is_complete(self)
+    }
+
+    fn overlay(&mut self, mut newer: Self) {
+        newer.fill_unchanged_from(self);
+        *self = newer;
+    }
+}
+
 /// What must become of the row of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect<K, R> {

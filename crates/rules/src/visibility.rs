@@ -1,5 +1,7 @@
 //! What the rules ask of a store's snapshot.
 
+use crossfade_model::{Snapshot, TransactionId};
+
 /// A snapshot that can say of a transaction whether it sees it.
 ///
 /// `T` is a source transaction's identity: top-level xid widened to 64 bits on PostgreSQL, GTID on
@@ -16,4 +18,16 @@ pub trait Covers {
     /// Whether this snapshot certainly sees everything that `base` sees. `false` only costs another
     /// attempt to open a snapshot; a wrong `true` loses rows.
     fn covers(&self, base: &Self) -> bool;
+}
+
+impl Sees<TransactionId> for Snapshot {
+    fn sees(&self, transaction: &TransactionId) -> bool {
+        Snapshot::sees(self, *transaction)
+    }
+}
+
+impl Covers for Snapshot {
+    fn covers(&self, base: &Self) -> bool {
+        Snapshot::covers(self, base)
+    }
 }
