@@ -192,6 +192,11 @@ pub trait Source: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// The formats in which this table's rows can be read undecoded, best first. Pure.
+    fn copy_formats(&self, _mapping: &TableMapping) -> Vec<CopyFormat> {
+        Vec::new()
+    }
+
     /// Tables and what stands around them.
     async fn describe(&self) -> Result<Schema>;
 
