@@ -1,1 +1,17 @@
-//! crossfade-plan
+//! From a migration file to a checked plan. Pure: text and descriptions in, values out; no I/O, no clock, no store.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `file` | the migration file: syntax, defaults, bounds, errors with a picture of the place |
+//! | [`options`] | what `[run]` can say |
+//! | `assemble` | source and target descriptions and the file become a [`Plan`] |
+//! | [`plan`] | the plan and its hash |
+//! | [`phases`] | the lifecycle as data: authority and way back of each phase |
+
+pub mod options;
+pub mod phases;
+pub mod plan;
+
+pub use options::RunOptions;
+pub use phases::{Authority, LIFECYCLE, Phase, PhaseFacts};
+pub use plan::Plan;

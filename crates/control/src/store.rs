@@ -1,0 +1,80 @@
+//! What a control store can do.
+
+use async_trait::async_trait;
+use crossfade_plan::Phase;
+use serde_json::Value;
+
+use crate::{
+    Command, CommandId, ControlError, ControlState, Intent, IntentId, IntentState, Lease,
+    PostedCommand,
+};
+
+/// Keeps the durable state of one migration.
+///
+/// Whatever a run writes carries its [`Lease`]; a store refuses it ([`ControlError::Superseded`]) once a newer lease was
+/// taken. Operators' commands need no lease. A run looks at [`ControlStore::open_commands`] about once a second.
+#[async_trait]
+pub trait ControlStore: Send + Sync {
+    /// The store's name for people.
+    fn label(&self) -> &str;
+
+    /// Everything, for `status`.
+    async fn state(&self) -> Result<ControlState, ControlError>;
+
+    /// Takes the right to run; [`ControlError::Held`] while another living process has it.
+    async fn acquire(&self) -> Result<Lease, ControlError>;
+
+    /// Shows that the run lives, and what it does (`progress`, for people). About once a second.
+    async fn heartbeat(&self, lease: &Lease, progress: Option<Value>) -> Result<(), ControlError>;
+
+    /// Moves the phase by compare-and-swap.
+    async fn move_phase(&self, lease: &Lease, from: Phase, to: Phase) -> Result<(), ControlError>;
+
+    /// Keeps whether the run is paused.
+    async fn set_paused(&self, lease: &Lease, paused: bool) -> Result<(), ControlError>;
+
+    /// Records a step that cannot be taken back, before it is tried. Durable when it returns.
+    async fn record_intent(
+        &self,
+        lease: &Lease,
+        kind: &str,
+        detail: Value,
+    ) -> Result<IntentId, ControlError>;
+
+    /// Says what became of an intent.
+    async fn settle_intent(
+        &self,
+        lease: &Lease,
+        intent: IntentId,
+        state: IntentState,
+    ) -> Result<(), ControlError>;
+
+    /// Intents, newest first, at most a hundred.
+    async fn intents(&self) -> Result<Vec<Intent>, ControlError>;
+
+    /// Posts a command. Durable when it returns.
+    async fn post(&self, command: Command) -> Result<CommandId, ControlError>;
+
+    /// Commands that are neither done nor failed, oldest first. A command that a dead run had acknowledged stands here again.
+    async fn open_commands(&self) -> Result<Vec<PostedCommand>, ControlError>;
+
+    /// Says that the run works on a command.
+    async fn acknowledge(&self, lease: &Lease, command: CommandId) -> Result<(), ControlError>;
+
+    /// Ends a command with its result or with why it failed.
+    async fn finish(
+        &self,
+        lease: &Lease,
+        command: CommandId,
+        result: Result<Value, String>,
+    ) -> Result<(), ControlError>;
+
+    /// Takes back a command that no run has taken; false where one has.
+    async fn withdraw(&self, command: CommandId) -> Result<bool, ControlError>;
+
+    /// One command.
+    async fn command(&self, command: CommandId) -> Result<PostedCommand, ControlError>;
+
+    /// Keeps the report of a comparison.
+    async fn store_report(&self, lease: &Lease, report: Value) -> Result<(), ControlError>;
+}

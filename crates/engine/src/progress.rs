@@ -1,0 +1,314 @@
+//! What a run shows of itself: progress snapshots, events, reports of comparisons. Serialized as they stand for `--json`
+//! and for the control store; their fields are documented and stable.
+
+use crossfade_model::BucketSum;
+use crossfade_plan::Phase;
+use crossfade_rules::ledger::LedgerCounts;
+use crossfade_store::Made;
+use serde::{Deserialize, Serialize};
+
+/// Sees what a run does. Called from the run's tasks: must return at once.
+pub trait Observer: Send + Sync {
+    /// A snapshot, a few times a second at most.
+    fn progress(&self, progress: &Progress);
+    /// Something happened once.
+    fn event(&self, event: &Event);
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn progress(&self, _: &Progress) {}
+    fn event(&self, _: &Event) {}
+}
+
+/// How far one table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum TableState {
+    /// No chunk is loaded.
+    #[default]
+    Waiting,
+    /// Some chunks are loaded or being loaded.
+    Copying,
+    /// All chunks are loaded; the key is being built.
+    BuildingKey,
+    /// All chunks are loaded.
+    Copied,
+    /// All chunks are loaded and the checkpoint is at or beyond every horizon of this table.
+    Following,
+}
+
+/// One table's part of the work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableProgress {
+    /// Name on the source.
+    pub name: String,
+    /// Rows by the source's estimate when the plan was made.
+    pub estimated_rows: u64,
+    /// Rows written by finished chunks and by the ones under way.
+    pub copied_rows: u64,
+    /// Chunks; 0 before the table was split.
+    pub chunks_total: u64,
+    /// Chunks whose frontier is durable.
+    pub chunks_loaded: u64,
+    /// How far it is.
+    pub state: TableState,
+}
+
+/// Source end minus checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct Lag {
+    /// Bytes of source log, where positions are bytes.
+    pub bytes: Option<u64>,
+    /// Transactions read from the log and not yet durable in the target.
+    pub transactions: u64,
+    /// Seconds since the oldest change that is not yet durable was committed; 0 where there is none.
+    pub seconds: f64,
+}
+
+/// One table's durable ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableLedger {
+    /// Name on the source.
+    pub name: String,
+    /// The counts at the checkpoint.
+    pub counts: LedgerCounts,
+    /// Captured equals the sum of the others.
+    pub balanced: bool,
+}
+
+/// A snapshot of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When, milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The run epoch in the target.
+    pub epoch: u64,
+    /// The phase.
+    pub phase: Phase,
+    /// The run obeys a `pause`.
+    pub paused: bool,
+    /// What it does now, in a few words (`copying`, `building keys`, `following`, `verifying`, `waiting to connect again`).
+    pub activity: String,
+    /// The tables, in plan order.
+    pub tables: Vec<TableProgress>,
+    /// Rows copied, all tables, all runs.
+    pub copied_rows: u64,
+    /// Rows copied per second, recently.
+    pub rows_per_second: f64,
+    /// Changes made durable in the target by this run.
+    pub applied_changes: u64,
+    /// Changes per second, recently.
+    pub changes_per_second: f64,
+    /// The durable position, for people; `None` before the first.
+    pub checkpoint: Option<String>,
+    /// The source's log end, for people; `None` before it was first read.
+    pub source_end: Option<String>,
+    /// Source end minus checkpoint.
+    pub lag: Lag,
+    /// Bytes (or rows of the change table) of log that the source keeps back for this migration.
+    pub log_kept_bytes: u64,
+    /// The durable ledger, in plan order.
+    pub ledger: Vec<TableLedger>,
+    /// Readers of the target see prefixes of the source's history.
+    pub followed: bool,
+    /// What this migration has made on the source.
+    pub made: Vec<Made>,
+    /// The last comparison.
+    pub last_verified: Option<VerifySummary>,
+}
+
+/// Something that happened once in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// The run has the right to write.
+    Started {
+        /// The run epoch in the target.
+        epoch: u64,
+        /// There was durable state to go on from.
+        resumed: bool,
+    },
+    /// Something was made on the source.
+    CaptureCreated {
+        /// What.
+        made: Vec<Made>,
+        /// The first position of the stream, for people.
+        position: String,
+    },
+    /// The target's tables are there.
+    TablesCreated {
+        /// How many.
+        tables: usize,
+    },
+    /// All chunks of a table are loaded.
+    TableCopied {
+        /// Name on the source.
+        table: String,
+        /// Rows.
+        rows: u64,
+    },
+    /// The target is the source as of the checkpoint from now on.
+    Followed {
+        /// The position, for people.
+        position: String,
+        /// Seconds since this run started.
+        seconds: f64,
+    },
+    /// A comparison ended.
+    Verified {
+        /// Its outcome.
+        summary: VerifySummary,
+    },
+    /// `pause` was obeyed.
+    Paused,
+    /// `resume` was obeyed.
+    Resumed,
+    /// Something failed that may work later: all is torn down and begun again from what is durable.
+    Retrying {
+        /// What failed, without secrets and values.
+        error: String,
+        /// Seconds until the next try.
+        after_seconds: f64,
+        /// Tries so far, without progress between them.
+        attempt: u32,
+    },
+    /// Something that a person should know.
+    Warning {
+        /// What.
+        what: String,
+    },
+    /// The run has ended.
+    Stopped {
+        /// Why, in a few words.
+        why: String,
+    },
+}
+
+/// The outcome of a comparison, in short.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifySummary {
+    /// Everything is equal.
+    pub equal: bool,
+    /// The position at which both sides were compared, for people.
+    pub position: String,
+    /// When it ended, milliseconds since the Unix epoch.
+    pub finished: i64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Tables compared.
+    pub tables: usize,
+    /// Rows compared.
+    pub rows: u64,
+    /// Rows that differ (as far as they were listed).
+    pub differences: u64,
+}
+
+/// How a row differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// On the source only.
+    Missing,
+    /// On the target only.
+    Extra,
+    /// On both, with other values.
+    Changed,
+}
+
+/// One row that differs. The rows' values go to the operator who asked for them, never to a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// How.
+    pub kind: DifferenceKind,
+    /// The key columns' values as text, `, ` between them; for a table without key the row's number in the list.
+    pub key: String,
+    /// Columns whose values differ.
+    pub columns: Vec<String>,
+    /// The source's row as text, in mapping order, NULL as `None`.
+    pub source_row: Option<Vec<Option<String>>>,
+    /// The target's row.
+    pub target_row: Option<Vec<Option<String>>>,
+}
+
+/// The comparison of one table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableVerify {
+    /// Name on the source.
+    pub name: String,
+    /// Mapped columns' names, the order of rows in [`Difference`].
+    pub columns: Vec<String>,
+    /// Rows read on the source.
+    pub rows: u64,
+    /// Sum of the source's row digests, keys of the stream taken out.
+    pub source: BucketSum,
+    /// Sum of the target's row digests, the same keys taken out.
+    pub target: BucketSum,
+    /// Keys that were changing while the sides were read, and were compared one by one with the stream's last image.
+    pub stream_proven_keys: u64,
+    /// The table is equal.
+    pub equal: bool,
+    /// Rows that differ, at most as many as the engine lists.
+    pub differences: Vec<Difference>,
+    /// More rows differ than are listed.
+    pub more: bool,
+}
+
+/// The comparison of all tables at one position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// The position, for people.
+    pub position: String,
+    /// When it began, milliseconds since the Unix epoch.
+    pub started: i64,
+    /// When it ended, milliseconds since the Unix epoch.
+    pub finished: i64,
+    /// The tables, in plan order.
+    pub tables: Vec<TableVerify>,
+    /// All tables are equal.
+    pub equal: bool,
+}
+
+impl VerifyReport {
+    /// The outcome in short.
+    pub fn summary(&self) -> VerifySummary {
+        VerifySummary {
+            equal: self.equal,
+            position: self.position.clone(),
+            finished: self.finished,
+            seconds: (self.finished - self.started) as f64 / 1000.0,
+            tables: self.tables.len(),
+            rows: self.tables.iter().map(|t| t.rows).sum(),
+            differences: self.tables.iter().map(|t| t.differences.len() as u64).sum(),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum RunOutcome {
+    /// It was told to stop, and has, after a whole batch.
+    Stopped {
+        /// The checkpoint, for people.
+        checkpoint: Option<String>,
+    },
+    /// `Until::Followed` was reached.
+    Followed {
+        /// The checkpoint, for people.
+        checkpoint: String,
+    },
+    /// `Until::Verified` was reached. The two sides may differ: look at [`VerifyReport::equal`].
+    Verified {
+        /// The comparison.
+        report: VerifyReport,
+    },
+    /// `abort` was obeyed.
+    Aborted {
+        /// What was removed.
+        removed: Vec<Made>,
+    },
+}
