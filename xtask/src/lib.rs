@@ -1,0 +1,10 @@
+//! Developer commands of the workspace: private database servers, the whole test run, the model's
+//! full bounds. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
+
+pub mod failure;
+pub mod model;
+pub mod phases;
+pub mod process;
+pub mod servers;
+pub mod test;
+pub mod workspace;

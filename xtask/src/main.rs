@@ -1,0 +1,54 @@
+//! `cargo xtask`: the workspace's developer commands.
+
+use std::env;
+use std::process::ExitCode;
+
+use xtask::failure::{Failure, Result};
+use xtask::servers::server::Durability;
+use xtask::{model, servers, test};
+
+const HELP: &str = "\
+cargo xtask servers install            PostgreSQL 15, 17 and 18 and the tools of the tests, as root or through sudo
+cargo xtask servers start [--durable]  private servers on the loopback; `source target/servers.env` to use them
+cargo xtask servers stop               stops them and removes their data
+cargo xtask test                       format, lint, build, every test against real servers, demo
+cargo xtask test [-p CRATE] [-- FILTER…]
+                                       only the tests of a crate, or with names that contain a filter
+cargo xtask model [ARGUMENT…]          explores the rules over their full bounds (long)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["servers", "install"] => servers::install().map(|installed| {
+            eprintln!(
+                "installed; unpacked versions are in {}",
+                installed.cache.display()
+            );
+        }),
+        ["servers", "start"] => servers::start(Durability::Fast),
+        ["servers", "start", "--durable"] => servers::start(Durability::Durable),
+        ["servers", "stop"] => servers::stop(),
+        ["test", ..] => test::test(&test::Selection::new(&arguments[1..])),
+        ["model", ..] => model::full(&arguments[1..]),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(Failure::new(format!(
+            "no such command: {}\n{HELP}",
+            words.join(" ")
+        ))),
+    }
+}

@@ -1,0 +1,232 @@
+//! A set of servers in one folder, which live and end together.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Installed;
+use super::guard::Guard;
+use super::server::{Access, Durability, Server, Spec, StopMode, make_folder};
+use super::version::Version;
+use crate::failure::{Failure, Result};
+use crate::process::remove_folder;
+
+/// Where folders of servers are made: the servers' account can enter it, and unlike `/tmp` it is
+/// never a file system in memory.
+const PLACE: &str = "/var/tmp";
+const PREFIX: &str = "crossfade-servers-";
+
+/// Running servers. Dropping it stops all of them and removes their folder.
+#[derive(Debug)]
+pub struct Fleet {
+    folder: PathBuf,
+    servers: Vec<Server>,
+    guard: Option<Guard>,
+}
+
+impl Fleet {
+    /// The servers that the tests need: two of 15, one of 17, one of 18, and one of 15 with TLS.
+    #[must_use]
+    pub fn test_specs(durability: Durability) -> Vec<Spec> {
+        let spec = |name: &str, version, access| Spec {
+            name: name.to_owned(),
+            version,
+            durability,
+            access,
+            settings: Vec::new(),
+        };
+        vec![
+            spec("pg15a", Version::V15, Access::Trust),
+            spec("pg15b", Version::V15, Access::Trust),
+            spec("pg17", Version::V17, Access::Trust),
+            spec("pg18", Version::V18, Access::Trust),
+            spec("tls", Version::V15, Access::Tls),
+        ]
+    }
+
+    /// Makes and starts one server for each specification.
+    ///
+    /// # Errors
+    /// When one does not start; none is left running then.
+    pub fn start(installed: &Installed, specs: &[Spec]) -> Result<Self> {
+        let folder = new_folder();
+        make_folder(&folder, 0o711)?;
+        let guard = match Guard::watch(&folder) {
+            Ok(guard) => guard,
+            Err(error) => {
+                remove_folder(&folder)?;
+                return Err(error);
+            }
+        };
+        let mut fleet = Self {
+            folder,
+            servers: Vec::new(),
+            guard: Some(guard),
+        };
+        let made: Vec<Result<Server>> = thread::scope(|scope| {
+            let threads: Vec<_> = specs
+                .iter()
+                .map(|spec| {
+                    let folder = &fleet.folder;
+                    scope.spawn(move || {
+                        let mut server =
+                            Server::create(spec, folder, &installed.cache, installed.account)?;
+                        server.start().map(|()| server)
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|_| Err(Failure::new("starting a server panicked")))
+                })
+                .collect()
+        });
+        let mut failure = None;
+        for server in made {
+            match server {
+                Ok(server) => fleet.servers.push(server),
+                Err(error) => failure = Some(error),
+            }
+        }
+        // Returning drops the fleet, which stops those that did start.
+        failure.map_or(Ok(fleet), Err)
+    }
+
+    /// The server of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn server(&self, name: &str) -> Result<&Server> {
+        self.servers
+            .iter()
+            .find(|server| server.name() == name)
+            .ok_or_else(|| unknown(name))
+    }
+
+    /// The server of that name, to stop or restart it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn server_mut(&mut self, name: &str) -> Result<&mut Server> {
+        self.servers
+            .iter_mut()
+            .find(|server| server.name() == name)
+            .ok_or_else(|| unknown(name))
+    }
+
+    /// All servers, in the order of their specifications.
+    #[must_use]
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// The folder of all servers.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stops all servers and removes their folder.
+    ///
+    /// # Errors
+    /// When a server does not stop by request; it was ended by force then.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    /// Leaves the servers running when this process ends.
+    #[must_use]
+    pub fn detach(mut self) -> PathBuf {
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        self.servers.clear();
+        std::mem::take(&mut self.folder)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let results: Vec<Result<()>> = thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .servers
+                .drain(..)
+                .map(|mut server| scope.spawn(move || server.stop(StopMode::Fast)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or(Ok(())))
+                .collect()
+        });
+        let Some(guard) = self.guard.take() else {
+            return Ok(());
+        };
+        let stopped: Result<()> = results.into_iter().collect();
+        let removed = stopped.and_then(|()| remove_folder(&self.folder));
+        // Whatever would not go by request, the guard ends by force.
+        if removed.is_ok() {
+            guard.dismiss()
+        } else {
+            guard.release()
+        }
+        removed
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("while stopping the servers: {error}");
+        }
+    }
+}
+
+/// Stops the servers of a folder that another process started and left running.
+///
+/// # Errors
+/// When `folder` is no folder of servers, or its guard cannot be started.
+pub fn stop_left_running(folder: &Path) -> Result<()> {
+    let is_ours = folder.parent() == Some(&place())
+        && folder
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+    if !is_ours {
+        return Err(Failure::new(format!(
+            "{} is no folder of servers",
+            folder.display()
+        )));
+    }
+    if folder.exists() {
+        Guard::watch(folder)?.release();
+    }
+    if folder.exists() {
+        return Err(Failure::new(format!(
+            "{} could not be removed",
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
+fn place() -> PathBuf {
+    if fs::metadata(PLACE).is_ok_and(|found| found.is_dir()) {
+        PathBuf::from(PLACE)
+    } else {
+        env::temp_dir()
+    }
+}
+
+fn new_folder() -> PathBuf {
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.subsec_nanos());
+    place().join(format!("{PREFIX}{}-{time:08x}", process::id()))
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::new(format!("there is no server {name}"))
+}
