@@ -39,8 +39,13 @@ pub fn install(version: Version, cache: &Path) -> Result<()> {
     fs::create_dir_all(&root).context(|| format!("cannot make {}", root.display()))?;
 
     let apt = Apt::prepare(&partial, suite)?;
-    apt.update()?;
-    for package in apt.download(&format!("postgresql-{version}"))? {
+    apt.update()
+        .context(|| format!("cannot read the package lists of Debian {suite}"))?;
+    let name = format!("postgresql-{version}");
+    let packages = apt
+        .download(&name)
+        .context(|| format!("cannot download {name} of Debian {suite}"))?;
+    for package in packages {
         unpack(&package, &root)?;
     }
     use_own_loader(version, &root, &prefix)?;
