@@ -1,1 +1,15 @@
-//! crossfade-postgres
+//! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
+
+pub mod connect;
+pub mod error;
+pub mod names;
+mod passfile;
+pub mod session;
+pub mod store;
+pub mod tls;
+pub mod url;
+pub mod wire;
+
+pub use connect::{Client, ConnectTarget};
+pub use session::Purpose;
+pub use store::PostgresStore;

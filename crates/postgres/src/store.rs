@@ -1,0 +1,60 @@
+//! A PostgreSQL database as a store.
+
+use std::sync::Arc;
+
+use crossfade_store::{Result, StoreError};
+
+use crate::connect::ConnectTarget;
+use crate::url::{self, ConnectUrl, Environment};
+
+/// A PostgreSQL database. Cheap to clone; holds no connection.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    target: ConnectTarget,
+    label: String,
+}
+
+impl PostgresStore {
+    /// A store by its URL, with what the process's environment adds. Reads certificate and password files; does not connect.
+    ///
+    /// # Errors
+    /// [`crossfade_store::ErrorKind::Usage`] for a malformed URL or unusable files.
+    pub fn open(url: &str) -> Result<PostgresStore> {
+        PostgresStore::open_with(url, &url::process_environment)
+    }
+
+    /// As [`PostgresStore::open`], with another environment.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub fn open_with(url: &str, environment: Environment<'_>) -> Result<PostgresStore> {
+        let url = ConnectUrl::parse(url, environment)?;
+        let label = url.label();
+        Ok(PostgresStore {
+            inner: Arc::new(Inner {
+                target: ConnectTarget::new(url, &label)?,
+                label,
+            }),
+        })
+    }
+
+    /// The URL without secrets.
+    pub fn label(&self) -> &str {
+        &self.inner.label
+    }
+
+    /// Where and how to connect, for a transport that makes its own socket.
+    pub fn connect_target(&self) -> &ConnectTarget {
+        &self.inner.target
+    }
+
+    /// The driver's error as this store's; `doing` completes "while …".
+    pub fn error(&self, doing: &str, e: &tokio_postgres::Error) -> StoreError {
+        crate::error::from_driver(&self.inner.label, doing, e)
+    }
+}
