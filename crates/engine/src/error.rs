@@ -40,6 +40,9 @@ pub enum EngineError {
     /// A defect in this program.
     #[error("[internal] {0}")]
     Internal(String),
+    /// The attempt was told to end while this part was waiting. Never reaches the caller of a run.
+    #[error("ending")]
+    Ending,
 }
 
 fn blocking(findings: &[Finding]) -> String {
@@ -75,6 +78,16 @@ impl EngineError {
         }
     }
 
+    /// A defect.
+    pub fn internal(what: impl Into<String>) -> EngineError {
+        EngineError::Internal(what.into())
+    }
+
+    /// A rule was asked in a state in which it must not be: a defect of the caller.
+    pub fn rule(error: impl std::fmt::Display) -> EngineError {
+        EngineError::Internal(error.to_string())
+    }
+
     /// The stable code.
     pub fn code(&self) -> &str {
         match self {
@@ -86,6 +99,7 @@ impl EngineError {
             EngineError::Store(e) => e.code,
             EngineError::Control(_) => "control",
             EngineError::Internal(_) => "internal",
+            EngineError::Ending => "ending",
         }
     }
 
@@ -99,6 +113,7 @@ impl EngineError {
             EngineError::Stopped { fix, .. } => Some(fix.clone()),
             EngineError::Store(e) => e.fix.clone(),
             EngineError::Control(e) => Some(e.fix()),
+            EngineError::Ending => None,
             EngineError::Internal(_) => {
                 Some("nothing was lost: what is durable is in the target; please report it".to_owned())
             }
@@ -109,7 +124,7 @@ impl EngineError {
     pub fn exit_code(&self) -> u8 {
         match self {
             EngineError::Refused { .. } => 2,
-            EngineError::Stopped { .. } | EngineError::Internal(_) => 1,
+            EngineError::Stopped { .. } | EngineError::Internal(_) | EngineError::Ending => 1,
             EngineError::Store(e) => match e.recovery() {
                 Recovery::Refuse => 2,
                 Recovery::Usage => 3,

@@ -8,10 +8,17 @@
 //! | [`plan`] | the plan and its hash |
 //! | [`phases`] | the lifecycle as data: authority and way back of each phase |
 
+pub mod file;
+pub mod near;
 pub mod options;
 pub mod phases;
+mod picture;
 pub mod plan;
+pub mod store_url;
 
+pub use file::{FileError, MigrationFile};
 pub use options::RunOptions;
 pub use phases::{Authority, LIFECYCLE, Phase, PhaseFacts};
+pub use picture::{Problem, mask_secrets};
 pub use plan::Plan;
+pub use store_url::{Scheme, StoreUrl};
