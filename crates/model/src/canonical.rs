@@ -19,6 +19,10 @@ pub enum Canonical {
     Float32,
     /// The bits of a double; all NaN are one.
     Float64,
+    /// A single as [`Canonical::Float32`], but both zeros are one: a SQLite column of REAL affinity keeps no sign of zero.
+    Float32AnyZero,
+    /// A double as [`Canonical::Float64`], but both zeros are one.
+    Float64AnyZero,
     /// The decimal's value, scale not compared.
     Decimal,
     /// The text's bytes.
@@ -46,6 +50,8 @@ impl Canonical {
             Canonical::Integer => "equal as integer",
             Canonical::Float32 => "bit-equal single",
             Canonical::Float64 => "bit-equal double",
+            Canonical::Float32AnyZero => "bit-equal single, both zeros one",
+            Canonical::Float64AnyZero => "bit-equal double, both zeros one",
             Canonical::Decimal => "equal as decimal",
             Canonical::Text => "bit-equal text",
             Canonical::Bytes => "bit-equal bytes",
@@ -114,6 +120,16 @@ pub fn write(class: Canonical, cell: &Cell, out: &mut Vec<u8>) -> Result<(), Can
         Canonical::Float64 => {
             let value = double(cell).ok_or(CanonicalError::Malformed)?;
             let value = if value.is_nan() { f64::NAN } else { value };
+            out.extend_from_slice(&value.to_bits().to_be_bytes());
+        }
+        Canonical::Float32AnyZero => {
+            let value = single(cell).ok_or(CanonicalError::Malformed)?;
+            let value = if value.is_nan() { f32::NAN } else { value + 0.0 };
+            out.extend_from_slice(&value.to_bits().to_be_bytes());
+        }
+        Canonical::Float64AnyZero => {
+            let value = double(cell).ok_or(CanonicalError::Malformed)?;
+            let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
             out.extend_from_slice(&value.to_bits().to_be_bytes());
         }
         Canonical::Decimal => {
@@ -284,6 +300,23 @@ mod tests {
                 Cell::Text(Bytes::from_static(b"2009-01-01"))
             )
         );
+    }
+
+    #[test]
+    fn zeros_are_one_only_where_claimed() {
+        for (class, same) in [
+            (Canonical::Float64, false),
+            (Canonical::Float32, false),
+            (Canonical::Float64AnyZero, true),
+            (Canonical::Float32AnyZero, true),
+        ] {
+            assert_eq!(
+                form(class, t("-0")) == form(class, Cell::Real(0.0)),
+                same,
+                "{class:?}"
+            );
+            assert_ne!(form(class, t("-1")), form(class, t("1")), "{class:?}");
+        }
     }
 
     #[test]

@@ -205,6 +205,10 @@ pub struct Table {
     pub estimated_rows: u64,
     /// Bytes by the store's estimate.
     pub estimated_bytes: u64,
+    /// The statement that makes the table, in the store's dialect, where the store keeps one as text (SQLite). The same
+    /// engine carries by it what has no place above (STRICT, conflict clauses, deferred checks).
+    #[serde(default)]
+    pub definition: Option<String>,
 }
 
 impl Table {
