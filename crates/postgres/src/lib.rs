@@ -1,13 +1,17 @@
 //! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
 
+pub mod capture;
 pub mod connect;
 pub mod error;
+pub mod lsn;
 pub mod names;
 mod passfile;
+pub mod replication;
 pub mod session;
 pub mod store;
 pub mod tls;
 pub mod url;
+pub mod visibility;
 pub mod wire;
 
 pub use connect::{Client, ConnectTarget};

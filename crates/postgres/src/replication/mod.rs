@@ -1,0 +1,11 @@
+//! Following a source's log: the replication protocol, its decoder, and the change stream.
+
+pub mod assemble;
+pub mod pgoutput;
+pub mod receiver;
+pub mod session;
+pub mod slot;
+pub mod stream;
+pub mod tables;
+pub mod wire;
+pub mod xid;
