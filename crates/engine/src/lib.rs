@@ -1,10 +1,27 @@
 //! The five verbs over any stores: capture, apply, verify (and later switch, retire).
 
+mod apply;
+mod attempt;
+mod capture;
+mod commands;
+mod durable;
 pub mod error;
+pub mod kill;
+pub mod lifecycle;
+pub mod planning;
 pub mod progress;
+mod report;
+mod run;
+mod session;
+mod verify;
 
+pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;
+pub use lifecycle::{DurableStatus, DurableTable, abort, status};
+pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{
     Difference, DifferenceKind, Event, Lag, Observer, Progress, RunOutcome, Silent, TableLedger,
     TableProgress, TableState, TableVerify, VerifyReport, VerifySummary,
 };
+pub use run::{Migration, Until, run};
+pub use session::Altered;

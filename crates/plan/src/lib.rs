@@ -8,6 +8,7 @@
 //! | [`plan`] | the plan and its hash |
 //! | [`phases`] | the lifecycle as data: authority and way back of each phase |
 
+pub mod assemble;
 pub mod file;
 pub mod near;
 pub mod options;
@@ -16,6 +17,7 @@ mod picture;
 pub mod plan;
 pub mod store_url;
 
+pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
 pub use file::{FileError, MigrationFile};
 pub use options::RunOptions;
 pub use phases::{Authority, LIFECYCLE, Phase, PhaseFacts};

@@ -1,0 +1,189 @@
+//! Asks both stores what they hold and makes the plan; for a migration that has begun, takes the plan that is kept in the
+//! target and looks for what has changed since.
+
+use crossfade_model::{Column, Finding, Omission, Table, TableName};
+use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
+use crossfade_store::{
+    CaptureSpec, Record, RecordKey, RecordWrite, Source, StoreError, Target, TargetState,
+};
+
+use crate::error::EngineError;
+
+/// A target's dialect, as the plan asks for it.
+struct TargetDialect<'a> {
+    target: &'a dyn Target,
+    source_engine: &'a str,
+}
+
+impl Dialect for TargetDialect<'_> {
+    fn default_name(&self, source: &TableName) -> TableName {
+        self.target.default_name(source)
+    }
+
+    fn design(
+        &self,
+        table: &Table,
+        name: &TableName,
+        rename: &dyn Fn(&TableName) -> Option<TableName>,
+    ) -> (Table, Vec<Omission>) {
+        self.target.design(self.source_engine, table, name, rename)
+    }
+
+    fn declare(&self, table: &Table, column: &Column) -> Declared {
+        let declared = self.target.declare(self.source_engine, table, column);
+        Declared {
+            name: declared.column.name,
+            canonical: declared.canonical,
+            lossy: declared.lossy,
+            omissions: declared.omissions,
+        }
+    }
+
+    fn compare(
+        &self,
+        source: &Column,
+        target: &Column,
+    ) -> Result<crossfade_model::Canonical, String> {
+        self.target.compare(self.source_engine, source, target)
+    }
+}
+
+/// A plan, and what the target holds of the migration already.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The plan; its findings are complete.
+    pub plan: Plan,
+    /// What the target holds; `None` for a migration that has not begun.
+    pub state: Option<TargetState>,
+}
+
+impl Prepared {
+    /// True where something was made already, so that a run goes on instead of beginning.
+    pub fn has_begun(&self) -> bool {
+        self.state.as_ref().is_some_and(|s| stored(s).is_some())
+    }
+}
+
+/// Makes the plan of `file`. Makes nothing in either store.
+///
+/// # Errors
+/// A store that cannot be read. What speaks against the migration is in [`Plan::findings`], not an error.
+pub async fn prepare(
+    file: &MigrationFile,
+    source: &dyn Source,
+    target: &dyn Target,
+) -> Result<Prepared, EngineError> {
+    let state = target.peek(&file.name).await?;
+    let dialect = TargetDialect {
+        target,
+        source_engine: source.engine(),
+    };
+    let source_schema = source.describe().await?;
+    let stored = state.as_ref().and_then(stored);
+    let begun = stored.is_some();
+    let mut plan = match stored {
+        Some(record) => {
+            let mut plan = read_plan(record, target)?;
+            plan.findings = drift(&plan, file, &source_schema, &dialect);
+            plan
+        }
+        None => {
+            let target_schema = target.describe().await?;
+            assemble(&Inputs {
+                file,
+                source_engine: source.engine(),
+                target_engine: target.engine(),
+                source: &source_schema,
+                target: &target_schema,
+                dialect: &dialect,
+            })
+        }
+    };
+    same_store(source, target, &mut plan).await?;
+    let spec = CaptureSpec {
+        migration: plan.migration.clone(),
+        tables: plan.tables.clone(),
+    };
+    // the stores' checks ask about mapped tables: they are of no use while the mapping itself is wrong
+    if !plan.is_blocked() {
+        let found = source.findings(&spec).await?;
+        plan.findings.extend(found);
+        let found = target
+            .findings(&plan.migration, &plan.tables, !begun)
+            .await?;
+        plan.findings.extend(found);
+        if !begun {
+            plan.statements = target.create_statements(&plan.types, &plan.tables);
+        }
+    }
+    plan.findings
+        .sort_by(|a, b| b.severity.cmp(&a.severity).then(a.table.cmp(&b.table)));
+    Ok(Prepared { plan, state })
+}
+
+/// The record that keeps the plan in the target. To be written before anything else is made: a resumed run works by this plan
+/// and by no other, since half-made tables would be described otherwise than they were planned.
+///
+/// # Errors
+/// Never with a plan that [`prepare`] made; a defect otherwise.
+pub fn plan_record(plan: &Plan) -> Result<RecordWrite, EngineError> {
+    let mut kept = plan.clone();
+    kept.findings.clear();
+    let body = serde_json::to_string(&kept)
+        .map_err(|e| EngineError::internal(format!("the plan could not be written: {e}")))?;
+    Ok(RecordWrite::Put(Record {
+        key: RecordKey::new(PLAN, PLAN),
+        body,
+    }))
+}
+
+const PLAN: &str = "plan";
+
+fn stored(state: &TargetState) -> Option<&Record> {
+    state.records.iter().find(|r| r.key.kind == PLAN)
+}
+
+/// The plan that the target keeps; `None` for a migration that has not begun.
+///
+/// # Errors
+/// A record that cannot be read.
+pub fn stored_plan(state: &TargetState, target: &dyn Target) -> Result<Option<Plan>, EngineError> {
+    stored(state).map(|r| read_plan(r, target)).transpose()
+}
+
+fn read_plan(record: &Record, target: &dyn Target) -> Result<Plan, EngineError> {
+    serde_json::from_str(&record.body).map_err(|e| {
+        let error = StoreError::new(
+            crossfade_store::ErrorKind::Corrupt,
+            "plan.unreadable",
+            target.label(),
+            format!("the plan that is kept in the target cannot be read: {e}"),
+        );
+        EngineError::Store(error.fix(
+            "use the version of crossfade that began the migration, or `abort` and begin again",
+        ))
+    })
+}
+
+/// A source that is its own target would feed itself.
+async fn same_store(
+    source: &dyn Source,
+    target: &dyn Target,
+    plan: &mut Plan,
+) -> Result<(), EngineError> {
+    if source.engine() != target.engine() {
+        return Ok(());
+    }
+    let (one, other) = (source.identity().await?, target.identity().await?);
+    if one.identity == other.identity {
+        plan.findings.push(
+            Finding::blocks(
+                "plan.same_store",
+                "target",
+                "source and target are the same database",
+            )
+            .fix("give the target's URL another database"),
+        );
+    }
+    Ok(())
+}
