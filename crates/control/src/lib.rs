@@ -4,10 +4,13 @@
 //! it may act on old knowledge: what decides is looked at in the two stores.
 
 mod error;
+mod lock;
+mod sqlite;
 mod state;
 mod store;
 
 pub use error::ControlError;
+pub use sqlite::SqliteControl;
 pub use state::{
     Command, CommandId, CommandState, ControlState, Holder, Intent, IntentId, IntentState, Lease,
     PostedCommand,

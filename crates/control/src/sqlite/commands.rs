@@ -1,0 +1,112 @@
+//! The table of commands.
+
+use rusqlite::{Row, Transaction, params};
+use serde_json::Value;
+
+use super::{Trouble, now};
+use crate::{Command, CommandId, CommandState, PostedCommand};
+
+const COLUMNS: &str = "id, command, posted, state, outcome";
+
+pub(super) fn post(t: &Transaction<'_>, command: &Command) -> Result<CommandId, Trouble> {
+    t.execute(
+        "INSERT INTO command (command, posted, state) VALUES (?1, ?2, 'posted')",
+        params![serde_json::to_string(command)?, now()],
+    )?;
+    // bounded: what is over is kept for a while, for people
+    t.execute(
+        "DELETE FROM command WHERE state IN ('done', 'failed')
+         AND id <= (SELECT max(id) - 1000 FROM command)",
+        [],
+    )?;
+    Ok(CommandId(t.last_insert_rowid()))
+}
+
+/// What a run that died had taken is open again.
+pub(super) fn reopen(t: &Transaction<'_>) -> Result<(), Trouble> {
+    t.execute(
+        "UPDATE command SET state = 'posted' WHERE state = 'acknowledged'",
+        [],
+    )?;
+    Ok(())
+}
+
+pub(super) fn open(t: &Transaction<'_>) -> Result<Vec<PostedCommand>, Trouble> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM command WHERE state IN ('posted', 'acknowledged') ORDER BY id LIMIT 100"
+    );
+    let mut statement = t.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut commands = Vec::new();
+    while let Some(row) = rows.next()? {
+        commands.push(read(row)?);
+    }
+    Ok(commands)
+}
+
+pub(super) fn get(t: &Transaction<'_>, id: CommandId) -> Result<PostedCommand, Trouble> {
+    let mut statement = t.prepare(&format!("SELECT {COLUMNS} FROM command WHERE id = ?1"))?;
+    let mut rows = statement.query([id.0])?;
+    match rows.next()? {
+        Some(row) => read(row),
+        None => Err(Trouble::Missing("command", id.0)),
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<PostedCommand, Trouble> {
+    let state: String = row.get(3)?;
+    let outcome: Option<String> = row.get(4)?;
+    Ok(PostedCommand {
+        id: CommandId(row.get(0)?),
+        command: serde_json::from_str(&row.get::<_, String>(1)?)?,
+        posted: row.get(2)?,
+        state: match state.as_str() {
+            "acknowledged" => CommandState::Acknowledged,
+            "done" => {
+                CommandState::Done(serde_json::from_str(outcome.as_deref().unwrap_or("null"))?)
+            }
+            "failed" => CommandState::Failed(outcome.unwrap_or_default()),
+            _ => CommandState::Posted,
+        },
+    })
+}
+
+pub(super) fn acknowledge(t: &Transaction<'_>, id: CommandId) -> Result<(), Trouble> {
+    let changed = t.execute(
+        "UPDATE command SET state = 'acknowledged' WHERE id = ?1 AND state = 'posted'",
+        [id.0],
+    )?;
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(Trouble::Missing("open command", id.0))
+    }
+}
+
+pub(super) fn finish(
+    t: &Transaction<'_>,
+    id: CommandId,
+    result: Result<Value, String>,
+) -> Result<(), Trouble> {
+    let (state, outcome) = match result {
+        Ok(value) => ("done", value.to_string()),
+        Err(why) => ("failed", why),
+    };
+    let changed = t.execute(
+        "UPDATE command SET state = ?2, outcome = ?3 WHERE id = ?1 AND state IN ('posted', 'acknowledged')",
+        params![id.0, state, outcome],
+    )?;
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(Trouble::Missing("open command", id.0))
+    }
+}
+
+pub(super) fn withdraw(t: &Transaction<'_>, id: CommandId) -> Result<bool, Trouble> {
+    let changed = t.execute(
+        "UPDATE command SET state = 'failed', outcome = 'withdrawn' WHERE id = ?1 AND state = 'posted'",
+        [id.0],
+    )?;
+    Ok(changed == 1)
+}

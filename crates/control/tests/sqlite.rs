@@ -1,0 +1,217 @@
+//! The SQLite control store, on real files.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::PathBuf;
+
+use crossfade_control::{
+    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl,
+};
+use crossfade_plan::Phase;
+use serde_json::json;
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = SqliteControl::path_beside(&directory.path().join("m.toml"));
+    (directory, path)
+}
+
+#[tokio::test]
+async fn only_one_run_holds_the_lease_and_a_dropped_one_frees_it() {
+    let (_directory, path) = place();
+    let one = SqliteControl::open(&path, "m").unwrap();
+    let other = SqliteControl::open(&path, "m").unwrap();
+    assert!(!other.state().await.unwrap().running);
+    let first = one.acquire().await.unwrap();
+    let state = other.state().await.unwrap();
+    assert!(state.running);
+    assert_eq!(state.holder.unwrap().process, std::process::id());
+    match other.acquire().await.unwrap_err() {
+        ControlError::Held { holder } => assert_eq!(holder.unwrap().process, std::process::id()),
+        other => panic!("{other}"),
+    }
+    drop(first);
+    let second = other.acquire().await.unwrap();
+    assert_eq!(second.epoch, 2);
+}
+
+#[tokio::test]
+async fn a_run_that_was_overtaken_writes_nothing() {
+    let (_directory, path) = place();
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let old = store.acquire().await.unwrap();
+    // as after a lock file that somebody removed
+    std::fs::remove_file(path.with_extension("toml.control.lock")).unwrap_or_default();
+    let lock = PathBuf::from(format!("{}.lock", path.display()));
+    let _ = std::fs::remove_file(lock);
+    let new = store.acquire().await.unwrap();
+    let refused = store.move_phase(&old, Phase::Planned, Phase::Copying).await;
+    assert!(
+        matches!(
+            refused,
+            Err(ControlError::Superseded { held: 1, stored: 2 })
+        ),
+        "{refused:?}"
+    );
+    assert!(store.heartbeat(&old, None).await.is_err());
+    assert!(store.record_intent(&old, "abort", json!({})).await.is_err());
+    store
+        .move_phase(&new, Phase::Planned, Phase::Copying)
+        .await
+        .unwrap();
+    let moved = store.move_phase(&new, Phase::Planned, Phase::Copying).await;
+    assert!(matches!(
+        moved,
+        Err(ControlError::PhaseMoved {
+            found: Phase::Copying,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn commands_outlive_the_run_that_took_them() {
+    let (_directory, path) = place();
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let pause = store.post(Command::Pause).await.unwrap();
+    let verify = store.post(Command::Verify).await.unwrap();
+    let lease = store.acquire().await.unwrap();
+    let open = store.open_commands().await.unwrap();
+    assert_eq!(
+        open.iter().map(|c| c.id).collect::<Vec<_>>(),
+        [pause, verify]
+    );
+    store.acknowledge(&lease, pause).await.unwrap();
+    store.set_paused(&lease, true).await.unwrap();
+    store
+        .finish(&lease, pause, Ok(json!({"position": "7"})))
+        .await
+        .unwrap();
+    store.acknowledge(&lease, verify).await.unwrap();
+    assert!(!store.withdraw(verify).await.unwrap(), "a run works on it");
+    drop(lease);
+
+    let again = SqliteControl::open(&path, "m").unwrap();
+    let lease = again.acquire().await.unwrap();
+    assert!(again.state().await.unwrap().paused);
+    let open = again.open_commands().await.unwrap();
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].state, CommandState::Posted);
+    assert_eq!(
+        again.command(pause).await.unwrap().state,
+        CommandState::Done(json!({"position": "7"}))
+    );
+    again
+        .finish(&lease, verify, Err("no".to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(
+        again.command(verify).await.unwrap().state,
+        CommandState::Failed("no".to_owned())
+    );
+    assert!(
+        again.finish(&lease, verify, Ok(json!(1))).await.is_err(),
+        "it has ended"
+    );
+    let abort = again
+        .post(Command::Abort {
+            drop_target_tables: true,
+        })
+        .await
+        .unwrap();
+    assert!(again.withdraw(abort).await.unwrap());
+    assert!(again.open_commands().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_intent_is_open_until_it_is_settled() {
+    let (_directory, path) = place();
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let lease = store.acquire().await.unwrap();
+    let one = store
+        .record_intent(&lease, "create_capture", json!({"tables": 3}))
+        .await
+        .unwrap();
+    let two = store
+        .record_intent(&lease, "create_tables", json!({}))
+        .await
+        .unwrap();
+    store
+        .settle_intent(&lease, one, IntentState::Done(json!([])))
+        .await
+        .unwrap();
+    let open = store.state().await.unwrap().open_intents;
+    assert_eq!(open.iter().map(|i| i.id).collect::<Vec<_>>(), [two]);
+    let all = store.intents().await.unwrap();
+    assert_eq!(all.len(), 2);
+    assert_eq!(all[1].detail, json!({"tables": 3}));
+}
+
+#[tokio::test]
+async fn progress_and_reports_are_kept_for_status() {
+    let (_directory, path) = place();
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let lease = store.acquire().await.unwrap();
+    store
+        .heartbeat(&lease, Some(json!({"rows": 5})))
+        .await
+        .unwrap();
+    store.heartbeat(&lease, None).await.unwrap();
+    store
+        .store_report(&lease, json!({"equal": true}))
+        .await
+        .unwrap();
+    let state = store.state().await.unwrap();
+    assert_eq!(state.progress.unwrap().1, json!({"rows": 5}));
+    assert_eq!(state.report, Some(json!({"equal": true})));
+}
+
+#[test]
+fn files_that_are_not_ours_are_refused_and_left_as_they_are() {
+    let (_directory, path) = place();
+    assert!(SqliteControl::open_existing(&path, "m").unwrap().is_none());
+    assert!(!path.exists());
+
+    std::fs::write(
+        &path,
+        "[migration] this is no database, only text that is long enough",
+    )
+    .unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let refused = SqliteControl::open(&path, "m").err().unwrap();
+    assert!(
+        matches!(refused, ControlError::NotControl { .. }),
+        "{refused}"
+    );
+    assert_eq!(refused.exit_code(), 3);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    std::fs::remove_file(&path).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    drop(other);
+    let refused = SqliteControl::open(&path, "m").err().unwrap();
+    assert!(
+        matches!(refused, ControlError::NotControl { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn another_migration_and_a_newer_version_are_refused() {
+    let (_directory, path) = place();
+    drop(SqliteControl::open(&path, "m").unwrap());
+    let refused = SqliteControl::open(&path, "other").err().unwrap();
+    assert!(
+        matches!(refused, ControlError::WrongMigration { .. }),
+        "{refused}"
+    );
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let refused = SqliteControl::open(&path, "m").err().unwrap();
+    assert!(
+        matches!(refused, ControlError::Newer { found: 99, .. }),
+        "{refused}"
+    );
+    assert_eq!(refused.exit_code(), 3);
+}
