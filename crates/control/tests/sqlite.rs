@@ -40,9 +40,8 @@ async fn a_run_that_was_overtaken_writes_nothing() {
     let store = SqliteControl::open(&path, "m").unwrap();
     let old = store.acquire().await.unwrap();
     // as after a lock file that somebody removed
-    std::fs::remove_file(path.with_extension("toml.control.lock")).unwrap_or_default();
     let lock = PathBuf::from(format!("{}.lock", path.display()));
-    let _ = std::fs::remove_file(lock);
+    std::fs::remove_file(lock).unwrap();
     let new = store.acquire().await.unwrap();
     let refused = store.move_phase(&old, Phase::Planned, Phase::Copying).await;
     assert!(
@@ -189,11 +188,13 @@ fn files_that_are_not_ours_are_refused_and_left_as_they_are() {
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
     drop(other);
+    let before = std::fs::read(&path).unwrap();
     let refused = SqliteControl::open(&path, "m").err().unwrap();
     assert!(
         matches!(refused, ControlError::NotControl { .. }),
         "{refused}"
     );
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[test]
