@@ -85,7 +85,8 @@ impl ConnectTarget {
     /// a failed handshake. A wrong password is none of these.
     pub fn falls_back(error: &StoreError) -> bool {
         error.code.starts_with("postgres.tls")
-            || error.server_code.as_deref() == Some(SqlState::INVALID_AUTHORIZATION_SPECIFICATION.code())
+            || error.server_code.as_deref()
+                == Some(SqlState::INVALID_AUTHORIZATION_SPECIFICATION.code())
     }
 
     /// An authentication error with what is known about the password file.
@@ -135,7 +136,8 @@ impl ConnectTarget {
         let making = async {
             match (&self.tls, encrypted) {
                 (Some(tls), true) => {
-                    self.make(&config, MakeRustlsConnect::new(tls.as_ref().clone())).await
+                    self.make(&config, MakeRustlsConnect::new(tls.as_ref().clone()))
+                        .await
                 }
                 (None, true) => Err(tls::not_offered(&self.label)),
                 (_, false) => self.make(&config, NoTls).await,

@@ -264,7 +264,9 @@ pub fn from_io(label: &str, doing: &str, e: &io::Error) -> StoreError {
         io::ErrorKind::ConnectionRefused => {
             error.fix("Check host and port, that the server runs, and its listen_addresses")
         }
-        io::ErrorKind::NotFound => error.fix("Check the socket's directory, and that the server runs"),
+        io::ErrorKind::NotFound => {
+            error.fix("Check the socket's directory, and that the server runs")
+        }
         io::ErrorKind::TimedOut => error.fix("Check host, port and firewalls"),
         _ => error,
     }
@@ -326,7 +328,10 @@ mod tests {
 
     #[test]
     fn table_and_constraint_are_named() {
-        let mut r = report("23505", "duplicate key value violates unique constraint \"orders_pkey\"");
+        let mut r = report(
+            "23505",
+            "duplicate key value violates unique constraint \"orders_pkey\"",
+        );
         r.schema = Some("public".into());
         r.table = Some("orders".into());
         r.constraint = Some("orders_pkey".into());
@@ -338,7 +343,9 @@ mod tests {
 
     #[test]
     fn what_can_pass_by_itself_is_tried_again_and_nothing_else() {
-        for code in ["08006", "57P01", "57P03", "40001", "40P01", "55P03", "55006", "53300", "25P03"] {
+        for code in [
+            "08006", "57P01", "57P03", "40001", "40P01", "55P03", "55006", "53300", "25P03",
+        ] {
             assert_eq!(classify(code).0.recovery(), Recovery::Retry, "{code}");
         }
         for code in ["53100", "XX001", "XX000", "42601", "58P01", "", "?"] {

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod connect;
+pub mod describe;
 pub mod error;
 pub mod lsn;
 pub mod names;
@@ -10,6 +11,7 @@ pub mod replication;
 pub mod session;
 pub mod store;
 pub mod tls;
+pub mod types;
 pub mod url;
 pub mod visibility;
 pub mod wire;

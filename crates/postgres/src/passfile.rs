@@ -124,7 +124,10 @@ mod tests {
     fn the_first_matching_line_counts() {
         let file = "# comment\nother:*:*:*:no\nh:5432:d:u:first\n*:*:*:*:second\n";
         assert_eq!(password(file, "postgres://u@h/d").as_deref(), Some("first"));
-        assert_eq!(password(file, "postgres://u@h:1/d").as_deref(), Some("second"));
+        assert_eq!(
+            password(file, "postgres://u@h:1/d").as_deref(),
+            Some("second")
+        );
         assert_eq!(password("h:1:d:u:x", "postgres://u@h/d"), None);
         assert_eq!(password("h:5432", "postgres://u@h/d"), None);
     }
@@ -132,7 +135,10 @@ mod tests {
     #[test]
     fn escapes_and_sockets_are_read() {
         let file = "*:*:*:a\\:b:p\\:\\\\w\n";
-        assert_eq!(password(file, "postgres://a%3Ab@h/d").as_deref(), Some("p:\\w"));
+        assert_eq!(
+            password(file, "postgres://a%3Ab@h/d").as_deref(),
+            Some("p:\\w")
+        );
         let file = "localhost:*:*:*:local\n/run/x:*:*:*:there\n";
         assert_eq!(
             password(file, "postgres://u@/d?host=/run/x").as_deref(),

@@ -138,7 +138,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_servers_print_them() {
-        assert_eq!(version_number("15.18 (Debian 15.18-0+deb12u1)"), Some(150_018));
+        assert_eq!(
+            version_number("15.18 (Debian 15.18-0+deb12u1)"),
+            Some(150_018)
+        );
         assert_eq!(version_number("18beta2"), Some(180_000));
         assert_eq!(version_number("17.4"), Some(170_004));
         assert_eq!(version_number("devel"), None);

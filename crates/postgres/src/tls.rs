@@ -9,7 +9,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
 /// libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,8 +113,11 @@ impl TlsFiles {
             .with_custom_certificate_verifier(Arc::new(verifier));
         let config = match self.client_certificate(label)? {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|e| {
-                wrong_file(label, format!("the client's certificate and key cannot be used: {e}"))
-                    .fix("Check that sslcert and sslkey belong together")
+                wrong_file(
+                    label,
+                    format!("the client's certificate and key cannot be used: {e}"),
+                )
+                .fix("Check that sslcert and sslkey belong together")
             })?,
             None => builder.with_no_client_auth(),
         };
@@ -150,17 +155,26 @@ impl TlsFiles {
             };
         };
         let chain = certificates(&certificate, "client certificate", label)?;
-        let path = self.file(self.key.as_ref(), "postgresql.key").ok_or_else(|| {
-            wrong_file(label, "there is a client certificate without a key".into())
-                .fix("Give sslkey=FILE")
-        })?;
+        let path = self
+            .file(self.key.as_ref(), "postgresql.key")
+            .ok_or_else(|| {
+                wrong_file(label, "there is a client certificate without a key".into())
+                    .fix("Give sslkey=FILE")
+            })?;
         check_key_permissions(&path, label)?;
         let shown = path.display();
-        let text = std::fs::read(&path)
-            .map_err(|e| wrong_file(label, format!("the client's key {shown} cannot be read: {e}")))?;
+        let text = std::fs::read(&path).map_err(|e| {
+            wrong_file(
+                label,
+                format!("the client's key {shown} cannot be read: {e}"),
+            )
+        })?;
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
-            wrong_file(label, format!("the client's key {shown} holds no usable private key"))
-                .fix("It must be PEM, not encrypted: PKCS#8, PKCS#1 or SEC1")
+            wrong_file(
+                label,
+                format!("the client's key {shown} holds no usable private key"),
+            )
+            .fix("It must be PEM, not encrypted: PKCS#8, PKCS#1 or SEC1")
         })?;
         Ok(Some((chain, key)))
     }
@@ -172,8 +186,12 @@ fn check_key_permissions(path: &Path, label: &str) -> Result<()> {
     {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
         let shown = path.display();
-        let about = std::fs::metadata(path)
-            .map_err(|e| wrong_file(label, format!("the client's key {shown} cannot be read: {e}")))?;
+        let about = std::fs::metadata(path).map_err(|e| {
+            wrong_file(
+                label,
+                format!("the client's key {shown} cannot be read: {e}"),
+            )
+        })?;
         let forbidden = if about.uid() == 0 { 0o037 } else { 0o077 };
         if about.permissions().mode() & forbidden != 0 {
             return Err(wrong_file(
@@ -197,7 +215,10 @@ fn certificates(path: &Path, what: &str, label: &str) -> Result<Vec<CertificateD
     let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(wrong_file(label, format!("the {what} {shown} holds no PEM certificate"))),
+        _ => Err(wrong_file(
+            label,
+            format!("the {what} {shown} holds no PEM certificate"),
+        )),
     }
 }
 
@@ -299,7 +320,9 @@ impl ServerCertVerifier for Verifier {
                 &e,
                 rustls::Error::InvalidCertificate(CertificateError::Other(_))
             );
-            let is_root = pinned.iter().any(|root| root.as_ref() == end_entity.as_ref());
+            let is_root = pinned
+                .iter()
+                .any(|root| root.as_ref() == end_entity.as_ref());
             if !(refused_as_ca && is_root) {
                 return Err(e);
             }
@@ -359,7 +382,8 @@ pub fn not_offered(label: &str) -> StoreError {
 /// A failed handshake, and what to do about it.
 pub fn explain(label: &str, e: &rustls::Error) -> StoreError {
     use rustls::AlertDescription as Alert;
-    let refused = |code, what: String| StoreError::new(ErrorKind::Authentication, code, label, what);
+    let refused =
+        |code, what: String| StoreError::new(ErrorKind::Authentication, code, label, what);
     match e {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => refused(

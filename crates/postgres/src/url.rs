@@ -108,7 +108,10 @@ impl ConnectUrl {
         };
         let host = take("host", "PGHOST");
         let hostaddr = take("hostaddr", "PGHOSTADDR")
-            .map(|a| a.parse::<IpAddr>().map_err(|_| bad("hostaddr is not an IP address")))
+            .map(|a| {
+                a.parse::<IpAddr>()
+                    .map_err(|_| bad("hostaddr is not an IP address"))
+            })
             .transpose()?;
         let port = match take("port", "PGPORT") {
             Some(port) => port
@@ -153,7 +156,9 @@ impl ConnectUrl {
             None => SslMode::Prefer,
         };
         if tls.uses_system_roots() && sslmode != SslMode::VerifyFull {
-            return Err(bad("sslrootcert=system needs sslmode=verify-full, or no sslmode"));
+            return Err(bad(
+                "sslrootcert=system needs sslmode=verify-full, or no sslmode",
+            ));
         }
         let mut parsed = ConnectUrl {
             host,
@@ -310,8 +315,10 @@ fn decode(text: &str) -> Result<String> {
         }
         let mut digit = || bytes.next().and_then(|b| (b as char).to_digit(16));
         let (Some(high), Some(low)) = (digit(), digit()) else {
-            return Err(bad("a % in the URL is not followed by two hexadecimal digits")
-                .fix("Write % itself as %25"));
+            return Err(
+                bad("a % in the URL is not followed by two hexadecimal digits")
+                    .fix("Write % itself as %25"),
+            );
         };
         out.push((high * 16 + low) as u8);
     }
@@ -363,7 +370,10 @@ mod tests {
     fn sockets_are_hosts_too() {
         let folder = Host::Unix("/run/pg".into());
         assert_eq!(parse("postgres://u@%2Frun%2Fpg/d").unwrap().host, folder);
-        assert_eq!(parse("postgresql://u@/d?host=/run/pg").unwrap().host, folder);
+        assert_eq!(
+            parse("postgresql://u@/d?host=/run/pg").unwrap().host,
+            folder
+        );
     }
 
     #[test]
@@ -403,7 +413,10 @@ mod tests {
             ("postgres://u:secret@h/d?sslmode=on", "sslmode"),
             ("postgres://u:secret@h/d?optoins=x", "optoins"),
             ("postgres://u:secret@h,g/d", "several hosts"),
-            ("postgres://u:secret@h/d?sslrootcert=system&sslmode=require", "system"),
+            (
+                "postgres://u:secret@h/d?sslrootcert=system&sslmode=require",
+                "system",
+            ),
             ("postgres://u:secret@h/d?hostaddr=here", "hostaddr"),
             ("postgres://u:se?secret=1@h/d", "%3F"),
             ("postgres://h/d", "user"),

@@ -42,7 +42,10 @@ impl ConnectTarget {
             match &self.host {
                 Host::Unix(folder) => {
                     let path = folder.join(format!(".s.PGSQL.{}", self.port));
-                    UnixStream::connect(path).await.map(Wire::Unix).map_err(failed)
+                    UnixStream::connect(path)
+                        .await
+                        .map(Wire::Unix)
+                        .map_err(failed)
                 }
                 Host::Tcp(name) => {
                     let tcp = match self.hostaddr {

@@ -1,0 +1,69 @@
+//! Reading a database's catalog into the portable description.
+
+pub mod catalog;
+mod definition;
+pub mod key;
+mod omissions;
+mod partitions;
+mod sequences;
+mod sql;
+mod table;
+mod types;
+
+use crossfade_model::{Schema, Sequence};
+use crossfade_store::Result;
+
+use crate::connect::Client;
+use crate::session::Purpose;
+use crate::store::PostgresStore;
+use catalog::Catalog;
+
+pub use definition::{index_statement, retarget_foreign_key, retarget_index};
+pub use sql::USER_SCHEMA;
+
+/// Tables of users and what stands around them.
+///
+/// # Errors
+/// The server's or the connection's.
+pub async fn describe(store: &PostgresStore) -> Result<Schema> {
+    let client = store.connect(Purpose::Describe).await?;
+    begin(&client).await?;
+    let catalog = Catalog::read(&client).await?;
+    let mut omissions = omissions::read(&client).await?;
+    omissions.extend(omissions::of_tables(&catalog));
+    Ok(Schema {
+        tables: table::tables(&catalog),
+        types: types::read(&client, &mut omissions).await?,
+        sequences: sequences::read(&client).await?,
+        omissions,
+    })
+}
+
+/// The catalog alone, for findings.
+///
+/// # Errors
+/// The server's or the connection's.
+pub async fn catalog(client: &Client) -> Result<Catalog> {
+    begin(client).await?;
+    let catalog = Catalog::read(client).await?;
+    client.batch("reading the catalog", "COMMIT").await?;
+    Ok(catalog)
+}
+
+/// Present values of sequences.
+///
+/// # Errors
+/// The server's or the connection's.
+pub async fn sequences(store: &PostgresStore) -> Result<Vec<Sequence>> {
+    let client = store.connect(Purpose::Describe).await?;
+    sequences::read(&client).await
+}
+
+async fn begin(client: &Client) -> Result<()> {
+    client
+        .batch(
+            "reading the catalog",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )
+        .await
+}
