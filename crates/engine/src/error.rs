@@ -114,9 +114,9 @@ impl EngineError {
             EngineError::Store(e) => e.fix.clone(),
             EngineError::Control(e) => Some(e.fix()),
             EngineError::Ending => None,
-            EngineError::Internal(_) => {
-                Some("nothing was lost: what is durable is in the target; please report it".to_owned())
-            }
+            EngineError::Internal(_) => Some(
+                "nothing was lost: what is durable is in the target; please report it".to_owned(),
+            ),
         }
     }
 

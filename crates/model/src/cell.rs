@@ -82,7 +82,7 @@ fn parse(text: &str) -> Option<Cell> {
 
 /// The cells of one row, in the order of its table's columns. A column that is not captured (a generated one) is absent
 /// from the table's column list, so positions always match.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Row(pub Vec<Cell>);
 
 impl Row {

@@ -15,7 +15,7 @@ pub fn encode(bytes: &[u8]) -> String {
 /// The bytes; `None` unless `digits` is an even number of hexadecimal digits.
 pub fn decode(digits: &str) -> Option<Vec<u8>> {
     let digits = digits.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let nibble = |c: u8| (c as char).to_digit(16).map(|d| d as u8);

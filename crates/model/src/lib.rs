@@ -20,7 +20,7 @@ pub use change::{Change, StreamEvent, Transaction};
 pub use digest::{BucketSum, Digester};
 pub use finding::{Finding, Severity};
 pub use key::{Key, KeyError};
-pub use mapping::{ColumnMapping, TableId, TableMapping};
+pub use mapping::{ColumnMapping, KeyEncoder, TableId, TableMapping};
 pub use position::{Position, Snapshot, TransactionId};
 pub use schema::{
     Check, Column, ForeignKey, Generated, Identity, Index, KeyOrder, LogicalType, Omission,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::Canonical;
 use crate::key::{self, Key, KeyError};
-use crate::schema::Table;
+use crate::schema::{LogicalType, Table};
 use crate::{Cell, Row};
 
 /// A mapped table, by its index in the plan. Stable for the life of a migration.
@@ -44,19 +44,19 @@ impl TableMapping {
     /// # Errors
     /// A key cell that is absent, NULL or not of its column's type.
     pub fn key_of(&self, row: &Row) -> Result<Key, KeyError> {
-        let table_key = self.source.key.as_ref().ok_or(KeyError::NoKey)?;
-        let mut out = Vec::with_capacity(16);
-        for &index in &table_key.columns {
-            let cell = row.0.get(index).unwrap_or(&Cell::Null);
-            let logical = self
-                .source
-                .captured()
-                .nth(index)
-                .map(|c| c.logical)
-                .ok_or(KeyError::NoKey)?;
-            key::encode(logical, cell, &mut out)?;
-        }
-        Ok(Key(out.into()))
+        self.key_encoder().key_of(row)
+    }
+
+    /// As [`TableMapping::key_of`] for many rows: looks the key's columns up once.
+    pub fn key_encoder(&self) -> KeyEncoder {
+        let captured: Vec<_> = self.source.captured().map(|c| c.logical).collect();
+        let parts = self.source.key.as_ref().map(|key| {
+            key.columns
+                .iter()
+                .filter_map(|&i| captured.get(i).map(|logical| (i, *logical)))
+                .collect()
+        });
+        KeyEncoder { parts }
     }
 
     /// What identifies a row on either side: the key's columns in canonical form. Unlike [`TableMapping::key_of`] it is
@@ -91,5 +91,26 @@ impl TableMapping {
             }
         }
         Row(cells)
+    }
+}
+
+/// Encodes the keys of one table's rows.
+#[derive(Debug, Clone)]
+pub struct KeyEncoder {
+    parts: Option<Vec<(usize, LogicalType)>>,
+}
+
+impl KeyEncoder {
+    /// As [`TableMapping::key_of`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn key_of(&self, row: &Row) -> Result<Key, KeyError> {
+        let parts = self.parts.as_ref().ok_or(KeyError::NoKey)?;
+        let mut out = Vec::with_capacity(18 * parts.len());
+        for (index, logical) in parts {
+            key::encode(*logical, row.0.get(*index).unwrap_or(&Cell::Null), &mut out)?;
+        }
+        Ok(Key(out.into()))
     }
 }

@@ -1,0 +1,437 @@
+//! The applier task: takes batches, decides them, reads again what must be, writes, moves the checkpoint.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_model::{Change, Key, KeyEncoder, Position, TableId, TransactionId};
+use crossfade_rules::ledger::LedgerCounts;
+use crossfade_store::Applier;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::apply::decide::{Decided, PendingTransaction, Rereads, Verdict, decide};
+use crate::apply::gather::{Gathered, Gatherer};
+use crate::apply::write::{self, frontier_records, ledger_records};
+use crate::durable;
+use crate::error::EngineError;
+use crate::kill;
+use crate::session::{Altered, Keying, Session};
+use crate::verify::collect::{Collector, VerifyRequest};
+
+/// How often an empty checkpoint is written while the stream is idle.
+const IDLE_CHECKPOINT: Duration = Duration::from_millis(1000);
+/// The same while horizons are still ahead, so that "followed" is not kept waiting.
+const IDLE_CHECKPOINT_COPYING: Duration = Duration::from_millis(50);
+/// Applied transactions remembered before a probe is asked which of them readers see.
+const MOST_RECENT: usize = 4096;
+
+/// The applier and what it keeps between batches.
+pub(crate) struct ApplierTask {
+    pub(super) session: Arc<Session>,
+    pub(super) applier: Box<dyn Applier>,
+    pub(super) gatherer: Gatherer,
+    pub(super) encoders: Vec<KeyEncoder>,
+    pub(super) confirmed: watch::Sender<Position>,
+    pub(super) requests: mpsc::Receiver<VerifyRequest>,
+    pub(super) collector: Option<Collector>,
+    pub(super) expired: Vec<(TableId, Key)>,
+    pub(super) last_idle: Instant,
+}
+
+impl ApplierTask {
+    pub fn new(
+        session: Arc<Session>,
+        applier: Box<dyn Applier>,
+        gatherer: Gatherer,
+        confirmed: watch::Sender<Position>,
+        requests: mpsc::Receiver<VerifyRequest>,
+    ) -> ApplierTask {
+        let encoders = session.tables().iter().map(|t| t.key_encoder()).collect();
+        ApplierTask {
+            session,
+            applier,
+            gatherer,
+            encoders,
+            confirmed,
+            requests,
+            collector: None,
+            expired: Vec::new(),
+            last_idle: Instant::now(),
+        }
+    }
+
+    /// Applies until the attempt stops.
+    pub async fn run(mut self) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
+        let mut stop = session.stop.clone();
+        loop {
+            if session
+                .wait_for(|state| (!state.paused).then_some(()))
+                .await
+                .is_none()
+            {
+                return Ok(());
+            }
+            let gathered = tokio::select! {
+                biased;
+                _ = stop.changed() => return Ok(()),
+                Some(request) = self.requests.recv() => {
+                    self.verify_request(request).await?;
+                    continue;
+                }
+                gathered = self.gatherer.next() => gathered?,
+            };
+            match gathered {
+                Gathered::Batch { transactions, end } => {
+                    match self.batch(transactions, end).await {
+                        Err(EngineError::Ending) => return Ok(()),
+                        other => other?,
+                    }
+                }
+                Gathered::Big(big) => match self.big(big).await {
+                    Err(EngineError::Ending) => return Ok(()),
+                    other => other?,
+                },
+                Gathered::SchemaChanged { table, what } => {
+                    let altered = Altered {
+                        table: session.table(table)?.source.name.to_string(),
+                        what,
+                        seen_at: session.lock().checkpoint,
+                    };
+                    return Err(self.schema_changed(altered).await?);
+                }
+                Gathered::Ended => return Ok(()),
+            }
+            if let Some(altered) = self.altered_is_due() {
+                return Err(self.schema_changed(altered).await?);
+            }
+        }
+    }
+
+    /// The stream has come to a change of another shape, or to where the altered table was seen: everything before is
+    /// applied. Leaves a durable mark, so that the next run plans anew from here, and ends the run.
+    pub(super) async fn schema_changed(
+        &mut self,
+        altered: Altered,
+    ) -> Result<EngineError, EngineError> {
+        let checkpoint = self.session.lock().checkpoint;
+        self.applier.begin().await?;
+        self.applier
+            .records(&[durable::altered_record(&altered)?])
+            .await?;
+        self.applier.commit(Some(checkpoint), checkpoint).await?;
+        Ok(EngineError::Stopped {
+            code: "capture.schema_changed",
+            table: Some(altered.table),
+            key: None,
+            what: format!(
+                "the table was altered on the source after position {}: {}. Everything before is applied",
+                self.session.source.show_position(checkpoint),
+                altered.what
+            ),
+            fix: "Make the same change on the target, then `run` again".to_owned(),
+        })
+    }
+
+    /// The mark of an altered table, once the checkpoint is where it was seen.
+    pub(super) fn altered_is_due(&self) -> Option<Altered> {
+        let state = self.session.lock();
+        state
+            .altered
+            .clone()
+            .filter(|altered| state.checkpoint >= altered.seen_at)
+    }
+
+    pub(super) async fn batch(
+        &mut self,
+        transactions: Vec<PendingTransaction>,
+        end: Option<Position>,
+    ) -> Result<(), EngineError> {
+        let Some(end) = end else { return Ok(()) };
+        let from = self.session.lock().checkpoint;
+        // the source sends again what a restart finds applied
+        let transactions: Vec<_> = transactions
+            .into_iter()
+            .filter(|t| !crossfade_rules::checkpoint::already_applied(&t.end, Some(&from)))
+            .collect();
+        let end = end.max(from);
+        let idle = transactions.iter().all(|t| t.changes.is_empty());
+        if idle && !self.idle_checkpoint_due(from, end) {
+            return Ok(());
+        }
+        let decided = self
+            .decided(
+                transactions.iter().map(|t| (t.id, t.changes.as_slice())),
+                false,
+            )
+            .await?;
+        kill::point("apply.decided");
+        let effects = decided.effects.len();
+        self.write(decided, from, end).await?;
+        if effects > 0 || !idle {
+            self.note(&transactions);
+        }
+        if let Some(collector) = &mut self.collector {
+            for t in &transactions {
+                collector.collect(t.id, &t.changes)?;
+            }
+        }
+        self.after_commit(transactions.iter().map(|t| t.id), transactions.len() as u64)
+            .await
+    }
+
+    pub(super) fn idle_checkpoint_due(&mut self, from: Position, end: Position) -> bool {
+        if end <= from {
+            return false;
+        }
+        let waited_for = {
+            let state = self.session.lock();
+            !state.followed() || state.altered.is_some()
+        } || self.collector.is_some();
+        let every = if waited_for {
+            IDLE_CHECKPOINT_COPYING
+        } else {
+            IDLE_CHECKPOINT
+        };
+        if self.last_idle.elapsed() < every {
+            return false;
+        }
+        self.last_idle = Instant::now();
+        true
+    }
+
+    /// Decides, waiting for chunks and reading rows again as often as needed. No target transaction is open meanwhile.
+    pub(super) async fn decided<'a>(
+        &mut self,
+        transactions: impl Iterator<Item = (TransactionId, &'a [Change])> + Clone,
+        in_target_transaction: bool,
+    ) -> Result<Decided, EngineError> {
+        let session = Arc::clone(&self.session);
+        for table in &mut session.lock().tables {
+            table.frontier.discard_staged();
+        }
+        let mut rereads = Rereads::new();
+        loop {
+            let verdict = {
+                let mut state = session.lock();
+                decide(
+                    &mut state,
+                    session.tables(),
+                    &self.encoders,
+                    transactions.clone(),
+                    &rereads,
+                )?
+            };
+            match verdict {
+                Verdict::Decided(decided) => return Ok(decided),
+                Verdict::Wait(_) if in_target_transaction => {
+                    return Err(EngineError::internal(
+                        "a change waits for a chunk with the target transaction open",
+                    ));
+                }
+                Verdict::Wait(table) => self.wait_for_table(table).await?,
+                Verdict::Reread(requests) => self.reread(requests, &mut rereads).await?,
+            }
+        }
+    }
+
+    /// Waits until something that this table waits for has come: a chunk loaded, a key built.
+    pub(super) async fn wait_for_table(&mut self, table: TableId) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
+        let index = table.0 as usize;
+        let bulk = {
+            let mut state = session.lock();
+            let at = &state.tables[index];
+            let bulk = at.keying != Keying::Keyed || !session.table(table)?.source.is_ordered();
+            // a short wait for one chunk: no other starts before the stream has gone on
+            state.stream_waits = !bulk;
+            bulk
+        };
+        let result = self.wait_through(table, bulk).await;
+        session.lock().stream_waits = false;
+        session.notify();
+        result
+    }
+
+    pub(super) async fn wait_through(
+        &mut self,
+        table: TableId,
+        bulk: bool,
+    ) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
+        let index = table.0 as usize;
+        loop {
+            let ready = session.wait_for(|state| {
+                let at = &state.tables[index];
+                let quiet = at.loading == 0 && at.frontier.progress().loading == 0;
+                (quiet && at.keying == Keying::Keyed).then_some(())
+            });
+            tokio::select! {
+                ready = ready => {
+                    return ready.ok_or(EngineError::Ending);
+                }
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+            if bulk {
+                self.mind_the_log(table).await?;
+            }
+        }
+    }
+
+    /// While the stream waits for a bulk load the source keeps its log: beyond the budget the key is built early, and the
+    /// rest of the table is loaded beside the stream.
+    pub(super) async fn mind_the_log(&mut self, table: TableId) -> Result<(), EngineError> {
+        let session = &self.session;
+        let probe = session.source.probe(&session.name).await?;
+        if probe.log_kept_bytes <= session.options.log_budget_bytes {
+            return Ok(());
+        }
+        let mapping = session.table(table)?;
+        let mut state = session.lock();
+        let at = &mut state.tables[table.0 as usize];
+        if at.keying == Keying::Without && mapping.source.is_ordered() {
+            at.keying = Keying::Wanted;
+            drop(state);
+            session.notify();
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write(
+        &mut self,
+        decided: Decided,
+        from: Position,
+        to: Position,
+    ) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
+        if decided.left {
+            self.prune_owed().await?;
+        }
+        let (records, counts) = {
+            let mut state = session.lock();
+            let mut records = ledger_records(&session, &state, &decided.ledger)?;
+            records.extend(frontier_records(&session, &mut state, &mut self.expired)?);
+            (records, decided.ledger)
+        };
+        write::write(
+            &session,
+            self.applier.as_mut(),
+            &decided.effects,
+            &records,
+            from,
+            to,
+        )
+        .await?;
+        self.committed(to, &counts);
+        Ok(())
+    }
+
+    /// Forgets what is owed and already visible to every later snapshot; the rest becomes durable with the batch.
+    pub(super) async fn prune_owed(&mut self) -> Result<(), EngineError> {
+        let probe = self.session.source.probe(&self.session.name).await?;
+        let mut state = self.session.lock();
+        for table in &mut state.tables {
+            table.frontier.prune_owed(&probe.snapshot);
+        }
+        state.source_end = state.source_end.max(probe.log_end);
+        Ok(())
+    }
+
+    /// The batch is durable: memory follows.
+    pub(super) fn committed(&mut self, to: Position, counts: &HashMap<TableId, LedgerCounts>) {
+        let mut state = self.session.lock();
+        state.checkpoint = to;
+        for (table, counts) in counts {
+            state.tables[table.0 as usize].ledger.add(counts);
+        }
+        for (index, table) in state.tables.iter_mut().enumerate() {
+            table.frontier.commit_staged();
+            let keys = table.frontier.settle(&to);
+            self.expired
+                .extend(keys.into_iter().map(|key| (TableId(index as u32), key)));
+        }
+        drop(state);
+        self.confirmed.send_replace(to);
+        self.session.notify();
+    }
+
+    pub(super) fn note(&mut self, transactions: &[PendingTransaction]) {
+        let last = transactions.iter().rev().find(|t| t.committed_at != 0);
+        if let Some(last) = last {
+            self.session.lock().applied_commit_time = last.committed_at;
+        }
+    }
+
+    pub(super) async fn after_commit(
+        &mut self,
+        ids: impl Iterator<Item = TransactionId>,
+        count: u64,
+    ) -> Result<(), EngineError> {
+        let full = {
+            let mut state = self.session.lock();
+            state.recent.extend(ids);
+            state.transactions += count;
+            state.recent.len() > MOST_RECENT
+        };
+        if full {
+            self.forget_seen().await?;
+        }
+        self.hand_over_collected().await
+    }
+
+    /// Forgets applied transactions that readers of the source see.
+    pub(super) async fn forget_seen(&mut self) -> Result<(), EngineError> {
+        let probe = self.session.source.probe(&self.session.name).await?;
+        let mut state = self.session.lock();
+        state.recent.retain(|t| !probe.snapshot.sees(*t));
+        state.source_end = state.source_end.max(probe.log_end);
+        Ok(())
+    }
+
+    pub(super) async fn verify_request(
+        &mut self,
+        request: VerifyRequest,
+    ) -> Result<(), EngineError> {
+        match request {
+            VerifyRequest::Begin { reply } => {
+                self.forget_seen().await?;
+                let unseen = self.session.lock().recent.clone();
+                self.collector = Some(Collector::new(self.session.tables()));
+                // a verify that has gone away is no reason to stop
+                let _ = reply.send(unseen);
+            }
+            VerifyRequest::HandOver { horizon, reply } => {
+                if let Some(collector) = &mut self.collector {
+                    collector.hand_over(horizon, reply);
+                }
+                self.hand_over_collected().await?;
+            }
+            VerifyRequest::Cancel => self.collector = None,
+        }
+        Ok(())
+    }
+
+    /// Once the checkpoint is at the horizon that a verify waits for, opens the target's snapshot between two batches and
+    /// hands both over.
+    pub(super) async fn hand_over_collected(&mut self) -> Result<(), EngineError> {
+        let checkpoint = self.session.lock().checkpoint;
+        let due = self
+            .collector
+            .as_ref()
+            .is_some_and(|c| c.is_due(checkpoint));
+        if !due {
+            return Ok(());
+        }
+        let reader = self.session.target.open_reader(&self.session.name).await?;
+        if reader.position() != Some(checkpoint) {
+            return Err(EngineError::internal(
+                "the target's snapshot is at another position than its checkpoint",
+            ));
+        }
+        if let Some(collector) = self.collector.take() {
+            collector.deliver(reader, checkpoint);
+        }
+        Ok(())
+    }
+}

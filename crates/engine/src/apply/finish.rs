@@ -1,0 +1,88 @@
+//! What follows once every chunk is loaded and the checkpoint has passed every horizon: indexes, unique keys, foreign
+//! keys, sequences.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_model::Sequence;
+
+use crate::error::EngineError;
+use crate::kill;
+use crate::progress::Event;
+use crate::session::Session;
+
+/// How often sequences are raised while following.
+const SEQUENCES_EVERY: Duration = Duration::from_secs(30);
+
+/// Waits until the target follows, completes its schema, then keeps sequences raised until the attempt stops.
+pub(crate) async fn run(
+    session: Arc<Session>,
+    sequences: Vec<Sequence>,
+    begun: std::time::Instant,
+) -> Result<(), EngineError> {
+    let Some(position) = session
+        .wait_for(|state| state.followed().then_some(state.checkpoint))
+        .await
+    else {
+        return Ok(());
+    };
+    for mapping in session.tables() {
+        // the key is there; the other indexes that do not constrain come with it
+        session.target.build_key(mapping).await?;
+    }
+    kill::point("unique.before");
+    for mapping in session.tables() {
+        session.target.build_unique_indexes(mapping).await?;
+    }
+    kill::point("unique.after");
+    let later = session.target.build_foreign_keys(session.tables()).await?;
+    kill::point("foreign_keys.after");
+    for omission in later {
+        session.observer.event(&Event::Warning {
+            what: format!(
+                "{} {} is not there yet: {}",
+                omission.kind, omission.name, omission.why
+            ),
+        });
+    }
+    raise(&session, &sequences).await?;
+    session.lock().finished = true;
+    session.notify();
+    session.observer.event(&Event::Followed {
+        position: session.source.show_position(position),
+        seconds: begun.elapsed().as_secs_f64(),
+    });
+    let mut stop = session.stop.clone();
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return Ok(()),
+            () = tokio::time::sleep(SEQUENCES_EVERY) => raise(&session, &sequences).await?,
+        }
+    }
+}
+
+/// Raises the target's sequences to the source's present values.
+pub(crate) async fn raise(session: &Session, planned: &[Sequence]) -> Result<(), EngineError> {
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let now = session.source.sequences().await?;
+    let values: Vec<Sequence> = planned
+        .iter()
+        .map(|planned| {
+            let value = now
+                .iter()
+                .find(|s| s.name == planned.name)
+                .and_then(|s| s.last_value);
+            Sequence {
+                last_value: value,
+                ..planned.clone()
+            }
+        })
+        .collect();
+    session
+        .target
+        .raise_sequences(&values, session.tables())
+        .await?;
+    Ok(())
+}

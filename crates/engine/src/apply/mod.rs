@@ -1,0 +1,11 @@
+//! Apply: whole source transactions, decided by the frontier, netted per key, written with the checkpoint.
+
+pub(crate) mod applier;
+pub(crate) mod big;
+pub(crate) mod decide;
+pub(crate) mod finish;
+pub(crate) mod gather;
+pub(crate) mod reread;
+pub(crate) mod spill;
+pub(crate) mod steps;
+pub(crate) mod write;

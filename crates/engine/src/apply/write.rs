@@ -1,0 +1,158 @@
+//! Writes a decided batch: rows, checkpoint, what is owed, keys read by themselves, ledger, in one target transaction.
+
+use std::collections::HashMap;
+
+use crossfade_model::{Position, TableId};
+use crossfade_rules::ledger::LedgerCounts;
+use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, RecordWrite, StoreError};
+
+use crate::durable;
+use crate::error::EngineError;
+use crate::kill;
+use crate::session::{Session, State};
+
+/// Tries of one batch that met a deadlock or a busy store.
+const BATCH_TRIES: u32 = 50;
+
+/// Runs `body` in a target transaction that moves the checkpoint; a deadlock or a busy store repeats it whole, a unique
+/// conflict repeats it more carefully.
+pub(crate) async fn write(
+    session: &Session,
+    applier: &mut dyn Applier,
+    effects: &[(TableId, Effect)],
+    records: &[RecordWrite],
+    from: Position,
+    to: Position,
+) -> Result<(), EngineError> {
+    let mut mode = MergeMode::Fast;
+    for attempt in 1.. {
+        let result = try_write(session, applier, effects, records, from, to, mode).await;
+        let Err(EngineError::Store(error)) = result else {
+            return result;
+        };
+        match narrower(&error, mode) {
+            Next::Again if attempt < BATCH_TRIES => {
+                applier.rollback().await?;
+                tokio::time::sleep(std::time::Duration::from_millis(
+                    5 * u64::from(attempt.min(20)),
+                ))
+                .await;
+            }
+            Next::With(careful) => {
+                applier.rollback().await?;
+                mode = careful;
+            }
+            Next::Again | Next::Stop => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+enum Next {
+    Again,
+    With(MergeMode),
+    Stop,
+}
+
+/// What to try after an error. Kinds that say for certain that nothing was committed only.
+fn narrower(error: &StoreError, mode: MergeMode) -> Next {
+    match (error.kind, mode) {
+        (ErrorKind::Conflict | ErrorKind::Busy, _) => Next::Again,
+        (ErrorKind::UniqueViolation, MergeMode::Fast) => Next::With(MergeMode::DeleteThenInsert),
+        (ErrorKind::RowRefused, MergeMode::Fast)
+        | (ErrorKind::UniqueViolation | ErrorKind::RowRefused, MergeMode::DeleteThenInsert) => {
+            Next::With(MergeMode::RowByRow)
+        }
+        _ => Next::Stop,
+    }
+}
+
+async fn try_write(
+    session: &Session,
+    applier: &mut dyn Applier,
+    effects: &[(TableId, Effect)],
+    records: &[RecordWrite],
+    from: Position,
+    to: Position,
+    mode: MergeMode,
+) -> Result<(), EngineError> {
+    applier.begin().await?;
+    for (table, effect) in effects {
+        applier.apply(session.table(*table)?, effect, mode).await?;
+        kill::point("apply.rows");
+    }
+    applier.records(records).await?;
+    kill::point("apply.before_commit");
+    applier.commit(Some(from), to).await?;
+    kill::point("apply.after_commit");
+    Ok(())
+}
+
+/// Adds a batch's counts to a copy of the ledger and checks that it balances.
+///
+/// # Errors
+/// A table whose captured changes are not all accounted for: the run stops.
+pub(crate) fn ledger_records(
+    session: &Session,
+    state: &State,
+    added: &HashMap<TableId, LedgerCounts>,
+) -> Result<Vec<RecordWrite>, EngineError> {
+    let mut records = Vec::with_capacity(added.len());
+    for (table, counts) in added {
+        let mapping = session.table(*table)?;
+        let mut sum = state.tables[table.0 as usize].ledger;
+        sum.add(counts);
+        if !sum.balances() {
+            return Err(EngineError::Stopped {
+                code: "ledger.unbalanced",
+                table: Some(mapping.source.name.to_string()),
+                key: None,
+                what: format!(
+                    "{} changes were captured and {} accounted for",
+                    sum.captured,
+                    sum.settled()
+                ),
+                fix: "Nothing was written; please report it".to_owned(),
+            });
+        }
+        records.push(durable::ledger_record(mapping, &sum)?);
+    }
+    Ok(records)
+}
+
+/// The records of what is owed and of keys read by themselves, after a batch was decided.
+pub(crate) fn frontier_records(
+    session: &Session,
+    state: &mut State,
+    expired: &mut Vec<(TableId, crossfade_model::Key)>,
+) -> Result<Vec<RecordWrite>, EngineError> {
+    let mut records = Vec::new();
+    for (mapping, table) in session.tables().iter().zip(&mut state.tables) {
+        let owed: Vec<_> = table.frontier.owed_rows().collect();
+        if !owed.is_empty() || table.owed_stored {
+            records.push(durable::owed_record(mapping, &owed)?);
+            table.owed_stored = !owed.is_empty();
+        }
+        for row in table
+            .frontier
+            .staged_rows()
+            .chain(table.frontier.parked_rows())
+        {
+            let cells = table
+                .one_key_cells
+                .get(&row.key)
+                .cloned()
+                .unwrap_or_default();
+            records.push(durable::one_key_record(mapping, row, cells)?);
+        }
+    }
+    for (table, key) in expired.drain(..) {
+        let at = &mut state.tables[table.0 as usize];
+        let staged_again = at.frontier.staged_rows().any(|row| row.key == key);
+        if !staged_again {
+            at.one_key_cells.remove(&key);
+            records.push(durable::one_key_gone(session.table(table)?, &key));
+        }
+    }
+    Ok(records)
+}

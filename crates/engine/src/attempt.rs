@@ -1,0 +1,338 @@
+//! One attempt: takes the target, finds where to begin, starts the tasks, and ends them all at the first error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_control::{CommandId, IntentState};
+use crossfade_plan::Phase;
+use crossfade_store::{CaptureSpec, Tenure, WatchOutcome};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::apply::applier::ApplierTask;
+use crate::apply::finish;
+use crate::apply::gather::Gatherer;
+use crate::capture::{bounds, load, start, stream};
+use crate::commands::{self, Order};
+use crate::durable;
+use crate::error::EngineError;
+use crate::progress::{Event, VerifyReport};
+use crate::report;
+use crate::run::{Run, Until, keep_report, move_phase};
+use crate::session::{Altered, Session, State, TableState};
+use crate::verify::collect::VerifyRequest;
+use crate::verify::compare;
+
+/// How often the source is looked at for what the stream does not show.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How an attempt ended, when not by an error.
+pub(crate) enum End {
+    Stopped {
+        checkpoint: String,
+    },
+    Followed {
+        checkpoint: String,
+    },
+    Verified {
+        report: VerifyReport,
+    },
+    Abort {
+        command: CommandId,
+        drop_target_tables: bool,
+    },
+}
+
+/// Runs one attempt.
+pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
+    let migration = &run.migration;
+    let tenure = migration.target.acquire(&migration.plan.migration).await?;
+    let spec = CaptureSpec {
+        migration: migration.plan.migration.clone(),
+        tables: migration.plan.tables.clone(),
+    };
+    let start = begin(run, tenure.as_ref(), &spec).await?;
+    let tables = table_states(run, tenure.as_ref(), &spec, &start.capture.base).await?;
+    let paused = migration.control.state().await?.paused;
+    let probe = migration.source.probe(&spec.migration).await?;
+    let (stop, stopped) = watch::channel(false);
+    let state = State {
+        tables,
+        stream_waits: false,
+        gate_closed: false,
+        paused,
+        checkpoint: start.checkpoint,
+        source_end: probe.log_end,
+        log_kept_bytes: probe.log_kept_bytes,
+        transactions: 0,
+        applied_commit_time: 0,
+        recent: Vec::new(),
+        finished: false,
+        altered: None,
+    };
+    let session = Arc::new(Session::new(
+        spec,
+        Arc::clone(&migration.source),
+        Arc::clone(&migration.target),
+        tenure,
+        migration.options,
+        Arc::clone(&run.observer),
+        Arc::clone(&run.careful),
+        stopped,
+        state,
+    ));
+    let changes = session
+        .source
+        .open_stream(&session.spec, start.checkpoint)
+        .await?;
+    work(run, session, changes, stop).await
+}
+
+/// Capture and tables: made on the first attempt, found on later ones. Intents are recorded before effects.
+async fn begin(
+    run: &Arc<Run>,
+    tenure: &dyn Tenure,
+    spec: &CaptureSpec,
+) -> Result<start::Start, EngineError> {
+    let migration = &run.migration;
+    let control = &migration.control;
+    let fresh = durable::stored_source(tenure.state())?.is_none();
+    run.observer.event(&Event::Started {
+        epoch: tenure.state().epoch,
+        resumed: !fresh,
+    });
+    let intent = if fresh {
+        let detail = serde_json::json!({ "source": migration.source.label(), "target": migration.target.label() });
+        Some(
+            control
+                .record_intent(&run.lease, "create_capture", detail)
+                .await?,
+        )
+    } else {
+        None
+    };
+    let started = start::start(
+        &migration.source,
+        &migration.target,
+        tenure,
+        spec,
+        &migration.plan,
+        run.observer.as_ref(),
+    )
+    .await?;
+    start::tables(&migration.target, &migration.plan, run.observer.as_ref()).await?;
+    if let Some(intent) = intent {
+        let made = serde_json::to_value(&started.capture.made).unwrap_or_default();
+        control
+            .settle_intent(&run.lease, intent, IntentState::Done(made))
+            .await?;
+    }
+    let phase = control.state().await?.phase;
+    if phase != Phase::Following {
+        move_phase(run, Phase::Copying).await?;
+    }
+    Ok(started)
+}
+
+/// The frontiers, rebuilt from durable rows; what is not loaded is cut into chunks.
+async fn table_states(
+    run: &Run,
+    tenure: &dyn Tenure,
+    spec: &CaptureSpec,
+    base: &crossfade_model::Snapshot,
+) -> Result<Vec<TableState>, EngineError> {
+    let migration = &run.migration;
+    let mut out = Vec::with_capacity(spec.tables.len());
+    for mapping in &spec.tables {
+        let keyed = migration.target.has_key(mapping).await?;
+        let stored = durable::stored_table(tenure.state(), mapping)?;
+        let whole = durable::table_state(mapping, stored.clone(), base, Vec::new(), keyed)?;
+        let state = if whole.frontier.progress().pending == 0 {
+            whole
+        } else {
+            let splits =
+                bounds::splits(migration.source.as_ref(), mapping, &migration.options).await?;
+            durable::table_state(mapping, stored, base, splits, keyed)?
+        };
+        out.push(state);
+    }
+    Ok(out)
+}
+
+/// Starts all tasks and waits for the end.
+async fn work(
+    run: &Arc<Run>,
+    session: Arc<Session>,
+    changes: Box<dyn crossfade_store::ChangeStream>,
+    stop: watch::Sender<bool>,
+) -> Result<End, EngineError> {
+    let mut tasks: JoinSet<Result<(), EngineError>> = JoinSet::new();
+    let (events, received) = mpsc::channel(stream::CHANNEL_BLOCKS);
+    let (confirmed, confirmations) = watch::channel(session.lock().checkpoint);
+    let (requests, asked) = mpsc::channel(4);
+    let (orders, mut ordered) = mpsc::channel(4);
+    tasks.spawn(stream::read(
+        Arc::clone(&session),
+        changes,
+        events,
+        confirmations,
+    ));
+    let applier = ApplierTask::new(
+        Arc::clone(&session),
+        session.tenure.open_applier().await?,
+        Gatherer::new(received, &session.options),
+        confirmed,
+        asked,
+    );
+    tasks.spawn(applier.run());
+    for _ in 0..session.options.loaders {
+        tasks.spawn(load::run(Arc::clone(&session)));
+    }
+    tasks.spawn(finish::run(
+        Arc::clone(&session),
+        run.migration.plan.sequences.clone(),
+        run.begun,
+    ));
+    tasks.spawn(watch_source(Arc::clone(&session)));
+    tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
+    tasks.spawn(commands::run(
+        Arc::clone(run),
+        Arc::clone(&session),
+        orders,
+        requests.clone(),
+    ));
+    let end = until_end(run, &session, &mut tasks, &mut ordered, &requests).await;
+    stop.send_replace(true);
+    session.notify();
+    let end = end.and_then(|end| {
+        Ok(match end {
+            Some(end) => end,
+            None => End::Stopped {
+                checkpoint: session.source.show_position(session.lock().checkpoint),
+            },
+        })
+    });
+    drain(&mut tasks).await;
+    report::last(run, &session).await;
+    end
+}
+
+/// Lets the tasks end by themselves for a moment, then ends them.
+async fn drain(tasks: &mut JoinSet<Result<(), EngineError>>) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while let Ok(Some(_)) = tokio::time::timeout_at(deadline, tasks.join_next()).await {}
+    tasks.shutdown().await;
+}
+
+async fn until_end(
+    run: &Arc<Run>,
+    session: &Arc<Session>,
+    tasks: &mut JoinSet<Result<(), EngineError>>,
+    orders: &mut mpsc::Receiver<Order>,
+    requests: &mpsc::Sender<VerifyRequest>,
+) -> Result<Option<End>, EngineError> {
+    let mut stop = run.stop.clone();
+    if *stop.borrow() {
+        return Ok(None);
+    }
+    let reached = reached(run, session, requests);
+    tokio::pin!(reached);
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return Ok(None),
+            Some(order) = orders.recv() => match order {
+                Order::Abort { command, drop_target_tables } => {
+                    return Ok(Some(End::Abort { command, drop_target_tables }));
+                }
+            },
+            end = &mut reached => return end.map(Some),
+            Some(ended) = tasks.join_next() => match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(panic) => {
+                    return Err(EngineError::internal(format!("a task ended: {panic}")));
+                }
+            },
+        }
+    }
+}
+
+/// Waits for what the run is to reach.
+async fn reached(
+    run: &Arc<Run>,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+) -> Result<End, EngineError> {
+    session
+        .wait_for(|state| state.finished.then_some(()))
+        .await
+        .ok_or(EngineError::Ending)?;
+    move_phase(run, Phase::Following).await?;
+    match run.until {
+        Until::Stopped => std::future::pending().await,
+        Until::Followed => {
+            caught_up(run, session).await?;
+            Ok(End::Followed {
+                checkpoint: session.source.show_position(session.lock().checkpoint),
+            })
+        }
+        Until::Verified => {
+            let report = compare::verify(session, requests).await?;
+            keep_report(run, &report).await?;
+            finish::raise(session, &run.migration.plan.sequences).await?;
+            Ok(End::Verified { report })
+        }
+    }
+}
+
+/// Waits until the checkpoint is where the source's end was when this was asked.
+async fn caught_up(run: &Run, session: &Session) -> Result<(), EngineError> {
+    let end = session.source.probe(&session.name).await?.log_end;
+    session
+        .wait_for(|state| (state.checkpoint >= end).then_some(()))
+        .await
+        .ok_or(EngineError::Ending)?;
+    finish::raise(session, &run.migration.plan.sequences).await
+}
+
+async fn watch_source(session: Arc<Session>) -> Result<(), EngineError> {
+    let mut stop = session.stop.clone();
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return Ok(()),
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+        }
+        session.tenure.check().await?;
+        let probe = session.source.probe(&session.name).await?;
+        {
+            let mut state = session.lock();
+            state.recent.retain(|t| !probe.snapshot.sees(*t));
+            state.source_end = state.source_end.max(probe.log_end);
+            state.log_kept_bytes = probe.log_kept_bytes;
+        }
+        if let WatchOutcome::Changed(changes) = session.source.watch(&session.spec).await? {
+            let (table, what) = changes.into_iter().next().unwrap_or_default();
+            note_altered(&session, table, what).await?;
+        }
+    }
+}
+
+/// Remembers that a table was altered; the applier ends the run once it has applied everything before.
+pub(crate) async fn note_altered(
+    session: &Session,
+    table: String,
+    what: String,
+) -> Result<(), EngineError> {
+    let seen_at = session.source.probe(&session.name).await?.log_end;
+    let mut state = session.lock();
+    if state.altered.is_none() {
+        state.altered = Some(Altered {
+            table,
+            what,
+            seen_at,
+        });
+    }
+    drop(state);
+    session.notify();
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! The durable rows in the target, as records, and the state rebuilt from them.
+//!
+//! | kind | id | written in the transaction of |
+//! | --- | --- | --- |
+//! | `source` | `source` | the first checkpoint |
+//! | `frontier` | table/low bound | the chunk's rows |
+//! | `parts` | table | the part's rows |
+//! | `owed` | table | the applier's batch |
+//! | `one_key` | table/key | the applier's batch |
+//! | `ledger` | table | the applier's batch |
+//! | `plan` | `plan` | the first checkpoint; a new one after an altered table was matched |
+//! | `altered` | `altered` | of its own, when a run ends at an altered table |
+
+use std::collections::HashMap;
+
+use crossfade_model::{Cell, Key, Position, Row, Snapshot, TableMapping, TransactionId, hex};
+use crossfade_rules::frontier::{DurableFrontier, FrontierRow, OneKeyRow, OwedRow};
+use crossfade_rules::ledger::LedgerCounts;
+use crossfade_store::{
+    Bound, CaptureStart, Record, RecordKey, RecordWrite, SourceIdentity, TargetState,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::EngineError;
+use crate::session::{Altered, Keying, Parts, TableFrontier, TableState};
+
+/// Who the source is and where its capture began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRecord {
+    /// Who the source is.
+    pub identity: SourceIdentity,
+    /// Where the capture began.
+    pub start: CaptureStart,
+    /// The mapped tables, by name, in the order of their ids: a table's id must mean the same after a restart.
+    pub tables: Vec<String>,
+}
+
+/// A loaded chunk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ChunkRecord {
+    pub table: String,
+    pub row: FrontierRow<Key, Snapshot, Position>,
+    pub low: Vec<Cell>,
+    pub high: Vec<Cell>,
+    pub rows: u64,
+}
+
+const ALTERED: &str = "altered";
+
+/// The mark that a run ended at an altered table: everything up to the checkpoint was applied by the old plan.
+pub(crate) fn altered_record(altered: &Altered) -> Result<RecordWrite, EngineError> {
+    put(ALTERED, ALTERED.to_owned(), altered)
+}
+
+/// Takes the mark away: a new plan holds from the checkpoint on.
+pub(crate) fn altered_gone() -> RecordWrite {
+    RecordWrite::Remove(RecordKey::new(ALTERED, ALTERED))
+}
+
+/// The mark, where there is one.
+pub fn stored_altered(state: &TargetState) -> Result<Option<Altered>, EngineError> {
+    state
+        .records
+        .iter()
+        .find(|r| r.key.kind == ALTERED)
+        .map(from_json)
+        .transpose()
+}
+
+/// The name of a table in records: its source name, with what separates words in ids escaped.
+pub(crate) fn table_word(mapping: &TableMapping) -> String {
+    let escape = |s: &str| {
+        s.replace('%', "%25")
+            .replace('/', "%2F")
+            .replace('.', "%2E")
+    };
+    let name = &mapping.source.name;
+    match &name.schema {
+        Some(schema) => format!("{}.{}", escape(schema), escape(&name.name)),
+        None => escape(&name.name),
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, EngineError> {
+    serde_json::to_string(value)
+        .map_err(|e| EngineError::internal(format!("a durable row could not be written: {e}")))
+}
+
+fn from_json<T: DeserializeOwned>(record: &Record) -> Result<T, EngineError> {
+    serde_json::from_str(&record.body).map_err(|e| {
+        EngineError::internal(format!(
+            "the stored row {}/{} in the target cannot be read: {e}",
+            record.key.kind, record.key.id
+        ))
+    })
+}
+
+pub(crate) fn put<T: Serialize>(
+    kind: &str,
+    id: String,
+    body: &T,
+) -> Result<RecordWrite, EngineError> {
+    Ok(RecordWrite::Put(Record {
+        key: RecordKey::new(kind, id),
+        body: to_json(body)?,
+    }))
+}
+
+pub(crate) fn source_record(record: &SourceRecord) -> Result<RecordWrite, EngineError> {
+    put("source", "source".to_owned(), record)
+}
+
+/// The stored source record, where there is one.
+pub fn stored_source(state: &TargetState) -> Result<Option<SourceRecord>, EngineError> {
+    state
+        .records
+        .iter()
+        .find(|r| r.key.kind == "source")
+        .map(from_json)
+        .transpose()
+}
+
+pub(crate) fn chunk_record(
+    mapping: &TableMapping,
+    record: &ChunkRecord,
+) -> Result<RecordWrite, EngineError> {
+    let low = record
+        .row
+        .bounds
+        .low
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), |key| hex::encode(&key.0));
+    put("frontier", format!("{}/{low}", table_word(mapping)), record)
+}
+
+/// Removes the frontier of a table that is one chunk from -∞ to +∞.
+pub(crate) fn forget_chunks(mapping: &TableMapping) -> Vec<RecordWrite> {
+    let word = table_word(mapping);
+    vec![
+        RecordWrite::Remove(RecordKey::new("frontier", format!("{word}/-"))),
+        RecordWrite::Remove(RecordKey::new("parts", word)),
+    ]
+}
+
+pub(crate) fn parts_record(
+    mapping: &TableMapping,
+    parts: &Parts,
+) -> Result<RecordWrite, EngineError> {
+    put("parts", table_word(mapping), parts)
+}
+
+pub(crate) fn owed_record(
+    mapping: &TableMapping,
+    rows: &[OwedRow<Key, TransactionId>],
+) -> Result<RecordWrite, EngineError> {
+    if rows.is_empty() {
+        return Ok(RecordWrite::Remove(RecordKey::new(
+            "owed",
+            table_word(mapping),
+        )));
+    }
+    put("owed", table_word(mapping), &rows)
+}
+
+pub(crate) fn ledger_record(
+    mapping: &TableMapping,
+    counts: &LedgerCounts,
+) -> Result<RecordWrite, EngineError> {
+    put("ledger", table_word(mapping), counts)
+}
+
+fn one_key_id(mapping: &TableMapping, key: &Key) -> String {
+    format!("{}/{}", table_word(mapping), hex::encode(&key.0))
+}
+
+/// A key with a frontier of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct OneKeyRecord {
+    row: OneKeyRow<Key, Snapshot, TransactionId, Position>,
+    /// The key's cells at their columns' places, others NULL.
+    cells: Row,
+}
+
+pub(crate) fn one_key_record(
+    mapping: &TableMapping,
+    row: OneKeyRow<Key, Snapshot, TransactionId, Position>,
+    cells: Row,
+) -> Result<RecordWrite, EngineError> {
+    put(
+        "one_key",
+        one_key_id(mapping, &row.key),
+        &OneKeyRecord { row, cells },
+    )
+}
+
+pub(crate) fn one_key_gone(mapping: &TableMapping, key: &Key) -> RecordWrite {
+    RecordWrite::Remove(RecordKey::new("one_key", one_key_id(mapping, key)))
+}
+
+/// The durable rows of one table.
+#[derive(Clone)]
+pub(crate) struct StoredTable {
+    pub frontier: DurableFrontier<Key, Snapshot, TransactionId, Position>,
+    pub bounds: HashMap<Key, Vec<Cell>>,
+    pub parts: Option<Parts>,
+    pub one_key_cells: HashMap<Key, Row>,
+    pub copied_rows: u64,
+    pub ledger: LedgerCounts,
+    pub owed_stored: bool,
+}
+
+/// Reads the durable rows of one table.
+pub(crate) fn stored_table(
+    state: &TargetState,
+    mapping: &TableMapping,
+) -> Result<StoredTable, EngineError> {
+    let word = table_word(mapping);
+    let mut stored = StoredTable {
+        frontier: DurableFrontier {
+            chunks: Vec::new(),
+            owed: Vec::new(),
+            one_key: Vec::new(),
+        },
+        bounds: HashMap::new(),
+        parts: None,
+        one_key_cells: HashMap::new(),
+        copied_rows: 0,
+        ledger: LedgerCounts::default(),
+        owed_stored: false,
+    };
+    for record in &state.records {
+        let of_table = record
+            .key
+            .id
+            .strip_prefix(&word)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if !of_table {
+            continue;
+        }
+        match record.key.kind.as_str() {
+            "frontier" => {
+                let chunk: ChunkRecord = from_json(record)?;
+                if chunk.table != word {
+                    continue;
+                }
+                stored.copied_rows += chunk.rows;
+                if let Some(key) = &chunk.row.bounds.low {
+                    stored.bounds.insert(key.clone(), chunk.low);
+                }
+                if let Some(key) = &chunk.row.bounds.high {
+                    stored.bounds.insert(key.clone(), chunk.high);
+                }
+                stored.frontier.chunks.push(chunk.row);
+            }
+            "parts" if record.key.id == word => stored.parts = Some(from_json(record)?),
+            "owed" if record.key.id == word => {
+                stored.frontier.owed = from_json(record)?;
+                stored.owed_stored = true;
+            }
+            "one_key" => {
+                let one: OneKeyRecord = from_json(record)?;
+                stored.one_key_cells.insert(one.row.key.clone(), one.cells);
+                stored.frontier.one_key.push(one.row);
+            }
+            "ledger" if record.key.id == word => stored.ledger = from_json(record)?,
+            _ => {}
+        }
+    }
+    Ok(stored)
+}
+
+/// A table's state from its durable rows and the bounds that cut what is not loaded.
+pub(crate) fn table_state(
+    mapping: &TableMapping,
+    stored: StoredTable,
+    base: &Snapshot,
+    splits: Vec<Bound>,
+    keyed: bool,
+) -> Result<TableState, EngineError> {
+    let mut bounds = stored.bounds;
+    let mut keys = Vec::with_capacity(splits.len());
+    for bound in splits {
+        keys.push(bound.key.clone());
+        bounds.insert(bound.key, bound.cells);
+    }
+    let frontier =
+        TableFrontier::restore(Some(base.clone()), keys, stored.frontier).map_err(|e| {
+            EngineError::internal(format!(
+                "the stored frontier of {} contradicts itself: {e}",
+                mapping.source.name
+            ))
+        })?;
+    Ok(TableState {
+        frontier,
+        bounds,
+        keying: if keyed {
+            Keying::Keyed
+        } else {
+            Keying::Without
+        },
+        loading: 0,
+        parts: stored.parts,
+        one_key_cells: stored.one_key_cells,
+        copied_rows: stored.copied_rows,
+        ledger: stored.ledger,
+        owed_stored: stored.owed_stored,
+    })
+}

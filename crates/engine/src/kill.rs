@@ -1,0 +1,60 @@
+//! Named points at which a chaos run ends the process at once, as `kill -9` would.
+//!
+//! `CROSSFADE_KILL=point:n` ends the process the n-th time that it passes the point. Without the variable a point costs
+//! one atomic load.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct Armed {
+    point: String,
+    left: AtomicU64,
+}
+
+static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+
+/// Every named point, for the chaos run to choose from.
+pub const POINTS: &[&str] = &[
+    "capture.created",
+    "capture.recorded",
+    "tables.created",
+    "chunk.snapshot",
+    "chunk.rows",
+    "chunk.before_commit",
+    "chunk.after_commit",
+    "part.before_commit",
+    "part.after_commit",
+    "key.before",
+    "key.after",
+    "apply.decided",
+    "apply.rows",
+    "apply.before_commit",
+    "apply.after_commit",
+    "apply.before_confirm",
+    "spill.written",
+    "spill.half",
+    "reread.read",
+    "unique.before",
+    "unique.after",
+    "foreign_keys.after",
+];
+
+/// Passes a named point.
+pub(crate) fn point(name: &'static str) {
+    debug_assert!(POINTS.contains(&name), "unknown kill point {name}");
+    let armed = ARMED.get_or_init(|| {
+        let value = std::env::var("CROSSFADE_KILL").ok()?;
+        let (point, count) = value.split_once(':').unwrap_or((&value, "1"));
+        Some(Armed {
+            point: point.to_owned(),
+            left: AtomicU64::new(count.parse().unwrap_or(1)),
+        })
+    });
+    if let Some(armed) = armed
+        && armed.point == name
+        && armed.left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        // no destructor and no flush runs, like SIGKILL
+        std::process::abort();
+    }
+}

@@ -1,0 +1,234 @@
+//! What the tasks of one attempt share: the frontiers behind one mutex, and who waits for what.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crossfade_model::{Cell, Key, Position, Row, Snapshot, TableId, TableMapping, TransactionId};
+use crossfade_plan::RunOptions;
+use crossfade_rules::frontier::Frontier;
+use crossfade_rules::ledger::LedgerCounts;
+use crossfade_store::{Bound, CaptureSpec, ChunkRange, Source, Target, Tenure};
+use tokio::sync::{Notify, watch};
+
+use crate::error::EngineError;
+use crate::progress::Observer;
+
+/// One table's frontier.
+pub(crate) type TableFrontier = Frontier<Key, Snapshot, TransactionId, Position>;
+
+/// Whether a target table has the key that the applier needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keying {
+    /// It is filled without; its changes wait.
+    Without,
+    /// The stream has waited long enough: build it as soon as no chunk of the table is being loaded.
+    Wanted,
+    /// A loader builds it.
+    Building,
+    /// It is there, or the table needs none.
+    Keyed,
+}
+
+/// Physical parts of a table whose keys the program cannot order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Parts {
+    /// Changes when all rows move at once.
+    pub identity: String,
+    /// The store's words for the parts.
+    pub words: Vec<String>,
+    /// Parts whose rows are in the target.
+    pub done: BTreeSet<usize>,
+}
+
+/// One table's state.
+pub(crate) struct TableState {
+    pub frontier: TableFrontier,
+    /// Cells of the chunks' bounds.
+    pub bounds: HashMap<Key, Vec<Cell>>,
+    pub keying: Keying,
+    /// Loaders at chunks of this table now.
+    pub loading: usize,
+    pub parts: Option<Parts>,
+    /// Cells of keys that have a frontier of their own.
+    pub one_key_cells: HashMap<Key, Row>,
+    pub copied_rows: u64,
+    pub ledger: LedgerCounts,
+    /// A record of owed transactions is stored.
+    pub owed_stored: bool,
+}
+
+impl TableState {
+    /// The range of a chunk, with the cells that the store compares with.
+    pub fn range(&self, chunk: crossfade_rules::frontier::ChunkId) -> ChunkRange {
+        let bounds = self.frontier.bounds(chunk);
+        if bounds.low.is_none() && bounds.high.is_none() {
+            return ChunkRange::All;
+        }
+        let bound = |key: &Option<Key>| {
+            key.as_ref().map(|key| Bound {
+                key: key.clone(),
+                cells: self.bounds.get(key).cloned().unwrap_or_default(),
+            })
+        };
+        ChunkRange::Keys {
+            low: bound(&bounds.low),
+            high: bound(&bounds.high),
+        }
+    }
+}
+
+/// Everything behind the mutex.
+pub(crate) struct State {
+    pub tables: Vec<TableState>,
+    /// The applier waits for a chunk: no loader starts another.
+    pub stream_waits: bool,
+    /// A big transaction is being applied: no loader starts.
+    pub gate_closed: bool,
+    /// An operator's pause.
+    pub paused: bool,
+    /// What the target durably holds.
+    pub checkpoint: Position,
+    /// The source's log end, as last seen.
+    pub source_end: Position,
+    /// Log that the source keeps back, as last seen; bytes, or rows of the change table.
+    pub log_kept_bytes: u64,
+    /// Transactions applied in this attempt.
+    pub transactions: u64,
+    /// When the last applied transaction committed on the source, microseconds since the Unix epoch; 0: unknown.
+    pub applied_commit_time: i64,
+    /// Transactions applied that no probe has yet been known to see.
+    pub recent: Vec<TransactionId>,
+    /// Unique indexes and foreign keys are there.
+    pub finished: bool,
+    /// A table's shape on the source is no longer the planned one: nothing more is loaded, and the stream goes on by the
+    /// plan up to the position at which that was seen, or to the first change of the new shape.
+    pub altered: Option<Altered>,
+}
+
+/// A table that was altered on the source.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Altered {
+    /// Its name on the source.
+    pub table: String,
+    /// What differs, in words.
+    pub what: String,
+    /// The source's log end when it was seen.
+    pub seen_at: Position,
+}
+
+impl State {
+    /// Whether every table is followed at the durable checkpoint.
+    pub fn followed(&self) -> bool {
+        self.tables
+            .iter()
+            .all(|t| t.keying == Keying::Keyed && t.frontier.followed(&self.checkpoint))
+    }
+
+    /// Whether every chunk of every table is loaded.
+    pub fn all_loaded(&self) -> bool {
+        self.tables.iter().all(|t| {
+            let progress = t.frontier.progress();
+            progress.pending == 0 && progress.loading == 0
+        })
+    }
+}
+
+/// One attempt: from taking the target to the first error or the end.
+pub(crate) struct Session {
+    pub name: String,
+    pub spec: CaptureSpec,
+    pub source: Arc<dyn Source>,
+    pub target: Arc<dyn Target>,
+    pub tenure: Box<dyn Tenure>,
+    pub options: RunOptions,
+    pub observer: Arc<dyn Observer>,
+    /// A big transaction met a unique conflict: it is written with care from now on. Outlives the attempt.
+    pub careful: Arc<AtomicBool>,
+    /// Set when the attempt is to end.
+    pub stop: watch::Receiver<bool>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Session {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        spec: CaptureSpec,
+        source: Arc<dyn Source>,
+        target: Arc<dyn Target>,
+        tenure: Box<dyn Tenure>,
+        options: RunOptions,
+        observer: Arc<dyn Observer>,
+        careful: Arc<AtomicBool>,
+        stop: watch::Receiver<bool>,
+        state: State,
+    ) -> Session {
+        Session {
+            name: spec.migration.clone(),
+            spec,
+            source,
+            target,
+            tenure,
+            options,
+            observer,
+            careful,
+            stop,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The mapped tables, by [`TableId`].
+    pub fn tables(&self) -> &[TableMapping] {
+        &self.spec.tables
+    }
+
+    /// A table by its id.
+    pub fn table(&self, id: TableId) -> Result<&TableMapping, EngineError> {
+        self.spec
+            .tables
+            .get(id.0 as usize)
+            .ok_or_else(|| EngineError::internal("a change names a table that is not mapped"))
+    }
+
+    /// The shared state. Held for short computations only, never across an await.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // a panic while the lock was held ends the attempt anyway; what is shared is rebuilt from durable rows
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Tells everyone that waits that something changed.
+    pub fn notify(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until `ready` says so (it may change the state), or the attempt is to stop (then `None`).
+    pub async fn wait_for<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        let mut stop = self.stop.clone();
+        loop {
+            let notified = self.changed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if *stop.borrow() {
+                return None;
+            }
+            if let Some(value) = ready(&mut self.lock()) {
+                return Some(value);
+            }
+            tokio::select! {
+                () = notified => {}
+                _ = stop.changed() => {}
+                // whoever forgot to notify costs half a second, not a hang
+                () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {}
+            }
+        }
+    }
+
+    /// True once the attempt is to stop.
+    pub fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}

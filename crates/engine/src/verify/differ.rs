@@ -1,0 +1,140 @@
+//! Names the rows that differ in buckets whose sums are not equal.
+
+use std::collections::HashMap;
+
+use crossfade_model::{Cell, Row, TableMapping, canonical, hex};
+use crossfade_store::RowStream;
+
+use crate::error::EngineError;
+use crate::progress::{Difference, DifferenceKind};
+use crate::verify::side::{Reader, bucket_of, rows_of};
+
+/// Differences listed per table at most.
+pub(crate) const MOST_LISTED: usize = 100;
+
+/// Rows of bad buckets, by identity; a table without key may hold a row several times.
+pub(crate) type Rows = HashMap<Vec<u8>, Vec<Row>>;
+
+/// Bytes of rows kept for naming at most.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Reads the rows of some buckets. The flag says that not all were kept.
+pub(crate) async fn rows_in(
+    reader: &mut Reader<'_>,
+    stream: &mut (dyn RowStream + '_),
+    buckets: &[bool],
+) -> Result<(Rows, bool), EngineError> {
+    let mut rows = Rows::new();
+    let mut weight = 0;
+    let mut cut = false;
+    while let Some(block) = stream.next().await? {
+        for row in rows_of(block)? {
+            let identity = reader.identity(&row)?;
+            if !buckets[bucket_of(identity)] {
+                continue;
+            }
+            weight += row.weight() + identity.len();
+            if weight > MOST_BYTES {
+                cut = true;
+                continue;
+            }
+            rows.entry(identity.to_vec()).or_default().push(row);
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok((rows, cut))
+}
+
+/// The differences between both sides' rows.
+pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) -> Vec<Difference> {
+    let mut out = Vec::new();
+    for (identity, theirs) in source {
+        let ours = target.get(identity).map_or(&[][..], Vec::as_slice);
+        for n in 0..theirs.len().max(ours.len()) {
+            if out.len() > MOST_LISTED {
+                return out;
+            }
+            if let Some(difference) = difference(mapping, theirs.get(n), ours.get(n)) {
+                out.push(difference);
+            }
+        }
+    }
+    for (identity, ours) in target {
+        if source.contains_key(identity) {
+            continue;
+        }
+        for row in ours {
+            if out.len() > MOST_LISTED {
+                return out;
+            }
+            out.extend(difference(mapping, None, Some(row)));
+        }
+    }
+    out.sort_by(|a, b| a.key.cmp(&b.key));
+    out
+}
+
+/// How two rows of one key differ; `None` where they are equal.
+pub(crate) fn difference(
+    mapping: &TableMapping,
+    source: Option<&Row>,
+    target: Option<&Row>,
+) -> Option<Difference> {
+    let kind = match (source, target) {
+        (None, None) => return None,
+        (Some(_), None) => DifferenceKind::Missing,
+        (None, Some(_)) => DifferenceKind::Extra,
+        (Some(_), Some(_)) => DifferenceKind::Changed,
+    };
+    let mut columns = Vec::new();
+    if let (Some(source), Some(target)) = (source, target) {
+        for (n, column) in mapping.columns.iter().enumerate() {
+            let form = |row: &Row| {
+                let mut out = Vec::new();
+                let cell = row.0.get(n).unwrap_or(&Cell::Null);
+                canonical::write_framed(column.canonical, cell, &mut out).map(|()| out)
+            };
+            if form(source) != form(target) {
+                columns.push(column.source.clone());
+            }
+        }
+        if columns.is_empty() {
+            return None;
+        }
+    }
+    let either = source.or(target)?;
+    Some(Difference {
+        kind,
+        key: key_text(mapping, either),
+        columns,
+        source_row: source.map(row_text),
+        target_row: target.map(row_text),
+    })
+}
+
+fn key_text(mapping: &TableMapping, row: &Row) -> String {
+    let Some(key) = &mapping.source.key else {
+        return "(no key)".to_owned();
+    };
+    let cells = key.columns.iter().map(|&i| {
+        row.0
+            .get(i)
+            .and_then(cell_text)
+            .unwrap_or_else(|| "NULL".to_owned())
+    });
+    cells.collect::<Vec<_>>().join(", ")
+}
+
+fn row_text(row: &Row) -> Vec<Option<String>> {
+    row.0.iter().map(cell_text).collect()
+}
+
+fn cell_text(cell: &Cell) -> Option<String> {
+    match cell {
+        Cell::Null | Cell::Unchanged => None,
+        Cell::TextForm(b) | Cell::Text(b) => Some(String::from_utf8_lossy(b).into_owned()),
+        Cell::Integer(i) => Some(i.to_string()),
+        Cell::Real(r) => Some(format!("{r:?}")),
+        Cell::Blob(b) => Some(format!("\\x{}", hex::encode(b))),
+    }
+}
