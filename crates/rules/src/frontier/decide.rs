@@ -91,7 +91,7 @@ impl<K, S, T, P> Frontier<K, S, T, P>
 where
     K: Ord + Clone,
     S: Sees<T> + Covers + Clone + PartialEq,
-    T: Clone + PartialEq,
+    T: Ord + Clone,
     P: Ord + Clone,
 {
     /// What becomes of a change of committed transaction `transaction` to `key`. Changes must be asked
@@ -148,22 +148,26 @@ where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let owed = match to {
-            LeftTo::Chunk(id) => match &mut self.chunks[id.index()] {
-                Chunk {
+        // Most changes of a transaction find it there already, and so does a batch decided again.
+        match to {
+            LeftTo::Chunk(id) => {
+                if let Chunk {
                     state: State::Pending,
                     owed,
                     ..
-                } => owed,
-                _ => return,
-            },
-            LeftTo::Key => match self.one_key.get_mut(key) {
-                Some(OneKeyState::Parked { owed }) => owed,
-                _ => return,
-            },
-        };
-        if owed.last() != Some(transaction) {
-            owed.push(transaction.clone());
+                } = &mut self.chunks[id.index()]
+                    && !owed.contains(transaction)
+                {
+                    owed.insert(transaction.clone());
+                }
+            }
+            LeftTo::Key => {
+                if let Some(OneKeyState::Parked { owed }) = self.one_key.get_mut(key)
+                    && !owed.contains(transaction)
+                {
+                    owed.push(transaction.clone());
+                }
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub use rows::{
     Bounds, DurableFrontier, FrontierRow, OneKeyRow, OneKeyState, OwedRow, RestoreError,
 };
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::visibility::{Covers, Sees};
@@ -118,7 +118,7 @@ pub struct Progress {
     pub parked: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum State<S, P> {
     Pending,
     Loading,
@@ -137,17 +137,17 @@ enum State<S, P> {
     },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Chunk<K, S, T, P> {
     bounds: Bounds<K>,
     state: State<S, P>,
     /// What its next snapshot must see. Empty once loaded.
-    owed: Vec<T>,
+    owed: BTreeSet<T>,
 }
 
 /// The frontier of one table. `K`: key, ordered exactly as the source orders it where there is more
 /// than one chunk; `S`: snapshot; `T`: transaction identity; `P`: position.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Frontier<K, S, T, P> {
     /// What every snapshot must cover: the snapshot that the stream's start stands for.
     base: Option<S>,
@@ -168,7 +168,7 @@ impl<K, S, T, P> Frontier<K, S, T, P>
 where
     K: Ord + Clone,
     S: Sees<T> + Covers + Clone + PartialEq,
-    T: Clone + PartialEq,
+    T: Ord + Clone,
     P: Ord + Clone,
 {
     /// A table of which nothing is in the target. `splits` are the low bounds of all chunks but the
@@ -204,7 +204,7 @@ where
         self.chunks.push(Chunk {
             bounds,
             state,
-            owed: Vec::new(),
+            owed: BTreeSet::new(),
         });
         self.order.push(id);
         ChunkId(id)
@@ -357,7 +357,7 @@ where
         }
         at.state = state_of(row);
         if row.complete {
-            at.owed = Vec::new();
+            at.owed.clear();
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ impl<K, S, T, P> Frontier<K, S, T, P>
 where
     K: Ord + Clone,
     S: Sees<T> + Covers + Clone + PartialEq,
-    T: Clone + PartialEq,
+    T: Ord + Clone,
     P: Ord + Clone,
 {
     /// Whether `key` may be read by itself under `snapshot`: it sees `transaction` (the one whose image
@@ -77,7 +77,8 @@ where
             .insert(key, OneKeyState::Parked { owed: Vec::new() });
     }
 
-    /// The rows of all parked keys, with what each is owed: to be stored in place of those stored.
+    /// The rows of all parked keys, with what each is owed: to be stored in place of those stored, before
+    /// [`Self::staged_rows`].
     pub fn parked_rows(&self) -> impl Iterator<Item = OneKeyRow<K, S, T, P>> + '_ {
         self.one_key.iter().filter_map(|(key, state)| match state {
             OneKeyState::Parked { .. } => Some(OneKeyRow {
@@ -89,7 +90,8 @@ where
     }
 
     /// Parked keys whose reading is due: the checkpoint has reached the horizon of every chunk, so a
-    /// unique value that two snapshots showed twice is at one row only.
+    /// unique value that two snapshots showed twice is at one row only. Without those that the batch at
+    /// hand has read.
     pub fn due(&self, checkpoint: &P) -> Vec<K> {
         if self
             .max_horizon()
@@ -97,7 +99,11 @@ where
         {
             return Vec::new();
         }
-        self.parked_rows().map(|row| row.key).collect()
+        let read = |key: &K| self.staged.contains_key(key);
+        self.parked_rows()
+            .map(|row| row.key)
+            .filter(|key| !read(key))
+            .collect()
     }
 
     pub(super) fn expire_one_key(&mut self, checkpoint: &P) -> Vec<K> {

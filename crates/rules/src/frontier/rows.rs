@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Acceptance, Chunk, ChunkId, Frontier, State, state_of};
+use super::{Acceptance, ChunkId, Frontier, State, state_of};
 use crate::visibility::{Covers, Sees};
 
 /// A range of keys: low inclusive, high exclusive, `None` infinite.
@@ -143,7 +143,7 @@ impl<K, S, T, P> Frontier<K, S, T, P>
 where
     K: Ord + Clone,
     S: Sees<T> + Covers + Clone + PartialEq,
-    T: Clone + PartialEq,
+    T: Ord + Clone,
     P: Ord + Clone,
 {
     /// Rebuilds the frontier from durable rows. Whatever is not loaded is pending again; `splits` (any,
@@ -210,9 +210,7 @@ where
         {
             match &chunk.state {
                 State::Pending | State::Loading => {
-                    if !chunk.owed.contains(&row.transaction) {
-                        chunk.owed.push(row.transaction.clone());
-                    }
+                    chunk.owed.insert(row.transaction.clone());
                 }
                 State::Partial {
                     first: snapshot, ..
@@ -259,9 +257,8 @@ where
 
 impl<K, S, T, P> Frontier<K, S, T, P> {
     /// Transactions that the next snapshot of `chunk` must see: for messages while waiting.
-    pub fn owed(&self, chunk: ChunkId) -> &[T] {
-        let Chunk { owed, .. } = &self.chunks[chunk.index()];
-        owed
+    pub fn owed(&self, chunk: ChunkId) -> impl Iterator<Item = &T> {
+        self.chunks[chunk.index()].owed.iter()
     }
 }
 
