@@ -32,7 +32,8 @@ impl StoreUrl {
     /// Checks a URL whose variables are expanded.
     ///
     /// # Errors
-    /// An unknown scheme, a URL without a host and database, or one that cannot be parsed.
+    /// An unknown scheme, a SQLite URL without a file, or a URL that cannot be parsed. What else a URL may say is the store's to
+    /// read.
     pub fn parse(text: &str) -> Result<StoreUrl, UrlProblem> {
         let problem = |what: String, fix: &str| UrlProblem {
             what,
@@ -68,17 +69,11 @@ impl StoreUrl {
             }
             Scheme::Sqlite => {}
             Scheme::Postgres => {
-                let form = "write `postgres://USER@HOST:PORT/DATABASE`; `%40` stands for `@` in a password";
-                let parsed = url::Url::parse(text)
-                    .map_err(|e| problem(format!("the URL cannot be read: {e}"), form))?;
-                if parsed.path().trim_matches('/').is_empty() {
-                    return Err(problem("the URL names no database".to_owned(), form));
-                }
-                let has_host = parsed.host_str().is_some_and(|h| !h.is_empty())
-                    || parsed.query_pairs().any(|(k, _)| k == "host");
-                if !has_host {
-                    return Err(problem("the URL names no host".to_owned(), form));
-                }
+                url::Url::parse(text).map_err(|e| UrlProblem {
+                    what: format!("the URL cannot be read: {e}"),
+                    fix: "write `postgres://USER@HOST:PORT/DATABASE`; `%40` stands for `@` in a password"
+                        .to_owned(),
+                })?;
             }
         }
         Ok(StoreUrl {
@@ -110,6 +105,24 @@ impl StoreUrl {
                 u.password().is_some_and(|p| !p.is_empty())
                     || u.query_pairs().any(|(k, _)| is_secret_parameter(&k))
             })
+    }
+
+    /// The password that the URL holds, decoded.
+    pub fn password(&self) -> Option<String> {
+        if self.scheme != Scheme::Postgres {
+            return None;
+        }
+        let parsed = url::Url::parse(&self.text).ok()?;
+        let parameter = parsed
+            .query_pairs()
+            .find(|(k, _)| k == "password")
+            .map(|(_, v)| v.into_owned());
+        parameter.or_else(|| {
+            parsed
+                .password()
+                .filter(|p| !p.is_empty())
+                .map(percent_decode)
+        })
     }
 
     /// The URL with `variable` in the place of its password, for a file that people share.
@@ -233,6 +246,27 @@ fn percent_encode(value: &str, out: &mut String) {
     }
 }
 
+/// RFC 3986, section 2.1. A `%` that begins no code stays.
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let digit = |i: usize| bytes.get(i).and_then(|b| char::from(*b).to_digit(16));
+        match (bytes[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                at += 3;
+            }
+            (byte, _, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -246,6 +280,7 @@ mod tests {
         let parsed = url::Url::parse(url.expose()).unwrap();
         assert_eq!(parsed.password(), Some("p%40ss%2Fw%3Aord%25"));
         assert_eq!(parsed.host_str(), Some("old"));
+        assert_eq!(url.password().as_deref(), Some("p@ss/w:ord%"));
         for shown in [url.to_string(), format!("{url:?}")] {
             assert!(!shown.contains("p%40ss"), "{shown}");
             assert!(shown.contains("app:***"), "{shown}");
@@ -281,8 +316,6 @@ mod tests {
             "shop.db",
             "mysql://a@b/c",
             "oracle:x",
-            "postgres://host",
-            "postgres:///",
             "postgres://h:notaport/d",
             "sqlite:",
             "sqlite::memory:",
