@@ -204,12 +204,9 @@ async fn work(
     let end = until_end(run, &session, &mut tasks, &mut ordered, &requests).await;
     stop.send_replace(true);
     session.notify();
-    let end = end.and_then(|end| {
-        Ok(match end {
-            Some(end) => end,
-            None => End::Stopped {
-                checkpoint: session.source.show_position(session.lock().checkpoint),
-            },
+    let end = end.map(|end| {
+        end.unwrap_or_else(|| End::Stopped {
+            checkpoint: session.source.show_position(session.lock().checkpoint),
         })
     });
     drain(&mut tasks).await;

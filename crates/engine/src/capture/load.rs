@@ -66,7 +66,7 @@ fn take(session: &Session, state: &mut State) -> Option<Unit> {
     if state.paused || state.gate_closed || state.altered.is_some() {
         return None;
     }
-    if let Some(table) = state.tables.iter().position(|t| key_is_due(t)) {
+    if let Some(table) = state.tables.iter().position(key_is_due) {
         state.tables[table].keying = Keying::Building;
         return Some(Unit::Key(TableId(table as u32)));
     }
