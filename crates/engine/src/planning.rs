@@ -1,12 +1,15 @@
 //! Asks both stores what they hold and makes the plan; for a migration that has begun, takes the plan that is kept in the
 //! target and looks for what has changed since.
 
+use std::collections::BTreeMap;
+
 use crossfade_model::{Column, Finding, Omission, Table, TableName};
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
 use crossfade_store::{
     CaptureSpec, Record, RecordKey, RecordWrite, Source, StoreError, Target, TargetState,
 };
 
+use crate::durable::stored_altered;
 use crate::error::EngineError;
 
 /// A target's dialect, as the plan asks for it.
@@ -85,7 +88,24 @@ pub async fn prepare(
         Some(record) => {
             let mut plan = read_plan(record, target)?;
             plan.findings = drift(&plan, file, &source_schema, &dialect);
-            plan
+            let altered = state.as_ref().map(stored_altered).transpose()?.flatten();
+            match altered {
+                Some(_) if !plan.is_blocked() => {
+                    let target_schema = target.describe().await?;
+                    again(
+                        &plan,
+                        &Inputs {
+                            file,
+                            source_engine: source.engine(),
+                            target_engine: target.engine(),
+                            source: &source_schema,
+                            target: &target_schema,
+                            dialect: &dialect,
+                        },
+                    )
+                }
+                _ => plan,
+            }
         }
         None => {
             let target_schema = target.describe().await?;
@@ -119,6 +139,32 @@ pub async fn prepare(
     plan.findings
         .sort_by(|a, b| b.severity.cmp(&a.severity).then(a.table.cmp(&b.table)));
     Ok(Prepared { plan, state })
+}
+
+/// The plan after a run ended at an altered table: the source as it is now, into the target as the operator has made it.
+/// What the migration makes later on its own tables (indexes, foreign keys) is designed anew.
+fn again(old: &Plan, inputs: &Inputs<'_>) -> Plan {
+    let mut plan = assemble(inputs);
+    let names: BTreeMap<TableName, TableName> = plan
+        .tables
+        .iter()
+        .map(|t| (t.source.name.clone(), t.target.name.clone()))
+        .collect();
+    for mapping in &mut plan.tables {
+        if old.present.contains(&mapping.id) || !plan.present.contains(&mapping.id) {
+            continue;
+        }
+        let rename = |source: &TableName| names.get(source).cloned();
+        let (designed, _) = inputs
+            .dialect
+            .design(&mapping.source, &mapping.target.name, &rename);
+        mapping.target.key = designed.key;
+        mapping.target.indexes = designed.indexes;
+        mapping.target.foreign_keys = designed.foreign_keys;
+        mapping.target.checks = designed.checks;
+    }
+    plan.present = old.present.clone();
+    plan
 }
 
 /// The record that keeps the plan in the target. To be written before anything else is made: a resumed run works by this plan

@@ -283,8 +283,8 @@ fn deduplicate(omissions: &mut Vec<Omission>) {
     omissions.retain(|o| seen.insert((o.kind.clone(), o.name.clone(), o.why.clone())));
 }
 
-/// What differs between the tables of a begun migration and the source as it is now, and between the plan and what the file
-/// selects now: findings that block. A begun migration goes on by its own plan only.
+/// What differs between the tables of a begun migration and the source as it is now (a warning: the run ends at the change,
+/// with everything before it applied), and between the plan and what the file selects now (which blocks).
 pub fn drift(
     plan: &Plan,
     file: &MigrationFile,
@@ -300,13 +300,17 @@ pub fn drift(
         };
         if let Some(what) = what {
             findings.push(
-                Finding::blocks(
+                Finding::new(
                     "drift.source",
+                    Severity::Warning,
                     "source",
                     format!("the source's table is not the one that was planned: {what}"),
                 )
                 .table(planned.name.to_string())
-                .fix("put its shape back, or `abort` and begin again with a new plan"),
+                .fix(
+                    "`run` applies everything up to the change and stops there; then make the same change on the \
+                     target and `run` again",
+                ),
             );
         }
     }
