@@ -1,8 +1,11 @@
 //! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
 
 pub mod capture;
+pub mod cell_text;
 pub mod connect;
 pub mod describe;
+pub mod design;
+pub mod copy_text;
 pub mod error;
 pub mod lsn;
 pub mod names;

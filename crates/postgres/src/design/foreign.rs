@@ -1,0 +1,225 @@
+//! Tables of another engine, kept by their meaning.
+
+use crossfade_model::{
+    Canonical, Column, ForeignKey, Index, LogicalType, Omission, Table, TableKey, TableName,
+};
+use crossfade_store::DeclaredColumn;
+
+use super::default::translate;
+use crate::describe::index_statement;
+use crate::names::{cut_identifier, ident_list, qualified};
+
+/// The type that holds every value of a meaning, and the form of comparison.
+fn kept_as(logical: LogicalType) -> (&'static str, Canonical) {
+    match logical {
+        LogicalType::Boolean => ("boolean", Canonical::Boolean),
+        // declared widths bind nobody where types are dynamic
+        LogicalType::Integer { .. } => ("bigint", Canonical::Integer),
+        LogicalType::Float { .. } => ("double precision", Canonical::Float64),
+        LogicalType::Decimal => ("numeric", Canonical::Decimal),
+        LogicalType::Bytes => ("bytea", Canonical::Bytes),
+        LogicalType::Date => ("date", Canonical::Date),
+        LogicalType::Time => ("time without time zone", Canonical::Time),
+        LogicalType::Timestamp => ("timestamp without time zone", Canonical::Timestamp),
+        LogicalType::TimestampWithZone => {
+            ("timestamp with time zone", Canonical::TimestampWithZone)
+        }
+        LogicalType::Uuid => ("uuid", Canonical::Uuid),
+        // jsonb would change the text
+        LogicalType::Json => ("json", Canonical::Text),
+        LogicalType::Text | LogicalType::Other | LogicalType::Any => ("text", Canonical::Text),
+    }
+}
+
+/// How a column is kept here.
+pub fn declare(table: &Table, column: &Column) -> DeclaredColumn {
+    let (declared, canonical) = kept_as(column.logical);
+    let name = format!("{}: {}", table.name, column.name);
+    let mut omissions = Vec::new();
+    let mut omit = |kind: &str, why: &str| {
+        omissions.push(Omission {
+            kind: kind.into(),
+            name: name.clone(),
+            why: why.into(),
+        });
+    };
+    let default = column.default.as_ref().and_then(|expression| {
+        let translated = translate(expression, column.logical);
+        if translated.is_none() {
+            omit(
+                "default",
+                "the expression is another dialect's; set a default on the target",
+            );
+        }
+        translated.filter(|d| d != "NULL")
+    });
+    if column.collation.is_some() {
+        omit(
+            "collation",
+            "texts are compared by the target database's own collation",
+        );
+    }
+    if column.generated.is_some() {
+        omit(
+            "generated column",
+            "the expression is another dialect's; add the column on the target",
+        );
+    }
+    let is_identity = column.identity.is_some() && declared == "bigint";
+    DeclaredColumn {
+        column: Column {
+            name: cut_identifier(&column.name).to_owned(),
+            logical: match column.logical {
+                LogicalType::Integer { .. } => LogicalType::Integer { bits: 64 },
+                LogicalType::Float { .. } => LogicalType::Float { bits: 64 },
+                LogicalType::Other | LogicalType::Any => LogicalType::Text,
+                same => same,
+            },
+            declared: declared.into(),
+            nullable: column.nullable,
+            default: default.filter(|_| !is_identity),
+            generated: None,
+            identity: column.identity.clone().filter(|_| is_identity),
+            collation: None,
+        },
+        canonical,
+        lossy: matches!(column.logical, LogicalType::Any).then(|| {
+            "the source's column may hold values of every class; here they would all become text".to_owned()
+        }),
+        omissions,
+    }
+}
+
+/// What a table is to be here, and what of it is not carried.
+pub fn design(
+    table: &Table,
+    name: &TableName,
+    rename: &dyn Fn(&TableName) -> Option<TableName>,
+) -> (Table, Vec<Omission>) {
+    let mut omissions = Vec::new();
+    let columns: Vec<Column> = table
+        .columns
+        .iter()
+        .filter_map(|column| {
+            let declared = declare(table, column);
+            omissions.extend(declared.omissions);
+            column.generated.is_none().then_some(declared.column)
+        })
+        .collect();
+    let mut omit = |kind: &str, of: &str, why: &str| {
+        omissions.push(Omission {
+            kind: kind.into(),
+            name: format!("{}: {of}", table.name),
+            why: why.into(),
+        });
+    };
+    let mut indexes = Vec::new();
+    for source in &table.indexes {
+        match index(source, name) {
+            Some(designed) => indexes.push(designed),
+            None => omit(
+                "index",
+                &source.name,
+                "it has expressions or a predicate in another dialect; build it on the target",
+            ),
+        }
+    }
+    for check in &table.checks {
+        omit(
+            "check",
+            &check.name,
+            "the expression is another dialect's; add the check on the target",
+        );
+    }
+    let mut foreign_keys = Vec::new();
+    for key in &table.foreign_keys {
+        match rename(&key.parent) {
+            Some(parent) => foreign_keys.push(foreign_key(key, parent)),
+            None => omit("foreign key", &key.name, "its parent is not moved"),
+        }
+    }
+    let designed = Table {
+        name: name.clone(),
+        key: table.key.as_ref().map(|key| TableKey {
+            name: made_name(&name.name, &[], if key.primary { "pkey" } else { "key" }),
+            ..key.clone()
+        }),
+        columns,
+        full_before_images: false,
+        indexes,
+        foreign_keys,
+        checks: Vec::new(),
+        partition_by: None,
+        partitions: Vec::new(),
+        estimated_rows: 0,
+        estimated_bytes: 0,
+        definition: None,
+    };
+    (designed, omissions)
+}
+
+/// A name as the server itself would make it: `table_columns_suffix`, short enough to be kept whole.
+fn made_name(table: &str, columns: &[String], suffix: &str) -> String {
+    let mut head = table.to_owned();
+    for column in columns {
+        head.push('_');
+        head.push_str(column);
+    }
+    let mut room = 62usize.saturating_sub(suffix.len()).min(head.len());
+    while !head.is_char_boundary(room) {
+        room -= 1;
+    }
+    format!("{}_{suffix}", &head[..room])
+}
+
+fn index(source: &Index, table: &TableName) -> Option<Index> {
+    if source.special || source.columns.is_empty() {
+        return None;
+    }
+    let columns = ident_list(source.columns.iter().map(|c| cut_identifier(c)));
+    let name = if source.constraint || source.name.starts_with("sqlite_autoindex_") {
+        made_name(&table.name, &source.columns, "key")
+    } else {
+        cut_identifier(&source.name).to_owned()
+    };
+    let definition = if source.constraint {
+        format!("UNIQUE ({columns})")
+    } else {
+        index_statement(
+            source.unique,
+            &name,
+            table,
+            &format!("USING btree ({columns})"),
+        )
+    };
+    Some(Index {
+        name,
+        columns: source.columns.clone(),
+        unique: source.unique,
+        constraint: source.constraint,
+        special: false,
+        definition,
+    })
+}
+
+fn foreign_key(key: &ForeignKey, parent: TableName) -> ForeignKey {
+    let list = |columns: &[String]| ident_list(columns.iter().map(|c| cut_identifier(c)));
+    let mut definition = format!(
+        "FOREIGN KEY ({}) REFERENCES {}",
+        list(&key.columns),
+        qualified(&parent)
+    );
+    if !key.parent_columns.is_empty() {
+        definition.push_str(&format!(" ({})", list(&key.parent_columns)));
+    }
+    if !key.actions.is_empty() {
+        definition.push(' ');
+        definition.push_str(&key.actions);
+    }
+    ForeignKey {
+        name: cut_identifier(&key.name).to_owned(),
+        parent,
+        definition,
+        ..key.clone()
+    }
+}
