@@ -17,7 +17,7 @@ mod verify;
 
 pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;
-pub use lifecycle::{DurableStatus, DurableTable, abort, status};
+pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{
     Difference, DifferenceKind, Event, Lag, Observer, Progress, RunOutcome, Silent, TableLedger,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crossfade_control::{IntentState, Lease};
 use crossfade_model::TableMapping;
-use crossfade_plan::Phase;
+use crossfade_plan::{Phase, Plan};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::Made;
+use crossfade_store::{Made, Source, TargetState};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, SourceRecord};
@@ -86,9 +86,21 @@ pub async fn status(migration: &Migration) -> Result<Option<DurableStatus>, Engi
     let Some(state) = migration.target.peek(&migration.plan.migration).await? else {
         return Ok(None);
     };
+    durable_status(&migration.plan, migration.source.as_ref(), &state).map(Some)
+}
+
+/// What a state of the target says, table by table of `plan`.
+///
+/// # Errors
+/// A stored row that cannot be read.
+pub fn durable_status(
+    plan: &Plan,
+    source: &dyn Source,
+    state: &TargetState,
+) -> Result<DurableStatus, EngineError> {
     let mut tables = Vec::new();
-    for mapping in &migration.plan.tables {
-        let stored = durable::stored_table(&state, mapping)?;
+    for mapping in &plan.tables {
+        let stored = durable::stored_table(state, mapping)?;
         tables.push(DurableTable {
             name: mapping.source.name.to_string(),
             copied_rows: stored.copied_rows,
@@ -96,12 +108,12 @@ pub async fn status(migration: &Migration) -> Result<Option<DurableStatus>, Engi
             ledger: stored.ledger,
         });
     }
-    Ok(Some(DurableStatus {
+    Ok(DurableStatus {
         epoch: state.epoch,
         checkpoint: state
             .checkpoint
-            .map(|position| migration.source.show_position(position)),
-        source: durable::stored_source(&state)?,
+            .map(|position| source.show_position(position)),
+        source: durable::stored_source(state)?,
         tables,
-    }))
+    })
 }
