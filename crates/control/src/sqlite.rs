@@ -402,6 +402,11 @@ impl ControlStore for SqliteControl {
         self.transaction(move |t| commands::get(t, command)).await
     }
 
+    async fn forget_result(&self, command: CommandId) -> Result<(), ControlError> {
+        self.transaction(move |t| commands::forget_result(t, command))
+            .await
+    }
+
     async fn store_report(&self, lease: &Lease, report: Value) -> Result<(), ControlError> {
         self.held(lease, move |t| {
             t.execute("UPDATE migration SET report = ?1", [report.to_string()])?;

@@ -75,6 +75,9 @@ pub trait ControlStore: Send + Sync {
     /// One command.
     async fn command(&self, command: CommandId) -> Result<PostedCommand, ControlError>;
 
+    /// Forgets the result of a command that has ended: it may hold rows' values.
+    async fn forget_result(&self, command: CommandId) -> Result<(), ControlError>;
+
     /// Keeps the report of a comparison.
     async fn store_report(&self, lease: &Lease, report: Value) -> Result<(), ControlError>;
 }

@@ -110,3 +110,11 @@ pub(super) fn withdraw(t: &Transaction<'_>, id: CommandId) -> Result<bool, Troub
     )?;
     Ok(changed == 1)
 }
+
+pub(super) fn forget_result(t: &Transaction<'_>, id: CommandId) -> Result<(), Trouble> {
+    t.execute(
+        "UPDATE command SET outcome = 'null' WHERE id = ?1 AND state = 'done'",
+        [id.0],
+    )?;
+    Ok(())
+}

@@ -54,6 +54,10 @@ pub(super) fn prepare(
     connection
         .pragma_update(None, "synchronous", "full")
         .map_err(setup)?;
+    // what is forgotten (rows' values in a command's result) is overwritten, not only unlinked
+    connection
+        .pragma_update(None, "secure_delete", "on")
+        .map_err(setup)?;
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(setup)?;
