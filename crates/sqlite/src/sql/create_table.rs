@@ -1,0 +1,389 @@
+//! What a CREATE TABLE statement says beyond the pragmas, and the same statement under other names (SQLite documentation,
+//! "CREATE TABLE").
+//!
+//! Reserved words (UNIQUE, CHECK, REFERENCES, CONSTRAINT …) cannot be bare names, so outside of inner parentheses a bare
+//! reserved word is always the clause.
+
+use std::ops::Range;
+
+use crate::sql::names::quote;
+use crate::sql::tokens::{Kind, Token, tokens};
+
+/// A parsed statement.
+pub(crate) struct CreateTable<'a> {
+    sql: &'a str,
+    tokens: Vec<Token>,
+    name: usize,
+    /// Column definitions and table constraints, as ranges of tokens.
+    items: Vec<Range<usize>>,
+}
+
+/// A REFERENCES clause, with what the pragma does not tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// The child's columns.
+    pub columns: Vec<String>,
+    /// `DEFERRABLE …` or empty.
+    pub deferrable: String,
+}
+
+/// A CHECK constraint.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CheckClause {
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// `CHECK (…)`.
+    pub definition: String,
+}
+
+/// Reads a statement; `None` where it is not a CREATE TABLE with a column list.
+pub(crate) fn parse(sql: &str) -> Option<CreateTable<'_>> {
+    let tokens = tokens(sql);
+    let table = tokens
+        .iter()
+        .take(3)
+        .position(|t| t.is_word(sql, "TABLE"))?;
+    let open = tokens
+        .iter()
+        .position(|t| t.is_sign(sql, "(") && t.depth == 0)?;
+    if !tokens.first()?.is_word(sql, "CREATE") || open <= table + 1 {
+        return None;
+    }
+    let close = (open + 1..tokens.len())
+        .find(|&i| tokens[i].is_sign(sql, ")") && tokens[i].depth == 0)?;
+    let mut items = Vec::new();
+    let mut start = open + 1;
+    for at in open + 1..=close {
+        let ends = at == close || (tokens[at].is_sign(sql, ",") && tokens[at].depth == 1);
+        if ends {
+            items.push(start..at);
+            start = at + 1;
+        }
+    }
+    Some(CreateTable {
+        sql,
+        name: open - 1,
+        items,
+        tokens,
+    })
+}
+
+impl CreateTable<'_> {
+    fn word(&self, at: usize, word: &str) -> bool {
+        self.tokens
+            .get(at)
+            .is_some_and(|t| t.is_word(self.sql, word))
+    }
+
+    fn opens(&self, at: usize) -> bool {
+        self.tokens
+            .get(at)
+            .is_some_and(|t| t.is_sign(self.sql, "("))
+    }
+
+    fn name_at(&self, at: usize) -> String {
+        self.tokens
+            .get(at)
+            .map(|t| t.name(self.sql))
+            .unwrap_or_default()
+    }
+
+    fn slice(&self, tokens: Range<usize>) -> &str {
+        match (self.tokens.get(tokens.start), tokens.end.checked_sub(1)) {
+            (Some(first), Some(last)) => self
+                .tokens
+                .get(last)
+                .and_then(|last| self.sql.get(first.start..last.end))
+                .unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// One past the closing parenthesis of the group that opens at `open`.
+    fn after_group(&self, open: usize) -> usize {
+        let depth = self.tokens[open].depth;
+        (open + 1..self.tokens.len())
+            .find(|&i| self.tokens[i].depth == depth && self.tokens[i].is_sign(self.sql, ")"))
+            .map_or(self.tokens.len(), |i| i + 1)
+    }
+
+    /// Tokens of an item that are outside of inner parentheses and spell this word.
+    fn clauses<'b>(
+        &'b self,
+        item: &Range<usize>,
+        word: &'b str,
+    ) -> impl Iterator<Item = usize> + 'b {
+        item.clone()
+            .filter(move |&i| self.tokens[i].depth == 1 && self.word(i, word))
+    }
+
+    fn is_constraint(&self, item: &Range<usize>) -> bool {
+        ["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"]
+            .iter()
+            .any(|w| self.word(item.start, w))
+    }
+
+    /// The column that an item defines.
+    fn column(&self, item: &Range<usize>) -> Option<String> {
+        (!item.is_empty() && !self.is_constraint(item)).then(|| self.name_at(item.start))
+    }
+
+    /// The place of `CONSTRAINT name` before a clause, and the name.
+    fn constraint_name(&self, clause: usize) -> Option<(usize, String)> {
+        let at = clause.checked_sub(2)?;
+        self.word(at, "CONSTRAINT")
+            .then(|| (at, self.name_at(at + 1)))
+    }
+
+    /// The CHECK constraints, in order.
+    pub fn checks(&self) -> Vec<CheckClause> {
+        let mut out = Vec::new();
+        for item in &self.items {
+            for at in self.clauses(item, "CHECK") {
+                if self.opens(at + 1) {
+                    out.push(CheckClause {
+                        name: self.constraint_name(at).map(|(_, name)| name),
+                        definition: self.slice(at..self.after_group(at + 1)).to_owned(),
+                    });
+                }
+            }
+        }
+        out
+    }
+
+    /// The expression of a generated column.
+    pub fn generated(&self, column: &str) -> Option<String> {
+        let item = self.items.iter().find(|item| {
+            self.column(item)
+                .is_some_and(|c| c.eq_ignore_ascii_case(column))
+        })?;
+        let at = self.clauses(item, "AS").find(|&at| self.opens(at + 1))?;
+        let end = self.after_group(at + 1);
+        Some(self.slice(at + 2..end - 1).to_owned())
+    }
+
+    /// The foreign keys, in order.
+    pub fn references(&self) -> Vec<Reference> {
+        let mut out = Vec::new();
+        for item in &self.items {
+            let ats: Vec<usize> = self.clauses(item, "REFERENCES").collect();
+            for (n, &at) in ats.iter().enumerate() {
+                let end = ats.get(n + 1).copied().unwrap_or(item.end);
+                let columns = match self.column(item) {
+                    Some(column) => vec![column],
+                    None => self.group_before(at),
+                };
+                out.push(Reference {
+                    columns,
+                    deferrable: self.deferrable(at..end),
+                });
+            }
+        }
+        out
+    }
+
+    /// Names in the parentheses that close just before `at`.
+    fn group_before(&self, at: usize) -> Vec<String> {
+        let open = (0..at).rev().find(|&i| self.opens(i)).unwrap_or(at);
+        (open + 1..at)
+            .filter(|&i| self.tokens[i].kind != Kind::Sign)
+            .map(|i| self.name_at(i))
+            .collect()
+    }
+
+    fn deferrable(&self, range: Range<usize>) -> String {
+        let Some(at) = range.clone().find(|&i| self.word(i, "DEFERRABLE")) else {
+            return String::new();
+        };
+        if self.word(at - 1, "NOT") {
+            return String::new();
+        }
+        if self.word(at + 1, "INITIALLY") && self.word(at + 2, "DEFERRED") {
+            return "DEFERRABLE INITIALLY DEFERRED".to_owned();
+        }
+        "DEFERRABLE".to_owned()
+    }
+
+    /// AUTOINCREMENT is there.
+    pub fn autoincrement(&self) -> bool {
+        self.items
+            .iter()
+            .any(|item| self.clauses(item, "AUTOINCREMENT").next().is_some())
+    }
+
+    /// A UNIQUE constraint has a conflict clause of its own.
+    pub fn unique_with_conflict_clause(&self) -> bool {
+        self.items.iter().any(|item| {
+            self.clauses(item, "UNIQUE").any(|at| {
+                let end = self.unique_end(at);
+                self.word(end - 2, "CONFLICT")
+            })
+        })
+    }
+
+    fn unique_end(&self, at: usize) -> usize {
+        let mut end = at + 1;
+        if self.opens(end) {
+            end = self.after_group(end);
+        }
+        if self.word(end, "ON") && self.word(end + 1, "CONFLICT") {
+            end += 3;
+        }
+        end
+    }
+
+    /// The statement for a table `name` without UNIQUE constraints, its foreign keys pointing to `rename`'s names.
+    pub fn rewritten(&self, name: &str, rename: &dyn Fn(&str) -> Option<String>) -> String {
+        let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+        let target = &self.tokens[self.name];
+        edits.push((target.start..target.end, quote(name)));
+        for (n, item) in self.items.iter().enumerate() {
+            let removed = self.remove_unique(n, item);
+            for at in self.clauses(item, "REFERENCES") {
+                let parent = self.name_at(at + 1);
+                if let (Some(new), Some(token)) = (rename(&parent), self.tokens.get(at + 1)) {
+                    edits.push((token.start..token.end, quote(&new)));
+                }
+            }
+            edits.extend(removed.into_iter().map(|range| (range, String::new())));
+        }
+        edits.sort_by_key(|(range, _)| range.start);
+        let mut out = String::with_capacity(self.sql.len() + 16);
+        let mut from = 0;
+        for (range, text) in edits {
+            if range.start < from {
+                continue;
+            }
+            out.push_str(self.sql.get(from..range.start).unwrap_or_default());
+            out.push_str(&text);
+            from = range.end;
+        }
+        out.push_str(self.sql.get(from..).unwrap_or_default());
+        out
+    }
+
+    /// Bytes to take out so that item `n` has no UNIQUE constraint.
+    fn remove_unique(&self, n: usize, item: &Range<usize>) -> Vec<Range<usize>> {
+        let spans: Vec<Range<usize>> = self
+            .clauses(item, "UNIQUE")
+            .map(|at| {
+                let start = self.constraint_name(at).map_or(at, |(start, _)| start);
+                start.max(item.start)..self.unique_end(at).min(item.end)
+            })
+            .collect();
+        let whole = !spans.is_empty() && item.clone().all(|i| spans.iter().any(|s| s.contains(&i)));
+        let bytes = |tokens: Range<usize>| {
+            let start = self.tokens[tokens.start].start;
+            start..self.tokens[tokens.end - 1].end
+        };
+        if whole && n > 0 {
+            // the comma before it goes too
+            return vec![bytes(item.start - 1..item.end)];
+        }
+        spans.into_iter().map(bytes).collect()
+    }
+}
+
+/// A CREATE INDEX statement on another table.
+pub(crate) fn index_on(sql: &str, table: &str) -> String {
+    let all = tokens(sql);
+    let on = all
+        .iter()
+        .position(|t| t.depth == 0 && t.is_word(sql, "ON"));
+    match on.and_then(|at| all.get(at + 1)) {
+        Some(token) => format!(
+            "{}{}{}",
+            &sql[..token.start],
+            quote(table),
+            &sql[token.end..]
+        ),
+        None => sql.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const FULL: &str = "CREATE TABLE \"old name\"(
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- UNIQUE, in a comment
+        [e mail] TEXT COLLATE NOCASE NOT NULL CONSTRAINT em UNIQUE ON CONFLICT REPLACE CHECK (length([e mail]) > 2),
+        \"unique\" TEXT DEFAULT ('UNIQUE(') REFERENCES parent(x) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+        total REAL GENERATED ALWAYS AS (id * (2 + 1)) STORED UNIQUE,
+        CONSTRAINT two UNIQUE (id, \"unique\"),
+        CONSTRAINT pos CHECK (id > 0) UNIQUE (id),
+        FOREIGN KEY (id, [e mail]) REFERENCES 'parent'(a, b) NOT DEFERRABLE
+    ) STRICT";
+
+    #[test]
+    fn clauses_are_found_outside_of_comments_texts_and_parentheses() {
+        let table = parse(FULL).unwrap();
+        assert!(table.autoincrement());
+        assert!(table.unique_with_conflict_clause());
+        assert_eq!(table.generated("TOTAL").unwrap(), "id * (2 + 1)");
+        assert_eq!(table.generated("id"), None);
+        let checks: Vec<_> = table.checks();
+        assert_eq!(checks.len(), 2);
+        assert_eq!(checks[0].definition, "CHECK (length([e mail]) > 2)");
+        assert_eq!(checks[1].name.as_deref(), Some("pos"));
+        assert_eq!(
+            table.references(),
+            [
+                Reference {
+                    columns: vec!["unique".into()],
+                    deferrable: "DEFERRABLE INITIALLY DEFERRED".into()
+                },
+                Reference {
+                    columns: vec!["id".into(), "e mail".into()],
+                    deferrable: String::new()
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rewritten_table_has_no_unique_constraint_and_all_else() {
+        let table = parse(FULL).unwrap();
+        let text = table.rewritten("new\"name", &|p| (p == "parent").then(|| "p2".to_owned()));
+        let again = parse(&text).unwrap();
+        assert!(text.contains("CREATE TABLE \"new\"\"name\"("), "{text}");
+        assert!(
+            again
+                .items
+                .iter()
+                .all(|i| again.clauses(i, "UNIQUE").next().is_none())
+        );
+        assert_eq!(again.checks(), table.checks());
+        assert_eq!(again.references(), table.references());
+        assert_eq!(text.matches("\"p2\"").count(), 2);
+        assert!(text.ends_with("STRICT"));
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch(&text)
+            .unwrap();
+        let unique: i64 = db
+            .query_row(
+                "SELECT count(*) FROM pragma_index_list('new\"name')",
+                [],
+                |r| r.get(0),
+            )
+            .unwrap();
+        assert_eq!(unique, 0);
+    }
+
+    #[test]
+    fn texts_that_are_no_table_are_none() {
+        for sql in ["", "CREATE VIEW v AS SELECT 1", "CREATE TABLE", "CREATE TABLE t", "CREATE TABLE t(a", "SELECT (1)"] {
+            assert!(parse(sql).is_none(), "{sql}");
+        }
+        assert!(parse("CREATE TABLE t()").is_some());
+    }
+
+    #[test]
+    fn an_index_moves_to_another_table() {
+        assert_eq!(
+            index_on("CREATE INDEX \"on\" ON 't'(a) WHERE a ON b", "x y"),
+            "CREATE INDEX \"on\" ON \"x y\"(a) WHERE a ON b"
+        );
+    }
+}
