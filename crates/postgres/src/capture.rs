@@ -18,7 +18,7 @@ use crate::store::PostgresStore;
 use crate::visibility::parse_snapshot;
 
 pub use publication::{create_statement as create_publication_statement, difference as publication_difference};
-pub use watch::watch;
+pub use watch::{differences as table_differences, watch};
 
 /// Making a slot waits for every transaction that has written something, in any database of the server.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(600);

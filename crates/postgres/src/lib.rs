@@ -1,12 +1,24 @@
 //! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
 
+pub mod apply;
+pub mod copy_in;
+pub mod load;
+pub mod range;
+pub mod tenure;
+pub mod writer;
+pub mod copy_out;
+pub mod reader;
+pub mod snapshot;
+pub mod operators;
 pub mod capture;
 pub mod cell_text;
 pub mod connect;
+pub mod ddl;
 pub mod describe;
 pub mod design;
 pub mod copy_text;
 pub mod error;
+pub mod guard;
 pub mod lsn;
 pub mod names;
 mod passfile;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crossfade_model::{Table, TableMapping};
+use crossfade_model::Table;
 use crossfade_store::{CaptureSpec, Result, WatchOutcome};
 
 use super::publication;
@@ -35,20 +35,30 @@ pub async fn watch(store: &PostgresStore, spec: &CaptureSpec) -> Result<WatchOut
     if let Some(difference) = publication::difference(&client, &name, &spec.tables).await? {
         changed.push((format!("publication {name}"), difference));
     }
-    let shapes = shapes(&client, &spec.tables).await?;
-    for mapping in &spec.tables {
-        let table = &mapping.source;
+    let tables: Vec<&Table> = spec.tables.iter().map(|mapping| &mapping.source).collect();
+    changed.extend(differences(&client, &tables).await?);
+    Ok(if changed.is_empty() {
+        WatchOutcome::Same
+    } else {
+        WatchOutcome::Changed(changed)
+    })
+}
+
+/// The tables whose definition in the catalog is not the planned one, each with what differs first.
+///
+/// # Errors
+/// The connection's.
+pub async fn differences(client: &Client, tables: &[&Table]) -> Result<Vec<(String, String)>> {
+    let shapes = shapes(client, tables).await?;
+    let mut changed = Vec::new();
+    for table in tables {
         let what = match shapes.get(&(schema_of(&table.name), table.name.name.as_str())) {
             None => Some("it was dropped or renamed".to_owned()),
             Some(shape) => shape.difference(table),
         };
         changed.extend(what.map(|what| (table.name.to_string(), what)));
     }
-    Ok(if changed.is_empty() {
-        WatchOutcome::Same
-    } else {
-        WatchOutcome::Changed(changed)
-    })
+    Ok(changed)
 }
 
 /// A table's definition in the catalog now, as far as captured changes depend on it.
@@ -120,9 +130,9 @@ impl Shape {
 
 async fn shapes<'a>(
     client: &Client,
-    tables: &'a [TableMapping],
+    tables: &[&'a Table],
 ) -> Result<HashMap<(&'a str, &'a str), Shape>> {
-    let names = tables.iter().map(|t| &t.source.name);
+    let names = tables.iter().map(|t| &t.name);
     let schemas: Vec<&str> = names.clone().map(schema_of).collect();
     let names: Vec<&str> = names.map(|n| n.name.as_str()).collect();
     let rows = client
@@ -149,7 +159,7 @@ async fn shapes<'a>(
     let mut shapes = HashMap::new();
     for row in rows {
         let place = usize::try_from(row.get::<_, i64>(0)).unwrap_or(0);
-        let Some(mapping) = place.checked_sub(1).and_then(|at| tables.get(at)) else {
+        let Some(table) = place.checked_sub(1).and_then(|at| tables.get(at)) else {
             continue;
         };
         let names: Vec<String> = row.get(3);
@@ -158,7 +168,7 @@ async fn shapes<'a>(
         let columns = names.into_iter().zip(types).zip(generated);
         let partition_schemas: Vec<String> = row.get(6);
         let partition_names: Vec<String> = row.get(7);
-        let name = &mapping.source.name;
+        let name = &table.name;
         shapes.insert(
             (schema_of(name), name.name.as_str()),
             Shape {
