@@ -341,8 +341,8 @@ impl World {
     pub fn batch_write(&self, state: &State) -> Write {
         let process = state.process.as_ref().unwrap();
         let batch = &process.batch;
-        let to = batch.next.max(process.from)
-            + u8::from(self.has(Bug::CheckpointPastHeld) && batch.change > 0);
+        let past_held = self.has(Bug::CheckpointPastHeld) && batch.change > 0;
+        let to = process.from.max(batch.next + u8::from(past_held));
         let mut one_key: Vec<_> = process.frontier.parked_rows().collect();
         if !self.has(Bug::OneKeyOnlyInMemory) && !self.has(Bug::OneKeyEndsWithBatch) {
             one_key.extend(process.frontier.staged_rows());

@@ -6,6 +6,18 @@ use stateright::Model;
 use crate::source::{KEYS, rows_of};
 use crate::world::{Event, State, World};
 
+pub const REFUSED: &str = "nothing is refused that must not be";
+pub const PREFIX: &str = "once followed the target is a prefix of the source's history";
+pub const EQUAL: &str = "drained and followed means equal";
+pub const LEDGER: &str = "the ledger balances at every checkpoint";
+pub const STUCK: &str = "somebody can always go on";
+pub const ROWS: &str = "rows are what their snapshot and the checkpoint say";
+pub const DONE: &str = "the table is drained and followed";
+
+pub fn refused(_: &World, state: &State) -> bool {
+    state.fault.is_none()
+}
+
 /// Every row of a loaded chunk is what its deciding snapshot saw, plus all that the checkpoint has passed.
 pub fn rows(world: &World, state: &State) -> bool {
     let target = &state.target;

@@ -135,7 +135,7 @@ impl World {
     ) -> Vec<(Key, Row)> {
         let table = state.source.at_snapshot(&self.scenario, snapshot);
         let bounds = process.frontier.bounds(self.chunk(process, chunk));
-        let part = state.target.parts.trailing_ones() as u8;
+        let part = state.target.parts.trailing_ones() as u8 ^ u8::from(state.source.rewritten);
         (0..KEYS as u8)
             .filter(|key| bounds.contains(key))
             .filter_map(|key| Some((key, table[key as usize]?)))

@@ -1,8 +1,9 @@
 //! The rules, explored exhaustively: every order of commits, visibility, loading, applying, crashes and
 //! lost loaders, in small worlds. Every decision is made by the functions that ship.
 //!
-//! `CROSSFADE_MODEL_BOUNDS=full` explores every scenario with three transactions (run it with
-//! `--release -- --nocapture`); the default takes two.
+//! `CROSSFADE_MODEL_BOUNDS=full` explores every scenario with three transactions, in every surrounding,
+//! and all sequences of three changes. It takes many minutes; run it with `--release -- --nocapture`.
+//! The default takes two transactions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,40 +12,126 @@ mod bug;
 mod check;
 mod loader;
 mod scenario;
+mod seeded;
 mod source;
+mod sweep;
 mod target;
 mod world;
 
-use stateright::{Checker, Model};
+use std::time::Instant;
 
+use stateright::{Checker, HasDiscoveries, Model};
+
+use bug::Bug;
 use scenario::Scenario;
 use world::World;
 
+/// Explores a world whole; returns its count of states.
 fn explore(scenario: Scenario) -> usize {
-    let name = scenario.name;
-    let count = scenario.txns.len();
-    let started = std::time::Instant::now();
+    let name = format!("{}, {} transactions", scenario.name, scenario.txns.len());
+    let contents = format!("{:?}", scenario.txns);
     let checker = World::new(scenario, None)
         .checker()
         .threads(2)
         .spawn_bfs()
         .join();
-    let states = checker.unique_state_count();
-    println!(
-        "{name}, {count} transactions: {states} states, depth {}, {:.1} s",
-        checker.max_depth(),
-        started.elapsed().as_secs_f32()
+    for (property, path) in checker.discoveries() {
+        let expected = property == check::DONE;
+        assert!(expected, "{name}: {contents}\nbreaks: {property}\n{path}");
+    }
+    assert!(
+        checker.discovery(check::DONE).is_some(),
+        "{name}: {contents}\nis never done"
     );
-    checker.assert_properties();
-    states
+    checker.unique_state_count()
+}
+
+fn explore_all(title: &str, scenarios: Vec<Scenario>) {
+    let (started, count) = (Instant::now(), scenarios.len());
+    let mut states = 0;
+    for scenario in scenarios {
+        let (name, started) = (scenario.name, Instant::now());
+        let here = explore(scenario);
+        if here > 200_000 {
+            println!(
+                "{name}: {here} states, {:.1} s",
+                started.elapsed().as_secs_f32()
+            );
+        }
+        states += here;
+    }
+    let seconds = started.elapsed().as_secs_f32();
+    println!("{title}: {count} worlds, {states} states, {seconds:.1} s");
+}
+
+fn full() -> bool {
+    std::env::var("CROSSFADE_MODEL_BOUNDS").is_ok_and(|bounds| bounds == "full")
+}
+
+fn with(count: usize) -> Vec<Scenario> {
+    scenario::all()
+        .into_iter()
+        .map(|scenario| scenario.take(count))
+        .collect()
 }
 
 #[test]
-fn no_interleaving_breaks_an_invariant() {
-    let full = std::env::var("CROSSFADE_MODEL_BOUNDS").is_ok_and(|bounds| bounds == "full");
-    let states: usize = scenario::all()
-        .into_iter()
-        .map(|scenario| explore(scenario.take(if full { 3 } else { 2 })))
-        .sum();
-    println!("{states} states");
+fn no_interleaving_of_two_transactions_breaks_an_invariant() {
+    explore_all("two transactions", with(2));
+}
+
+#[test]
+fn no_interleaving_of_three_transactions_breaks_an_invariant() {
+    if full() {
+        explore_all("three transactions", with(3));
+        explore_all("three transactions, all surroundings", sweep::surrounded(3));
+        explore_all(
+            "all sequences of two changes, all surroundings",
+            sweep::all_pairs(),
+        );
+        explore_all("all sequences of three changes", sweep::all_triples());
+    } else {
+        let names = [
+            "thin updates of one row",
+            "two thin key changes meet",
+            "truncate after a thin key change",
+            "keys change while parts are loaded",
+            "equal rows come and go",
+        ];
+        explore_all("three transactions", names.map(scenario::named).to_vec());
+    }
+}
+
+#[test]
+fn every_seeded_bug_is_found() {
+    let mut missed = Vec::new();
+    for (bug, name, count, property) in seeded::SEEDED {
+        let world = World::new(scenario::named(name).take(*count), Some(*bug));
+        let until = HasDiscoveries::AnyOf([*property].into_iter().collect());
+        let checker = world
+            .checker()
+            .threads(2)
+            .finish_when(until)
+            .spawn_bfs()
+            .join();
+        match checker.discovery(property) {
+            Some(path) => println!(
+                "{bug:?}: {property}: fails after {} events ({} states)",
+                path.into_actions().len(),
+                checker.unique_state_count()
+            ),
+            None => missed.push((bug, name)),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn every_bug_is_seeded() {
+    for bug in Bug::ALL {
+        assert!(
+            seeded::SEEDED.iter().any(|(seeded, ..)| seeded == bug),
+            "{bug:?}"
+        );
+    }
 }

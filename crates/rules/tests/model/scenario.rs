@@ -38,7 +38,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    fn new(name: &'static str, keys: &[Key], txns: Vec<Vec<Change>>) -> Self {
+    pub fn new(name: &'static str, keys: &[Key], txns: Vec<Vec<Change>>) -> Self {
         Scenario {
             name,
             rows: keys.iter().map(|key| (*key, row(*key), 0)).collect(),
@@ -136,7 +136,7 @@ pub fn all() -> Vec<Scenario> {
 }
 
 /// What transactions do.
-fn contents() -> Vec<Scenario> {
+pub fn contents() -> Vec<Scenario> {
     let new = Scenario::new;
     vec![
         new(

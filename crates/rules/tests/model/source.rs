@@ -174,6 +174,8 @@ pub struct Source {
     pub aborted: u8,
     /// Whether the source has crashed; transactions from then on have their second content.
     pub crashed: bool,
+    /// Bug: the table was rewritten, its rows lie in the other part.
+    pub rewritten: bool,
     /// Transactions that have their second content, as a mask.
     pub second: u8,
 }
@@ -187,6 +189,7 @@ impl Source {
             visible: 0,
             aborted: 0,
             crashed: false,
+            rewritten: false,
             second: 0,
         }
     }

@@ -258,8 +258,8 @@ impl Target {
         }
         for (key, by) in net.drain() {
             let count = self.rows[key as usize].map_or(0, |row| i64::from(row.a)) + by;
-            if count < 0 {
-                return Err("a row to delete is not there");
+            if !(0..=9).contains(&count) {
+                return Err("rows counted that were never there");
             }
             self.rows[key as usize] = (count > 0).then_some(Row {
                 a: u8::try_from(count).unwrap(),

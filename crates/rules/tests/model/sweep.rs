@@ -1,0 +1,125 @@
+//! Scenarios by enumeration: every short sequence of changes, and every surrounding of a scenario.
+
+use crate::scenario::{Scenario, contents};
+use crate::source::{Change, Img, Key, Row, Source};
+
+/// Every kind of change to every key; row values tell the transaction, and rows move between parts.
+fn changes(value: u8) -> Vec<Change> {
+    let part = value % 2;
+    let keys: [Key; 3] = [0, 1, 2];
+    let mut all = vec![Change::Truncate];
+    for old in keys {
+        all.push(Change::Put(old, Row { a: value, b: value }, part));
+        all.push(Change::Delete(old));
+        for new in keys {
+            for b in [None, Some(value)] {
+                all.push(Change::Update {
+                    old,
+                    new,
+                    img: Img { a: value, b },
+                    part,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Whether the source could have done these transactions one after the other: inserts where there is no row,
+/// the rest where there is one.
+fn possible(scenario: &Scenario) -> bool {
+    let mut source = Source::new(scenario);
+    (0..scenario.txns.len() as u8).all(|id| {
+        let table = source.table(scenario, |_, _| true);
+        let there = |key: Key| table[key as usize].is_some();
+        let fits = scenario.txns[id as usize]
+            .iter()
+            .all(|change| match change {
+                Change::Put(key, ..) => !there(*key),
+                Change::Delete(key) => there(*key),
+                Change::Update { old, new, .. } => there(*old) && (old == new || !there(*new)),
+                Change::Truncate | Change::Add(_) | Change::Remove(_) => true,
+            });
+        source.commit(scenario, id);
+        fits
+    })
+}
+
+fn sequences(name: &'static str, length: u8) -> Vec<Scenario> {
+    let mut all: Vec<Vec<Vec<Change>>> = vec![Vec::new()];
+    for place in 0..length {
+        all = all
+            .into_iter()
+            .flat_map(|before| {
+                changes(50 + place).into_iter().map(move |change| {
+                    let mut txns = before.clone();
+                    txns.push(vec![change]);
+                    txns
+                })
+            })
+            .collect();
+    }
+    all.into_iter()
+        .map(|txns| Scenario::new(name, &[0, 1], txns))
+        .filter(possible)
+        .collect()
+}
+
+/// A scenario in every surrounding that fits it.
+fn in_surroundings(plain: &Scenario) -> Vec<Scenario> {
+    let plain = plain.clone();
+    vec![
+        Scenario {
+            zombies: true,
+            ..plain.clone()
+        },
+        Scenario {
+            retry: true,
+            ..plain.clone()
+        },
+        Scenario {
+            two_writes: true,
+            ..plain.clone()
+        },
+        Scenario {
+            park: Some(0),
+            ..plain.clone()
+        },
+        Scenario {
+            before: 1,
+            ..plain.clone()
+        },
+        Scenario {
+            splits: vec![],
+            split_at: Some(1),
+            ..plain.clone()
+        },
+        Scenario {
+            splits: vec![],
+            parts: true,
+            rows: plain
+                .rows
+                .iter()
+                .map(|(key, row, _)| (*key, *row, key % 2))
+                .collect(),
+            ..plain
+        },
+    ]
+}
+
+/// The named contents in all surroundings.
+pub fn surrounded(count: usize) -> Vec<Scenario> {
+    let plain = contents().into_iter().map(|scenario| scenario.take(count));
+    plain
+        .flat_map(|scenario| in_surroundings(&scenario))
+        .collect()
+}
+
+pub fn all_pairs() -> Vec<Scenario> {
+    let plain = sequences("two changes", 2);
+    plain.iter().flat_map(in_surroundings).collect()
+}
+
+pub fn all_triples() -> Vec<Scenario> {
+    sequences("three changes", 3)
+}
