@@ -1,0 +1,300 @@
+//! `init`: looks at both databases and writes a commented migration file.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crossfade_model::{Schema, Table};
+use crossfade_plan::file::is_migration_name;
+use crossfade_plan::options::OPTIONS;
+use crossfade_plan::{RunOptions, Scheme, StoreUrl};
+use serde_json::json;
+
+use crate::args;
+use crate::failure::{FAILED, Failure, USAGE};
+use crate::show::{Output, number};
+use crate::stores;
+
+/// Writes the file.
+///
+/// # Errors
+/// A wrong URL or name, a file that is there already, a database that cannot be read.
+pub async fn init(arguments: &args::Init, output: &Output) -> Result<u8, Failure> {
+    let source = url("--source", &arguments.source)?;
+    let target = url("--target", &arguments.target)?;
+    let name = name(arguments, &source)?;
+    if arguments.output.exists() {
+        return Err(there(&arguments.output));
+    }
+    let here = Path::new(".");
+    let source_store = stores::source(&source, here)?;
+    let target_store = stores::target(&target, here)?;
+    let schema = source_store.describe().await?;
+    // shows that it can be reached and read before a file says so
+    target_store.describe().await?;
+    let file = Written {
+        name: &name,
+        source: shared(&source, "CROSSFADE_SOURCE_PASSWORD", &arguments.output),
+        target: shared(&target, "CROSSFADE_TARGET_PASSWORD", &arguments.output),
+        schema: &schema,
+    };
+    write(&arguments.output, &file.text())?;
+    tell(arguments, &source, &target, &schema, &name, output);
+    Ok(0)
+}
+
+fn url(option: &str, text: &str) -> Result<StoreUrl, Failure> {
+    StoreUrl::parse(text).map_err(|problem| {
+        Failure::new(USAGE, "usage.url", format!("{option}: {}", problem.what)).fix(problem.fix)
+    })
+}
+
+fn there(path: &Path) -> Failure {
+    Failure::new(
+        USAGE,
+        "init.exists",
+        format!("{} is there already and is not overwritten", path.display()),
+    )
+    .fix("name another file with `-o`, or move this one away")
+}
+
+/// The given name, or one from the source's database.
+fn name(arguments: &args::Init, source: &StoreUrl) -> Result<String, Failure> {
+    if let Some(name) = &arguments.name {
+        return if is_migration_name(name) {
+            Ok(name.clone())
+        } else {
+            Err(
+                Failure::new(USAGE, "usage.name", "--name cannot be a migration's name")
+                    .fix("use 1 to 40 of the characters a-z, 0-9 and _"),
+            )
+        };
+    }
+    let text = source.to_string();
+    let database = match source.scheme() {
+        Scheme::Sqlite => Path::new(source.sqlite_path().unwrap_or_default())
+            .file_stem()
+            .map(|s| s.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        Scheme::Postgres => {
+            let path = text.split('?').next().unwrap_or_default();
+            path.rsplit('/').next().unwrap_or_default().to_owned()
+        }
+    };
+    let name: String = database
+        .to_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() {
+                c
+            } else {
+                '_'
+            }
+        })
+        .take(40)
+        .collect();
+    Ok(if is_migration_name(&name) {
+        name
+    } else {
+        "migration".to_owned()
+    })
+}
+
+/// The URL as a shared file may hold it: without a password, and with a path that means the same from the file's folder.
+fn shared(url: &StoreUrl, variable: &str, file: &Path) -> String {
+    let folder = stores::folder_of(file);
+    match url.sqlite_path() {
+        Some(path) if Path::new(path).is_relative() && folder != Path::new(".") => {
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            format!("sqlite:{}", whole.display())
+        }
+        _ => url.with_password_variable(variable),
+    }
+}
+
+/// Creates the file; never over one that is there.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut file = match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(there(path)),
+        Err(e) => {
+            return Err(Failure::new(
+                FAILED,
+                "init.write",
+                format!("{} cannot be written: {e}", path.display()),
+            )
+            .fix("name a file in a folder that can be written with `-o`"));
+        }
+    };
+    file.write_all(text.as_bytes()).map_err(|e| {
+        Failure::new(
+            FAILED,
+            "init.write",
+            format!("{} could not be written: {e}", path.display()),
+        )
+        .fix("remove the unfinished file and try again")
+    })
+}
+
+fn tell(
+    arguments: &args::Init,
+    source: &StoreUrl,
+    target: &StoreUrl,
+    schema: &Schema,
+    name: &str,
+    output: &Output,
+) {
+    let path = arguments.output.display();
+    output.say(format!(
+        "Wrote {path}: migration {name}, {}, about {} rows.",
+        number::of(schema.tables.len() as u64, "table", "tables"),
+        number::count(schema.tables.iter().map(|t| t.estimated_rows).sum())
+    ));
+    let variables: Vec<&str> = [
+        (source, "CROSSFADE_SOURCE_PASSWORD"),
+        (target, "CROSSFADE_TARGET_PASSWORD"),
+    ]
+    .into_iter()
+    .filter(|(url, _)| url.has_password())
+    .map(|(_, variable)| variable)
+    .collect();
+    if !variables.is_empty() {
+        output.say(format!(
+            "Passwords are not written: set {} before the next command.",
+            variables.join(" and ")
+        ));
+    }
+    output.say(format!("Next: `crossfade plan {path}`"));
+    output.tell(&json!({
+        "file": arguments.output,
+        "migration": name,
+        "variables": variables,
+        "tables": schema.tables.iter().map(|t| json!({
+            "name": t.name.to_string(),
+            "estimated_rows": t.estimated_rows,
+            "estimated_bytes": t.estimated_bytes,
+        })).collect::<Vec<_>>(),
+    }));
+}
+
+/// What is written.
+struct Written<'a> {
+    name: &'a str,
+    source: String,
+    target: String,
+    schema: &'a Schema,
+}
+
+impl Written<'_> {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "# A crossfade migration. `crossfade plan FILE` checks it, `crossfade run FILE` copies and follows.\n\
+             \n\
+             [migration]\n\
+             # Names of things made on the source derive from it; it stays the same for the migration's life.\n\
+             name = {}\n\
+             # Tables that are left out; `*` stands for any characters.\n\
+             # exclude = [\"audit_*\"]\n\
+             \n\
+             # ${{VARIABLE}} is taken from the environment. Passwords may also come from PGPASSWORD or ~/.pgpass.\n\
+             [source]\n\
+             url = {}\n\
+             \n\
+             [target]\n\
+             url = {}\n\
+             \n",
+            quoted(self.name),
+            quoted(&self.source),
+            quoted(&self.target)
+        );
+        text.push_str(&self.tables());
+        text.push_str(
+            "\n# How a run works, with the defaults. May be changed between runs.\n# [run]\n",
+        );
+        let defaults = RunOptions::default();
+        for option in OPTIONS {
+            let value = defaults.get(option.name).unwrap_or_default();
+            text.push_str(&format!(
+                "# {} = {value}  # {}\n",
+                option.name, option.meaning
+            ));
+        }
+        text
+    }
+
+    fn tables(&self) -> String {
+        let mut text = String::from(
+            "# Without any [[table]], all tables are moved, under their own names. With one, only those that are listed.\n\
+             # `to` gives another name on the target. Found on the source:\n#\n",
+        );
+        for table in &self.schema.tables {
+            text.push_str(&format!(
+                "# [[table]]\n# from = {}  # about {}, {}{}\n",
+                quoted(&table.name.to_string()),
+                number::of(table.estimated_rows, "row", "rows"),
+                number::bytes(table.estimated_bytes),
+                remark(table)
+            ));
+        }
+        if self.schema.tables.is_empty() {
+            text.push_str("# (no table was found)\n");
+        }
+        text
+    }
+}
+
+fn remark(table: &Table) -> &'static str {
+    match (&table.key, table.full_before_images) {
+        (None, true) => ", no key: followed by whole rows",
+        (None, false) => ", no key: `plan` says what it needs",
+        (Some(_), _) => "",
+    }
+}
+
+/// A TOML basic string (TOML 1.0, "String").
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read_and_holds_no_password() {
+        let source = StoreUrl::parse("postgres://app:ge%40heim@old/shop").unwrap();
+        let written = Written {
+            name: "shop",
+            source: shared(&source, "PW", Path::new("m.toml")),
+            target: "sqlite:a \"b\" \\ c.db".to_owned(),
+            schema: &Schema::default(),
+        };
+        let text = written.text();
+        assert!(!text.contains("heim"), "{text}");
+        let lookup = |name: &str| (name == "PW").then(|| source.password().unwrap());
+        let file = crossfade_plan::file::parse("m.toml", &text, &lookup).unwrap();
+        assert_eq!(file.source, source);
+        assert_eq!(file.target.sqlite_path(), Some("a \"b\" \\ c.db"));
+        // what stands in comments is right, too
+        let lines = text.lines().map(|l| match l.strip_prefix("# ") {
+            Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest.to_owned(),
+            _ => l.to_owned(),
+        });
+        let active = lines.collect::<Vec<_>>().join("\n");
+        crossfade_plan::file::parse("m.toml", &active, &lookup).unwrap();
+    }
+}

@@ -1,0 +1,126 @@
+//! From a migration file's path to what commands work with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossfade_control::{ControlError, ControlStore, SqliteControl};
+use crossfade_engine::{Migration, Prepared, prepare};
+use crossfade_plan::{MigrationFile, file};
+use crossfade_store::{Source, Target};
+
+use crate::args::File;
+use crate::failure::{Failure, USAGE};
+use crate::stores;
+
+/// Nobody writes a migration file that is longer, in bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// A migration file that was read, and its stores. Nothing is connected yet.
+pub struct Loaded {
+    /// The file.
+    pub file: MigrationFile,
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// The target.
+    pub target: Arc<dyn Target>,
+    /// Where the control store lies.
+    pub control_path: PathBuf,
+}
+
+/// Reads the migration file and opens its stores.
+///
+/// # Errors
+/// A file that cannot be read or is wrong; a URL that its store cannot read.
+pub fn load(named: &File) -> Result<Loaded, Failure> {
+    let file = read(&named.file)?;
+    let folder = stores::folder_of(&named.file);
+    Ok(Loaded {
+        source: stores::source(&file.source, &folder)?,
+        target: stores::target(&file.target, &folder)?,
+        control_path: control_path(named),
+        file,
+    })
+}
+
+/// Where a migration's control store lies.
+pub fn control_path(named: &File) -> PathBuf {
+    named
+        .control
+        .clone()
+        .unwrap_or_else(|| SqliteControl::path_beside(&named.file))
+}
+
+/// Reads and checks a migration file.
+///
+/// # Errors
+/// A file that cannot be read or is wrong.
+pub fn read(path: &Path) -> Result<MigrationFile, Failure> {
+    let shown = path.display().to_string();
+    let unreadable = |what: String| {
+        Failure::new(
+            USAGE,
+            "file.unreadable",
+            format!("{shown} cannot be read: {what}"),
+        )
+        .fix("name a migration file; `crossfade init` writes one")
+    };
+    let length = std::fs::metadata(path)
+        .map_err(|e| unreadable(e.to_string()))?
+        .len();
+    if length > LONGEST {
+        return Err(unreadable("it is too long for a migration file".to_owned()));
+    }
+    let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        unreadable(format!("it is not UTF-8 text (byte {at})"))
+    })?;
+    Ok(file::parse(&shown, &text, &|name| {
+        std::env::var(name).ok()
+    })?)
+}
+
+impl Loaded {
+    /// Opens the control store; makes it where it is absent.
+    ///
+    /// # Errors
+    /// See [`SqliteControl::open`].
+    pub fn control(&self) -> Result<Arc<dyn ControlStore>, ControlError> {
+        Ok(Arc::new(SqliteControl::open(
+            &self.control_path,
+            &self.file.name,
+        )?))
+    }
+
+    /// Opens the control store where there is one.
+    ///
+    /// # Errors
+    /// See [`SqliteControl::open_existing`].
+    pub fn existing_control(&self) -> Result<Option<Arc<dyn ControlStore>>, ControlError> {
+        let control = SqliteControl::open_existing(&self.control_path, &self.file.name)?;
+        Ok(control.map(|c| Arc::new(c) as Arc<dyn ControlStore>))
+    }
+
+    /// Asks both stores and makes the plan.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub async fn prepare(&self) -> Result<Prepared, Failure> {
+        Ok(prepare(&self.file, self.source.as_ref(), self.target.as_ref()).await?)
+    }
+
+    /// What the engine runs.
+    pub fn migration(
+        &self,
+        plan: crossfade_plan::Plan,
+        control: Arc<dyn ControlStore>,
+    ) -> Arc<Migration> {
+        Arc::new(Migration {
+            plan,
+            source: self.source.clone(),
+            target: self.target.clone(),
+            control,
+            options: self.file.run,
+        })
+    }
+}

@@ -1,0 +1,368 @@
+//! The status of a migration: three answers first, then how far everything is.
+
+use crossfade_control::{Holder, Intent};
+use crossfade_engine::{Altered, DurableStatus, Lag, Progress, VerifySummary};
+use crossfade_plan::Phase;
+use crossfade_rules::ledger::LedgerCounts;
+use crossfade_store::Made;
+use serde::Serialize;
+
+use super::number::{ago, bytes, count, of, rate, seconds};
+use super::table::{self, Side};
+
+/// All that is known of a migration.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// The migration's name.
+    pub migration: String,
+    /// The source, without secrets.
+    pub source: String,
+    /// The target, without secrets.
+    pub target: String,
+    /// The phase.
+    pub phase: Phase,
+    /// A run is active.
+    pub running: bool,
+    /// `pause` was given and not taken back.
+    pub paused: bool,
+    /// The process that runs or last ran it.
+    pub holder: Option<Holder>,
+    /// The last snapshot of a run.
+    pub progress: Option<Progress>,
+    /// What the target durably holds; read where no run is active.
+    pub durable: Option<DurableStatus>,
+    /// Source end minus checkpoint, where no run is active.
+    pub lag: Option<Lag>,
+    /// The last comparison.
+    pub report: Option<VerifySummary>,
+    /// The run ended at a table that was altered on the source.
+    pub altered: Option<Altered>,
+    /// What the migration has made on the source.
+    pub made: Vec<Made>,
+    /// Steps that were begun and whose outcome nobody has settled.
+    pub open_intents: Vec<Intent>,
+    /// What could not be asked, and why.
+    pub unreachable: Vec<String>,
+}
+
+impl Shown {
+    /// The checkpoint: from the target where it was asked, else as a run has last shown it.
+    fn checkpoint(&self) -> Option<&str> {
+        match &self.durable {
+            Some(durable) => durable.checkpoint.as_deref(),
+            None => self.progress.as_ref()?.checkpoint.as_deref(),
+        }
+    }
+
+    /// The durable ledger, table by table.
+    fn ledger(&self) -> Vec<(String, LedgerCounts)> {
+        match (&self.durable, &self.progress) {
+            (Some(durable), _) => durable
+                .tables
+                .iter()
+                .map(|t| (t.name.clone(), t.ledger))
+                .collect(),
+            (None, Some(progress)) => progress
+                .ledger
+                .iter()
+                .map(|t| (t.name.clone(), t.counts))
+                .collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+/// JSON: the three answers and everything else.
+pub fn json(shown: &Shown) -> serde_json::Value {
+    let facts = shown.phase.facts();
+    let mut value = serde_json::to_value(shown).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("reads".to_owned(), facts.reads.to_string().into());
+        fields.insert("writes".to_owned(), facts.writes.to_string().into());
+        fields.insert("way_back".to_owned(), facts.way_back.into());
+        fields.insert("checkpoint".to_owned(), shown.checkpoint().into());
+        fields.insert("ledger_balanced".to_owned(), balanced(shown).into());
+    }
+    value
+}
+
+fn balanced(shown: &Shown) -> bool {
+    shown.ledger().iter().all(|(_, counts)| counts.balances())
+}
+
+/// The three answers: where truth is; what shows the follower equal, and at which position; the smallest step back.
+pub fn answers(shown: &Shown) -> String {
+    let facts = shown.phase.facts();
+    let store = |authority| match authority {
+        crossfade_plan::Authority::Source => format!("the source ({})", shown.source),
+        crossfade_plan::Authority::Target => format!("the target ({})", shown.target),
+    };
+    format!(
+        "Truth      reads: {}; writes: {}\nEqual      {}\nWay back   {}",
+        store(facts.reads),
+        store(facts.writes),
+        equality(shown),
+        facts.way_back
+    )
+}
+
+fn equality(shown: &Shown) -> String {
+    let checkpoint = shown.checkpoint();
+    match &shown.report {
+        Some(report) if report.equal => {
+            let since = match checkpoint {
+                Some(at) if at != report.position => format!(
+                    "; since then every captured change is accounted for up to {at} (ledger {})",
+                    if balanced(shown) {
+                        "balanced"
+                    } else {
+                        "NOT BALANCED"
+                    }
+                ),
+                _ => String::new(),
+            };
+            format!(
+                "compared equal at position {}, {}, {} rows, {}{since}",
+                report.position,
+                of(report.tables as u64, "table", "tables"),
+                count(report.rows),
+                ago(report.finished)
+            )
+        }
+        Some(report) => format!(
+            "NOT EQUAL at position {}: {} listed, {}; `crossfade verify --show-rows` shows them",
+            report.position,
+            of(report.differences, "row is", "rows are"),
+            ago(report.finished)
+        ),
+        None => match shown.phase {
+            Phase::Planned => "nothing was copied yet".to_owned(),
+            Phase::Copying => "nothing yet: rows are being copied".to_owned(),
+            Phase::Following | Phase::Aborted => {
+                "not compared yet: `crossfade verify` does".to_owned()
+            }
+        },
+    }
+}
+
+/// Everything after the three answers.
+pub fn text(shown: &Shown) -> String {
+    let mut parts = vec![head(shown)];
+    if let Some(progress) = shown.progress.as_ref().filter(|_| shown.running) {
+        parts.push(moving(progress));
+        parts.push(tables(progress));
+    } else if let Some(durable) = &shown.durable {
+        parts.push(standing(shown, durable));
+    }
+    let ledger = ledger(shown);
+    if !ledger.is_empty() {
+        parts.push(ledger);
+    }
+    if !shown.made.is_empty() {
+        let list: Vec<String> = shown
+            .made
+            .iter()
+            .map(|m| {
+                let detail = if m.detail.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", m.detail)
+                };
+                format!("  {} {}{detail}", m.kind, m.name)
+            })
+            .collect();
+        parts.push(format!(
+            "Made on the source (`abort` removes it):\n{}",
+            list.join("\n")
+        ));
+    }
+    for intent in &shown.open_intents {
+        parts.push(format!(
+            "Unsettled: {} was begun {}; the next `run` or `abort` finds out what became of it.",
+            intent.kind,
+            ago(intent.recorded)
+        ));
+    }
+    for why in &shown.unreachable {
+        parts.push(format!("Could not be asked: {why}"));
+    }
+    parts.join("\n\n")
+}
+
+fn head(shown: &Shown) -> String {
+    let run = match (&shown.holder, shown.running) {
+        (Some(holder), true) => format!(
+            "run by process {} on {} since {}",
+            holder.process,
+            holder.host,
+            ago(holder.started).trim_end_matches(" ago")
+        ),
+        (Some(holder), false) => format!(
+            "no run is active; the last showed itself {}",
+            ago(holder.seen)
+        ),
+        (None, _) => "no run yet".to_owned(),
+    };
+    let paused = if shown.paused {
+        ", PAUSED (`crossfade resume` goes on)"
+    } else {
+        ""
+    };
+    let mut head = format!(
+        "Migration {}: {} ({}){paused}; {run}",
+        shown.migration,
+        shown.phase,
+        shown.phase.facts().what
+    );
+    if let Some(altered) = &shown.altered {
+        head.push_str(&format!(
+            "\nTable {} was altered on the source: {}. Everything before it is applied; make the same change on the target \
+             and `run` again.",
+            altered.table, altered.what
+        ));
+    }
+    head
+}
+
+fn moving(progress: &Progress) -> String {
+    let lag = &progress.lag;
+    let in_bytes = lag
+        .bytes
+        .map(|b| format!("{}, ", bytes(b)))
+        .unwrap_or_default();
+    let mut lines = vec![
+        format!("  now         {}", progress.activity),
+        format!(
+            "  checkpoint  {}   source end {}",
+            progress.checkpoint.as_deref().unwrap_or("none yet"),
+            progress.source_end.as_deref().unwrap_or("unknown")
+        ),
+        format!(
+            "  lag         {in_bytes}{}, {}",
+            of(lag.transactions, "transaction", "transactions"),
+            seconds(lag.seconds)
+        ),
+        format!(
+            "  applied     {} changes in this run, {} changes/s",
+            count(progress.applied_changes),
+            rate(progress.changes_per_second)
+        ),
+    ];
+    if !progress.followed {
+        lines.push(format!(
+            "  copied      {} rows, {} rows/s",
+            count(progress.copied_rows),
+            rate(progress.rows_per_second)
+        ));
+    }
+    lines.join("\n")
+}
+
+fn tables(progress: &Progress) -> String {
+    let rows: Vec<Vec<String>> = progress
+        .tables
+        .iter()
+        .map(|t| {
+            vec![
+                t.name.clone(),
+                state_word(t.state).to_owned(),
+                count(t.copied_rows),
+                count(t.estimated_rows),
+                format!("{}/{}", t.chunks_loaded, t.chunks_total),
+            ]
+        })
+        .collect();
+    table::text(
+        &[
+            ("table", Side::Left),
+            ("state", Side::Left),
+            ("copied", Side::Right),
+            ("estimated", Side::Right),
+            ("chunks", Side::Right),
+        ],
+        &rows,
+    )
+}
+
+fn state_word(state: crossfade_engine::TableState) -> &'static str {
+    use crossfade_engine::TableState as S;
+    match state {
+        S::Waiting => "waiting",
+        S::Copying => "copying",
+        S::BuildingKey => "building key",
+        S::Copied => "copied",
+        S::Following => "following",
+    }
+}
+
+fn standing(shown: &Shown, durable: &DurableStatus) -> String {
+    let lag = match &shown.lag {
+        Some(lag) => lag.bytes.map_or_else(String::new, |b| {
+            format!("; {} behind the source's end", bytes(b))
+        }),
+        None => String::new(),
+    };
+    let rows: Vec<Vec<String>> = durable
+        .tables
+        .iter()
+        .map(|t| vec![t.name.clone(), count(t.copied_rows), count(t.chunks_loaded)])
+        .collect();
+    let head = format!(
+        "  durable in the target: checkpoint {}{lag}",
+        durable.checkpoint.as_deref().unwrap_or("none yet")
+    );
+    if rows.is_empty() {
+        return head;
+    }
+    let heading = [
+        ("table", Side::Left),
+        ("copied", Side::Right),
+        ("chunks loaded", Side::Right),
+    ];
+    format!("{head}\n{}", table::text(&heading, &rows))
+}
+
+/// The durable ledger: what became of every captured change.
+pub fn ledger(shown: &Shown) -> String {
+    let ledger = shown.ledger();
+    if ledger.is_empty() {
+        return String::new();
+    }
+    let cells = |name: &str, c: &LedgerCounts| {
+        vec![
+            name.to_owned(),
+            count(c.captured),
+            count(c.applied),
+            count(c.covered),
+            count(c.left),
+            count(c.filtered),
+            count(c.parked),
+            if c.balances() {
+                "balanced"
+            } else {
+                "NOT BALANCED"
+            }
+            .to_owned(),
+        ]
+    };
+    let mut total = LedgerCounts::default();
+    let mut rows = Vec::new();
+    for (name, counts) in &ledger {
+        total.add(counts);
+        rows.push(cells(name, counts));
+    }
+    if rows.len() > 1 {
+        rows.push(cells("all", &total));
+    }
+    let heading = [
+        ("ledger", Side::Left),
+        ("captured", Side::Right),
+        ("applied", Side::Right),
+        ("covered", Side::Right),
+        ("left", Side::Right),
+        ("filtered", Side::Right),
+        ("parked", Side::Right),
+        ("", Side::Left),
+    ];
+    table::text(&heading, &rows)
+}
