@@ -1,6 +1,6 @@
 //! A PostgreSQL database as a store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossfade_store::{Result, StoreError};
 
@@ -17,6 +17,7 @@ pub struct PostgresStore {
 struct Inner {
     target: ConnectTarget,
     label: String,
+    migration: Mutex<Option<String>>,
 }
 
 impl PostgresStore {
@@ -39,6 +40,7 @@ impl PostgresStore {
             inner: Arc::new(Inner {
                 target: ConnectTarget::new(url, &label)?,
                 label,
+                migration: Mutex::new(None),
             }),
         })
     }
@@ -51,6 +53,22 @@ impl PostgresStore {
     /// Where and how to connect, for a transport that makes its own socket.
     pub fn connect_target(&self) -> &ConnectTarget {
         &self.inner.target
+    }
+
+    /// Remembers for which migration the right to write was taken: what is made afterwards bears its name.
+    pub(crate) fn set_migration(&self, migration: &str) {
+        let mut kept = self
+            .inner
+            .migration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(migration.to_owned());
+    }
+
+    /// The migration for which the right to write was taken last.
+    pub(crate) fn migration(&self) -> Option<String> {
+        let kept = self.inner.migration.lock();
+        kept.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The driver's error as this store's; `doing` completes "while …".

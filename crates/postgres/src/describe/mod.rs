@@ -18,7 +18,7 @@ use crate::session::Purpose;
 use crate::store::PostgresStore;
 use catalog::Catalog;
 
-pub use definition::{index_statement, retarget_foreign_key, retarget_index};
+pub use definition::{index_statement, retarget_foreign_key, retarget_index, unique_parts};
 pub use sql::USER_SCHEMA;
 
 /// Tables of users and what stands around them.

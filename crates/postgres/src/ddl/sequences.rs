@@ -1,0 +1,74 @@
+//! Sequences are no part of the log: they are raised to the source's values, never set back.
+
+use crossfade_model::{Sequence, TableMapping};
+use crossfade_store::Result;
+
+use crate::connect::Client;
+use crate::names::{qualified, quote_literal};
+use crate::session::Purpose;
+use crate::store::PostgresStore;
+
+/// Raises the target's sequences to at least these values (for a descending one: lowers them).
+///
+/// # Errors
+/// The server's.
+pub async fn raise_sequences(
+    store: &PostgresStore,
+    sequences: &[Sequence],
+    tables: &[TableMapping],
+) -> Result<()> {
+    let client = store.connect(Purpose::Build).await?;
+    for sequence in sequences {
+        let Some(value) = sequence.last_value else {
+            continue;
+        };
+        if let Some(name) = find(&client, sequence, tables).await? {
+            raise(&client, &name, value).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The target's sequence, quoted: that of the mapped column which the source's serves, else the one of its name.
+async fn find(
+    client: &Client,
+    sequence: &Sequence,
+    tables: &[TableMapping],
+) -> Result<Option<String>> {
+    let column = sequence.owner.as_ref().and_then(|(table, column)| {
+        let mapping = tables.iter().find(|m| &m.source.name == table)?;
+        let mapped = mapping.columns.iter().find(|c| &c.source == column)?;
+        Some((qualified(&mapping.target.name), mapped.target.clone()))
+    });
+    if sequence.owner.is_some() && column.is_none() {
+        return Ok(None);
+    }
+    let (table, column) = column.unwrap_or_default();
+    let row = client
+        .query_one(
+            "looking for a sequence",
+            "SELECT coalesce(
+                 CASE WHEN to_regclass($1::text) IS NOT NULL AND EXISTS (
+                          SELECT FROM pg_attribute WHERE attrelid = to_regclass($1::text) AND attname = $2::text
+                          AND NOT attisdropped)
+                      THEN pg_get_serial_sequence($1::text, $2::text) END,
+                 (SELECT $3::text FROM pg_class WHERE oid = to_regclass($3::text) AND relkind = 'S'))",
+            &[&table, &column, &qualified(&sequence.name)],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+async fn raise(client: &Client, name: &str, value: i64) -> Result<()> {
+    // `last_value` of a sequence that was never called is the next value, else the last one
+    let sql = format!(
+        "SELECT setval({}::regclass, $1, true) FROM {name} v
+         CROSS JOIN (SELECT seqincrement > 0 AS up FROM pg_sequence WHERE seqrelid = {}::regclass) s
+         WHERE CASE WHEN s.up THEN v.last_value < $1 OR v.last_value = $1 AND NOT v.is_called
+                    ELSE v.last_value > $1 OR v.last_value = $1 AND NOT v.is_called END",
+        quote_literal(name),
+        quote_literal(name)
+    );
+    let doing = format!("raising sequence {name}");
+    client.query_opt(&doing, &sql, &[&value]).await.map(drop)
+}
