@@ -148,7 +148,8 @@ async fn sequences(
              JOIN pg_namespace n ON n.oid = s.relnamespace
              WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
                AND d.deptype IN ('a', 'i') AND d.refobjid = ANY ($1::oid[])
-               AND NOT has_sequence_privilege(s.oid, 'SELECT')
+               -- asked of sequences only, in whatever order the conditions are tried
+               AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'SELECT') END
              ORDER BY 2, 3",
             &[&oids],
         )
