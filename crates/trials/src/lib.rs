@@ -1,0 +1,22 @@
+//! What the end-to-end tests and the chaos runs are made of: the built program driven as a user would, stores of their
+//! own, seeded writers, and a comparison of two stores that shares no code with the product.
+//!
+//! All of it is for tests: whatever goes wrong outside the program under test is a panic that says what.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod bench;
+pub mod binary;
+pub mod compare;
+pub mod database;
+pub mod patience;
+pub mod postgres;
+pub mod seed;
+pub mod shop;
+pub mod sqlite;
+pub mod trial;
+pub mod workload;
+
+pub use binary::{Outcome, Running};
+pub use database::{Database, Engine};
+pub use trial::Trial;

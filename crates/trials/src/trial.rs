@@ -1,0 +1,245 @@
+//! One migration in a folder of its own: source, target, migration file.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use crate::binary::{Outcome, Running};
+use crate::compare;
+use crate::database::{Database, Engine};
+use crate::patience::LONG;
+
+/// A migration that a test works with.
+#[derive(Debug)]
+pub struct Trial {
+    folder: Option<TempDir>,
+    /// The migration's name: unique, since slots of all databases of a server share one space of names.
+    pub name: String,
+    /// Where rows come from.
+    pub source: Database,
+    /// Where rows go to.
+    pub target: Database,
+    /// What the file's `[run]` says. Small chunks, so that a small table has many.
+    pub options: Vec<(String, u64)>,
+    /// Further text of the file: `[[table]]` and such.
+    pub tables: String,
+    /// Roles are made by the SQL that `plan --grants` prints, and used. Else everything runs with all rights.
+    pub least_privileges: bool,
+    urls: OnceLock<(String, String)>,
+}
+
+/// The password of the roles that trials make.
+const PASSWORD: &str = "not-a-secret";
+
+impl Trial {
+    /// Makes both databases, empty.
+    ///
+    /// # Panics
+    /// When they cannot be made.
+    #[must_use]
+    pub fn new(source: Engine, target: Engine) -> Self {
+        let folder = TempDir::with_prefix("crossfade-trial-").expect("a temporary folder");
+        let source = Database::create(source, folder.path(), "source");
+        let target = Database::create(target, folder.path(), "target");
+        Self::between(folder, source, target)
+    }
+
+    /// A migration between databases that are there.
+    #[must_use]
+    pub fn between(folder: TempDir, source: Database, target: Database) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            folder: Some(folder),
+            name: format!("trial_{}_{number}", std::process::id()),
+            source,
+            target,
+            options: vec![
+                ("chunk_rows".to_owned(), 500),
+                ("retry_seconds".to_owned(), 60),
+            ],
+            tables: String::new(),
+            least_privileges: true,
+            urls: OnceLock::new(),
+        }
+    }
+
+    /// With another option of `[run]`.
+    #[must_use]
+    pub fn option(mut self, name: &str, value: u64) -> Self {
+        self.options.retain(|(known, _)| known != name);
+        self.options.push((name.to_owned(), value));
+        self
+    }
+
+    /// With everything done by the superuser.
+    #[must_use]
+    pub fn as_superuser(mut self) -> Self {
+        self.least_privileges = false;
+        self
+    }
+
+    /// The trial's folder.
+    ///
+    /// # Panics
+    /// Never: the folder goes with the trial.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().expect("there until dropped").path()
+    }
+
+    /// The migration file.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.folder().join("migration.toml")
+    }
+
+    /// The control store beside it.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.folder().join("migration.toml.control")
+    }
+
+    /// The text of a migration file with these URLs.
+    #[must_use]
+    pub fn file_text(&self, source: &str, target: &str) -> String {
+        let options: String = self
+            .options
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}\n"))
+            .collect();
+        format!(
+            "[migration]\nname = \"{}\"\n\n[source]\nurl = \"{source}\"\n\n[target]\nurl = \"{target}\"\n\n\
+             [run]\n{options}\n{}",
+            self.name, self.tables
+        )
+    }
+
+    /// The URLs that the migration file has: of roles with the least privileges, made at the first call, so that the
+    /// tables must be there by then.
+    pub fn urls(&self) -> &(String, String) {
+        self.urls.get_or_init(|| {
+            let all_rights = (self.source.url(), self.target.url());
+            if !self.least_privileges {
+                return all_rights;
+            }
+            self.write(&self.file_text(&all_rights.0, &all_rights.1));
+            self.make_roles()
+        })
+    }
+
+    /// Writes the migration file; done by every call anyway.
+    pub fn write_file(&self) {
+        let (source, target) = self.urls();
+        self.write(&self.file_text(source, target));
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(self.file(), text).expect("the trial's folder can be written");
+    }
+
+    /// Runs the SQL of `plan --grants` on both sides and gives the roles' URLs.
+    fn make_roles(&self) -> (String, String) {
+        let planned = Running::start(
+            self.folder(),
+            &["plan", "migration.toml", "--grants", "--json"],
+            &[],
+        )
+        .wait(LONG);
+        let grants = planned.json()["grants"].clone();
+        let side = |database: &Database, side: &str| match database {
+            Database::Sqlite(_) => database.url(),
+            Database::Postgres(postgres) => {
+                let sql = grants[side].as_str().unwrap_or_else(|| {
+                    panic!("no grants for the {side}:\n{}", planned.text());
+                });
+                let role = postgres.role(side);
+                database.run(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));
+                database.run(&sql.replace("crossfade_role", &role));
+                postgres.url_of(&role, PASSWORD)
+            }
+        };
+        (
+            side(&self.source, "source"),
+            side(&self.target, "target"),
+        )
+    }
+
+    /// Starts a command on the migration: `start(&["run", "--until", "followed"])`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(&self, words: &[&str]) -> Running {
+        self.start_with(words, &[])
+    }
+
+    /// As [`Trial::start`], with environment variables.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_with(&self, words: &[&str], environment: &[(&str, &str)]) -> Running {
+        self.write_file();
+        let mut arguments = vec![words[0], "migration.toml"];
+        arguments.extend(&words[1..]);
+        Running::start(self.folder(), &arguments, environment)
+    }
+
+    /// Runs a command on the migration to its end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[track_caller]
+    pub fn call(&self, words: &[&str]) -> Outcome {
+        self.start(words).wait(LONG)
+    }
+
+    /// `run --until followed`, which must succeed.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn follow(&self) -> Outcome {
+        self.call(&["run", "--until", "followed"]).expect(0)
+    }
+
+    /// `run --until verified`, which must find both sides equal.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn verify(&self) -> Outcome {
+        self.call(&["run", "--until", "verified"]).expect(0)
+    }
+
+    /// Checks by code of our own that both sides are equal.
+    ///
+    /// # Panics
+    /// With the first rows that differ.
+    #[track_caller]
+    pub fn assert_equal(&self) {
+        compare::assert_equal(&self.source, &self.target);
+    }
+
+    /// `status --json`.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    #[must_use]
+    pub fn status(&self) -> serde_json::Value {
+        self.call(&["status", "--json"]).expect(0).json()
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("CROSSFADE_KEEP").is_some() {
+            let folder = self.folder.take().map(TempDir::keep);
+            eprintln!("kept: {folder:?}");
+        }
+    }
+}

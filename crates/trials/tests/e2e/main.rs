@@ -1,0 +1,6 @@
+//! The program, end to end: real servers, real files, writers at work, and a comparison of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod directions;
+mod harness;
