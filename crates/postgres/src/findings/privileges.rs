@@ -144,7 +144,7 @@ async fn sequences(
         .query(
             "checking privileges",
             "SELECT d.refobjid, n.nspname::text, s.relname::text
-             FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+             FROM pg_depend d JOIN pg_class s ON s.oid = d.objid
              JOIN pg_namespace n ON n.oid = s.relnamespace
              WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
                AND d.deptype IN ('a', 'i') AND d.refobjid = ANY ($1::oid[])

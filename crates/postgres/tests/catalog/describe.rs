@@ -4,7 +4,7 @@ use crossfade_model::{KeyOrder, LogicalType, Schema, Table, TableName};
 
 use crate::support::{Database, SERVERS};
 
-const SHOP: &str = r#"
+pub const SHOP: &str = r#"
     CREATE SCHEMA "Big Shop";
     CREATE TYPE "Big Shop".mood AS ENUM ('sad', 'it''s ok', 'happy');
     CREATE DOMAIN public.cents AS bigint DEFAULT 0 NOT NULL CONSTRAINT positive CHECK (VALUE >= 0);

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod build;
 mod describe;
+#[path = "../support/mapping.rs"]
+mod mapping;
 #[path = "../support/mod.rs"]
 mod support;

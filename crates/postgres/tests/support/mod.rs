@@ -85,11 +85,9 @@ impl Database {
         PostgresStore::open_with(&self.url_of(Some((user, password))), &nothing).unwrap()
     }
 
-    /// A name for a role that no other test has; dropped with the database.
-    pub fn role(&mut self, name: &str) -> String {
-        let role = format!("{}_{name}", self.name);
-        self.roles.push(role.clone());
-        role
+    /// Drops this role, too, with the database.
+    pub fn own(&mut self, role: &str) {
+        self.roles.push(role.to_owned());
     }
 
     /// The superuser's connection.
@@ -127,7 +125,8 @@ impl Database {
         self.on_server(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
             .await;
         for role in &self.roles {
-            self.on_server(&format!("DROP ROLE IF EXISTS {role}")).await;
+            self.on_server(&format!("DROP OWNED BY {role}")).await;
+            self.on_server(&format!("DROP ROLE {role}")).await;
         }
     }
 }
