@@ -126,7 +126,7 @@ fn index(info: &TableInfo, index: &IndexInfo) -> Index {
     Index {
         definition: match &index.sql {
             Some(sql) => sql.clone(),
-            None => format!("UNIQUE ({})", quote_all(columns.iter().map(String::as_str))),
+            None => format!("UNIQUE ({})", index_columns(info, index)),
         },
         name,
         columns: if expression { Vec::new() } else { columns },
@@ -134,6 +134,23 @@ fn index(info: &TableInfo, index: &IndexInfo) -> Index {
         constraint,
         special: expression || index.partial || own_collation,
     }
+}
+
+/// The columns of an index that has no statement, with what differs from the columns' own.
+fn index_columns(info: &TableInfo, index: &IndexInfo) -> String {
+    let part = |c: &table_info::IndexColumn| {
+        let column = info.column(c.name.as_deref()?)?;
+        let mut out = quote(&column.name);
+        if !same_name(&column.collation, &c.collation) {
+            out.push_str(&format!(" COLLATE {}", quote(&c.collation)));
+        }
+        if c.descending {
+            out.push_str(" DESC");
+        }
+        Some(out)
+    };
+    let parts: Vec<String> = index.columns.iter().filter_map(part).collect();
+    parts.join(", ")
 }
 
 fn checks(info: &TableInfo, parsed: Option<&CreateTable>) -> Vec<Check> {

@@ -14,7 +14,8 @@ pub(crate) struct KeyColumn {
 }
 
 impl KeyColumn {
-    fn collated(&self, collation: &str) -> String {
+    /// The column under a collation, which is named only where it is not the column's own (the rowid's name takes none).
+    pub fn collated(&self, collation: &str) -> String {
         let name = quote(&self.name);
         if same_name(collation, &self.column_collation) {
             return name;

@@ -13,29 +13,44 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod affinity;
+mod apply;
 mod blocks;
 mod capture;
+mod cells;
+mod clear;
 mod conn;
+mod ddl;
 mod describe;
+mod design;
 mod error;
 mod findings;
+mod guard;
 mod key_sql;
+mod load;
+mod own_tables;
 mod poll;
+mod reader;
 mod sizes;
 mod snapshot;
 mod source;
 mod sql;
 mod stream;
 mod table_info;
+mod table_plan;
+mod target;
+mod target_findings;
+mod tenure;
 mod url;
+mod writer;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crossfade_model::Schema;
 use crossfade_store::{Capabilities, Result, SourceIdentity};
 use rusqlite::Connection;
 
 use conn::{Place, Purpose, blocking};
+use tenure::Writers;
 
 /// The engine's name.
 pub const ENGINE: &str = "sqlite";
@@ -60,7 +75,8 @@ pub enum Role {
 pub struct SqliteStore {
     place: Place,
     /// The migration whose change table snapshots are read with.
-    migration: Arc<Mutex<Option<String>>>,
+    migration: Mutex<Option<String>>,
+    writers: Writers,
 }
 
 impl SqliteStore {
@@ -76,7 +92,8 @@ impl SqliteStore {
         }
         Ok(SqliteStore {
             place,
-            migration: Arc::new(Mutex::new(None)),
+            migration: Mutex::new(None),
+            writers: Writers::default(),
         })
     }
 

@@ -204,13 +204,6 @@ impl CreateTable<'_> {
         "DEFERRABLE".to_owned()
     }
 
-    /// AUTOINCREMENT is there.
-    pub fn autoincrement(&self) -> bool {
-        self.items
-            .iter()
-            .any(|item| self.clauses(item, "AUTOINCREMENT").next().is_some())
-    }
-
     /// A UNIQUE constraint has a conflict clause of its own.
     pub fn unique_with_conflict_clause(&self) -> bool {
         self.items.iter().any(|item| {
@@ -232,25 +225,99 @@ impl CreateTable<'_> {
         end
     }
 
-    /// The statement for a table `name` without UNIQUE constraints, its foreign keys pointing to `rename`'s names.
+    /// One past a REFERENCES clause that begins at `at`.
+    fn reference_end(&self, at: usize) -> usize {
+        let mut end = at + 2;
+        if self.opens(end) {
+            end = self.after_group(end);
+        }
+        loop {
+            end += match () {
+                // ON DELETE SET NULL, ON UPDATE NO ACTION
+                () if self.word(end, "ON")
+                    && (self.word(end + 2, "SET") || self.word(end + 2, "NO")) =>
+                {
+                    4
+                }
+                () if self.word(end, "ON") && !self.word(end + 1, "CONFLICT") => 3,
+                () if self.word(end, "MATCH") || self.word(end, "INITIALLY") => 2,
+                () if self.word(end, "NOT") && self.word(end + 1, "DEFERRABLE") => 2,
+                () if self.word(end, "DEFERRABLE") => 1,
+                () => return end,
+            };
+        }
+    }
+
+    /// The statement for a table `name` without UNIQUE constraints; its foreign keys point to `rename`'s names, and those
+    /// whose parent has none are left out.
     pub fn rewritten(&self, name: &str, rename: &dyn Fn(&str) -> Option<String>) -> String {
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
         let target = &self.tokens[self.name];
         edits.push((target.start..target.end, quote(name)));
         for (n, item) in self.items.iter().enumerate() {
-            let removed = self.remove_unique(n, item);
+            let mut removed: Vec<Range<usize>> = self
+                .clauses(item, "UNIQUE")
+                .map(|at| self.with_name(at)..self.unique_end(at).min(item.end))
+                .collect();
             for at in self.clauses(item, "REFERENCES") {
                 let parent = self.name_at(at + 1);
-                if let (Some(new), Some(token)) = (rename(&parent), self.tokens.get(at + 1)) {
-                    edits.push((token.start..token.end, quote(&new)));
+                match (rename(&parent), self.tokens.get(at + 1)) {
+                    (Some(new), Some(token)) => {
+                        edits.push((token.start..token.end, quote(&new)));
+                    }
+                    _ => {
+                        let end = self.reference_end(at).min(item.end);
+                        removed.push(self.reference_start(item, at)..end);
+                    }
                 }
             }
+            let removed = self.removed_bytes(n, item, &removed);
             edits.extend(removed.into_iter().map(|range| (range, String::new())));
         }
+        self.edited(edits)
+    }
+
+    /// Where a constraint begins: at its name, if it has one.
+    fn with_name(&self, clause: usize) -> usize {
+        self.constraint_name(clause)
+            .map_or(clause, |(start, _)| start)
+    }
+
+    /// Where the foreign key begins whose REFERENCES stands at `at`.
+    fn reference_start(&self, item: &Range<usize>, at: usize) -> usize {
+        let foreign = self
+            .clauses(item, "FOREIGN")
+            .filter(|foreign| *foreign < at)
+            .last();
+        self.with_name(foreign.unwrap_or(at))
+    }
+
+    /// Bytes of the removed tokens of item `n`; with the comma before it, where nothing of it is left.
+    fn removed_bytes(
+        &self,
+        n: usize,
+        item: &Range<usize>,
+        removed: &[Range<usize>],
+    ) -> Vec<Range<usize>> {
+        let whole = n > 0
+            && !removed.is_empty()
+            && item.clone().all(|i| removed.iter().any(|s| s.contains(&i)));
+        let bytes = |tokens: Range<usize>| {
+            let start = self.tokens[tokens.start].start;
+            start..self.tokens[tokens.end - 1].end
+        };
+        if whole {
+            return vec![bytes(item.start - 1..item.end)];
+        }
+        removed.iter().cloned().map(bytes).collect()
+    }
+
+    fn edited(&self, mut edits: Vec<(Range<usize>, String)>) -> String {
         edits.sort_by_key(|(range, _)| range.start);
         let mut out = String::with_capacity(self.sql.len() + 16);
         let mut from = 0;
         for (range, text) in edits {
+            // within something that is removed
             if range.start < from {
                 continue;
             }
@@ -260,27 +327,6 @@ impl CreateTable<'_> {
         }
         out.push_str(self.sql.get(from..).unwrap_or_default());
         out
-    }
-
-    /// Bytes to take out so that item `n` has no UNIQUE constraint.
-    fn remove_unique(&self, n: usize, item: &Range<usize>) -> Vec<Range<usize>> {
-        let spans: Vec<Range<usize>> = self
-            .clauses(item, "UNIQUE")
-            .map(|at| {
-                let start = self.constraint_name(at).map_or(at, |(start, _)| start);
-                start.max(item.start)..self.unique_end(at).min(item.end)
-            })
-            .collect();
-        let whole = !spans.is_empty() && item.clone().all(|i| spans.iter().any(|s| s.contains(&i)));
-        let bytes = |tokens: Range<usize>| {
-            let start = self.tokens[tokens.start].start;
-            start..self.tokens[tokens.end - 1].end
-        };
-        if whole && n > 0 {
-            // the comma before it goes too
-            return vec![bytes(item.start - 1..item.end)];
-        }
-        spans.into_iter().map(bytes).collect()
     }
 }
 
@@ -319,7 +365,6 @@ mod tests {
     #[test]
     fn clauses_are_found_outside_of_comments_texts_and_parentheses() {
         let table = parse(FULL).unwrap();
-        assert!(table.autoincrement());
         assert!(table.unique_with_conflict_clause());
         assert_eq!(table.generated("TOTAL").unwrap(), "id * (2 + 1)");
         assert_eq!(table.generated("id"), None);
@@ -369,6 +414,29 @@ mod tests {
             )
             .unwrap();
         assert_eq!(unique, 0);
+    }
+
+    #[test]
+    fn foreign_keys_to_absent_tables_are_left_out() {
+        let sql = "CREATE TABLE c(a INT NOT NULL REFERENCES p ON DELETE SET NULL ON UPDATE NO ACTION DEFERRABLE INITIALLY DEFERRED CHECK (a > 0),
+            b INT CONSTRAINT x REFERENCES q(i) MATCH FULL NOT DEFERRABLE NOT NULL DEFAULT 3,
+            CONSTRAINT y FOREIGN KEY (a, b) REFERENCES p(a, b) ON DELETE CASCADE, CONSTRAINT z FOREIGN KEY (b) REFERENCES q(i))";
+        let table = parse(sql).unwrap();
+        let text = table.rewritten("c", &|p| (p == "q").then(|| "q".to_owned()));
+        let again = parse(&text).unwrap();
+        assert_eq!(
+            again.references().iter().map(|r| r.columns.join("+")).collect::<Vec<_>>(),
+            ["b", "b"],
+            "{text}"
+        );
+        assert_eq!(again.checks().len(), 1);
+        let text = table.rewritten("c", &|_| None);
+        assert!(parse(&text).unwrap().references().is_empty(), "{text}");
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch(&text).unwrap();
+        assert!(db.execute("INSERT INTO c(a) VALUES (NULL)", []).is_err());
+        assert!(db.execute("INSERT INTO c(a, b) VALUES (1, NULL)", []).is_err());
+        db.execute("INSERT INTO c(a) VALUES (1)", []).unwrap();
     }
 
     #[test]

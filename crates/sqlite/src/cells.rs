@@ -1,0 +1,178 @@
+//! Cells of any source as SQLite values.
+
+use crossfade_model::{Cell, LogicalType, TableMapping, hex, key, text_form};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+
+/// How the text form of a source column becomes a SQLite value. Values of SQLite's own classes stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    Text,
+    Boolean,
+    Integer,
+    Single,
+    Double,
+    Bytes,
+    /// A decimal that identifies a row: 1.0 and 1.00 are one key on the source, and must be one text here.
+    KeyDecimal,
+}
+
+/// The value does not fit the column's type. Never carries the value.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unfit;
+
+/// The conversions of a mapping's columns.
+pub(crate) fn conversions(mapping: &TableMapping) -> Vec<Conversion> {
+    let key: &[usize] = mapping.source.key.as_ref().map_or(&[], |k| &k.columns);
+    mapping
+        .source
+        .captured()
+        .enumerate()
+        .map(|(index, column)| match column.logical {
+            LogicalType::Boolean => Conversion::Boolean,
+            LogicalType::Integer { .. } => Conversion::Integer,
+            LogicalType::Float { bits: 32 } => Conversion::Single,
+            LogicalType::Float { .. } => Conversion::Double,
+            LogicalType::Bytes => Conversion::Bytes,
+            // with a declared scale one value has one text
+            LogicalType::Decimal if key.contains(&index) && !column.declared.contains('(') => {
+                Conversion::KeyDecimal
+            }
+            _ => Conversion::Text,
+        })
+        .collect()
+}
+
+/// The value to bind.
+///
+/// # Errors
+/// A text form that is not of its type, and a column that the image lacks.
+pub(crate) fn convert(conversion: Conversion, cell: &Cell) -> Result<ToSqlOutput<'_>, Unfit> {
+    Ok(ToSqlOutput::Borrowed(match cell {
+        Cell::Null => ValueRef::Null,
+        Cell::Unchanged => return Err(Unfit),
+        Cell::Integer(i) => ValueRef::Integer(*i),
+        Cell::Real(r) => ValueRef::Real(*r),
+        Cell::Text(t) => ValueRef::Text(t),
+        Cell::Blob(b) => ValueRef::Blob(b),
+        Cell::TextForm(text) => return convert_text(conversion, text).ok_or(Unfit),
+    }))
+}
+
+fn convert_text(conversion: Conversion, text: &[u8]) -> Option<ToSqlOutput<'_>> {
+    let value = match conversion {
+        Conversion::Text => ValueRef::Text(text),
+        Conversion::Boolean => ValueRef::Integer(i64::from(text_form::boolean(text)?)),
+        Conversion::Integer => ValueRef::Integer(text_form::integer(text)?),
+        Conversion::Single => real(f64::from(text_form::single(text)?)),
+        Conversion::Double => real(text_form::double(text)?),
+        Conversion::Bytes => {
+            return Some(ToSqlOutput::Owned(Value::Blob(text_form::hex_bytes(text)?)));
+        }
+        Conversion::KeyDecimal => {
+            return Some(ToSqlOutput::Owned(Value::Text(text_form::decimal(text)?)));
+        }
+    };
+    Some(ToSqlOutput::Borrowed(value))
+}
+
+/// SQLite makes NULL of a NaN: it is kept as its text.
+fn real(value: f64) -> ValueRef<'static> {
+    if value.is_nan() {
+        ValueRef::Text(b"NaN")
+    } else {
+        ValueRef::Real(value)
+    }
+}
+
+/// The encoded key of a target row in the source's own order, for a range of keys whose texts SQLite orders otherwise (years
+/// beyond 9999, BC). `None` for a value that is no key.
+pub(crate) fn source_key<'a>(
+    columns: impl Iterator<Item = (LogicalType, ValueRef<'a>)>,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    for (logical, value) in columns {
+        let text: Vec<u8> = match (logical, value) {
+            (LogicalType::Boolean, ValueRef::Integer(i)) => {
+                if i == 0 { "f" } else { "t" }.into()
+            }
+            (_, ValueRef::Integer(i)) => i.to_string().into_bytes(),
+            (_, ValueRef::Real(r)) => float_text(r).into_bytes(),
+            (_, ValueRef::Text(t)) => t.to_vec(),
+            (_, ValueRef::Blob(b)) => format!("\\x{}", hex::encode(b)).into_bytes(),
+            (_, ValueRef::Null) => return None,
+        };
+        key::encode(logical, &Cell::TextForm(text.into()), &mut out).ok()?;
+    }
+    Some(out)
+}
+
+fn float_text(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    format!("{value:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bytes::Bytes;
+
+    fn value(conversion: Conversion, text: &'static str) -> Option<Value> {
+        let cell = Cell::TextForm(Bytes::from_static(text.as_bytes()));
+        match convert(conversion, &cell).ok()? {
+            ToSqlOutput::Borrowed(v) => Some(v.into()),
+            ToSqlOutput::Owned(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn text_forms_become_values_exactly_or_not_at_all() {
+        use Conversion::*;
+        for (conversion, text, expected) in [
+            (Boolean, "t", Value::Integer(1)),
+            (Integer, "-9223372036854775808", Value::Integer(i64::MIN)),
+            (Single, "0.1", Value::Real(f64::from(0.1_f32))),
+            (Double, "0.1", Value::Real(0.1)),
+            (Double, "NaN", Value::Text("NaN".into())),
+            (Double, "-Infinity", Value::Real(f64::NEG_INFINITY)),
+            (Bytes, "\\x00ff", Value::Blob(vec![0, 255])),
+            (KeyDecimal, "1.00", Value::Text("1".into())),
+            (Text, "1.00", Value::Text("1.00".into())),
+        ] {
+            assert_eq!(value(conversion, text), Some(expected), "{text}");
+        }
+        for (conversion, text) in [
+            (Boolean, "maybe"),
+            (Integer, "9223372036854775808"),
+            (Bytes, "00"),
+            (Double, "x"),
+        ] {
+            assert_eq!(value(conversion, text), None, "{text}");
+        }
+        assert_eq!(convert(Text, &Cell::Unchanged).unwrap_err(), Unfit);
+    }
+
+    #[test]
+    fn a_target_row_has_the_key_that_its_source_row_has() {
+        for (logical, text, value) in [
+            (
+                LogicalType::Timestamp,
+                "10000-01-01 00:00:00",
+                Value::Text("10000-01-01 00:00:00".into()),
+            ),
+            (LogicalType::Integer { bits: 64 }, "-5", Value::Integer(-5)),
+            (LogicalType::Boolean, "t", Value::Integer(1)),
+            (LogicalType::Bytes, "\\x00", Value::Blob(vec![0])),
+            (LogicalType::Float { bits: 64 }, "2", Value::Real(2.0)),
+        ] {
+            let mut expected = Vec::new();
+            let cell = Cell::TextForm(Bytes::copy_from_slice(text.as_bytes()));
+            key::encode(logical, &cell, &mut expected).unwrap();
+            let found = source_key([(logical, ValueRef::from(&value))].into_iter());
+            assert_eq!(found, Some(expected), "{text}");
+        }
+    }
+}

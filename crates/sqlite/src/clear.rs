@@ -1,0 +1,138 @@
+//! Emptying a range of a target table.
+
+use crossfade_model::{Cell, LogicalType};
+use crossfade_store::{Bound, ChunkRange, ErrorKind, Result};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::blocks::Parameter;
+use crate::cells::source_key;
+use crate::snapshot::key_condition;
+use crate::sql::names::{quote, quote_all};
+use crate::table_plan::TablePlan;
+
+/// Name of the function that orders target rows as the source does; known in our connections only.
+const ORDER_FUNCTION: &str = "crossfade_source_key";
+
+/// Deletes the rows of a range.
+pub(crate) fn clear(conn: &Connection, plan: &TablePlan, range: &ChunkRange) -> Result<()> {
+    let table = quote(&plan.table);
+    match range {
+        ChunkRange::All => conn
+            .execute(&format!("DELETE FROM {table}"), [])
+            .map(|_| ())
+            .map_err(|e| plan.row_failed(e)),
+        ChunkRange::Part(_) => Err(plan
+            .place
+            .error(
+                ErrorKind::Unsupported,
+                "sqlite.clear_part",
+                "a physical part of the source cannot be found again in the target",
+            )
+            .table(&plan.table)),
+        ChunkRange::Keys { low, high } => {
+            if is_ordered_alike(plan, [low, high]) {
+                clear_ordered(conn, plan, low.as_ref(), high.as_ref())
+            } else {
+                clear_by_source_order(conn, plan, low.as_ref(), high.as_ref())
+                    .map_err(|e| plan.row_failed(e))
+            }
+        }
+    }
+}
+
+/// SQLite orders the kept values as the source orders its own.
+fn is_ordered_alike(plan: &TablePlan, bounds: [&Option<Bound>; 2]) -> bool {
+    let text_forms = bounds
+        .iter()
+        .filter_map(|b| b.as_ref())
+        .flat_map(|b| &b.cells)
+        .any(|c| matches!(c, Cell::TextForm(_)));
+    !text_forms
+        || plan.key_logical.iter().all(|logical| {
+            matches!(
+                logical,
+                LogicalType::Integer { .. }
+                    | LogicalType::Boolean
+                    | LogicalType::Bytes
+                    | LogicalType::Uuid
+            )
+        })
+}
+
+fn clear_ordered(
+    conn: &Connection,
+    plan: &TablePlan,
+    low: Option<&Bound>,
+    high: Option<&Bound>,
+) -> Result<()> {
+    let (condition, cells) = key_condition(&plan.key, low, high);
+    let sql = format!("DELETE FROM {}{condition}", quote(&plan.table));
+    let mut statement = conn.prepare_cached(&sql).map_err(|e| plan.row_failed(e))?;
+    for (n, cell) in cells.iter().enumerate() {
+        // bounds come one after another, each in key order
+        let place = plan.key_places.get(n % plan.key_places.len().max(1));
+        let place = place.copied().unwrap_or(usize::MAX);
+        let value = plan
+            .conversions
+            .get(place)
+            .and_then(|conversion| crate::cells::convert(*conversion, cell).ok())
+            .ok_or_else(|| plan.unfit(place))?;
+        statement
+            .raw_bind_parameter(n + 1, value)
+            .map_err(|e| plan.row_failed(e))?;
+    }
+    statement
+        .raw_execute()
+        .map(|_| ())
+        .map_err(|e| plan.row_failed(e))
+}
+
+/// Reads every key: for texts whose order here is not that of the source (dates beyond the year 9999, BC, infinity).
+fn clear_by_source_order(
+    conn: &Connection,
+    plan: &TablePlan,
+    low: Option<&Bound>,
+    high: Option<&Bound>,
+) -> rusqlite::Result<()> {
+    let logical = plan.key_logical.clone();
+    conn.create_scalar_function(
+        ORDER_FUNCTION,
+        -1,
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+        move |context| {
+            let columns = logical.iter().copied().enumerate().map(|(n, logical)| {
+                let value = if n < context.len() {
+                    context.get_raw(n)
+                } else {
+                    ValueRef::Null
+                };
+                (logical, value)
+            });
+            Ok(source_key(columns))
+        },
+    )?;
+    let mut conditions = Vec::new();
+    let mut parameters = Vec::new();
+    let call = format!(
+        "{ORDER_FUNCTION}({})",
+        quote_all(plan.key.iter().map(|k| k.name.as_str()))
+    );
+    for (bound, operator) in [(low, ">="), (high, "<")] {
+        if let Some(bound) = bound {
+            parameters.push(Cell::Blob(bound.key.0.clone()));
+            conditions.push(format!("{call} {operator} ?{}", parameters.len()));
+        }
+    }
+    if conditions.is_empty() {
+        conditions.push("true".to_owned());
+    }
+    let sql = format!(
+        "DELETE FROM {} WHERE {}",
+        quote(&plan.table),
+        conditions.join(" AND ")
+    );
+    conn.execute(&sql, params_from_iter(parameters.iter().map(Parameter)))
+        .map(|_| ())
+}

@@ -1,0 +1,248 @@
+//! How one mapping is written: statements and conversions, made once per connection.
+
+use crossfade_model::TableMapping;
+use crossfade_store::{ErrorKind, Result, StoreError};
+use rusqlite::{Connection, Statement};
+
+use crossfade_model::{Cell, LogicalType};
+
+use crate::affinity::Affinity;
+use crate::cells::{Conversion, convert, conversions};
+use crate::conn::Place;
+use crate::key_sql::{self, KeyColumn};
+use crate::sql::names::{quote, quote_all, same_name};
+use crate::table_info::{self, IndexInfo, TableInfo};
+
+/// The statements of a table.
+pub(crate) struct TablePlan {
+    pub place: Place,
+    /// The table's name here.
+    pub table: String,
+    /// Target columns, in mapping order.
+    pub columns: Vec<String>,
+    pub conversions: Vec<Conversion>,
+    /// Places of the key's columns in a row; empty without a key.
+    pub key_places: Vec<usize>,
+    pub key: Vec<KeyColumn>,
+    pub key_logical: Vec<LogicalType>,
+    pub insert: String,
+    /// Empty without a key.
+    pub upsert: String,
+    pub delete: String,
+    pub select: String,
+    /// Deletes at most a number of rows equal in every column; empty with a key.
+    pub delete_equal: String,
+}
+
+/// The target's unique index over exactly the key's columns, with its collations in the key's order. The outer `None`: there
+/// is no such index.
+pub(crate) fn find_key(info: &TableInfo, names: &[String]) -> Option<Vec<KeyColumn>> {
+    if let ([only], Some(alias)) = (names, info.rowid_alias())
+        && same_name(only, &alias.name)
+    {
+        return Some(vec![KeyColumn {
+            name: alias.name.clone(),
+            collation: "BINARY".to_owned(),
+            column_collation: alias.collation.clone(),
+        }]);
+    }
+    let index = info.indexes.iter().find(|i| covers_exactly(i, names))?;
+    names
+        .iter()
+        .map(|name| {
+            let part = index
+                .columns
+                .iter()
+                .find(|c| c.name.as_deref().is_some_and(|n| same_name(n, name)))?;
+            Some(KeyColumn {
+                name: name.clone(),
+                collation: part.collation.clone(),
+                column_collation: info.column(name)?.collation.clone(),
+            })
+        })
+        .collect()
+}
+
+fn covers_exactly(index: &IndexInfo, names: &[String]) -> bool {
+    index.unique
+        && !index.partial
+        && !index.has_expression()
+        && index.columns.len() == names.len()
+        && names.iter().all(|name| {
+            index
+                .columns
+                .iter()
+                .any(|c| c.name.as_deref().is_some_and(|n| same_name(n, name)))
+        })
+}
+
+/// The target names of the key's columns; empty without a key.
+pub(crate) fn key_names(mapping: &TableMapping) -> Vec<String> {
+    mapping.source.key.as_ref().map_or_else(Vec::new, |key| {
+        key.columns
+            .iter()
+            .filter_map(|&i| mapping.columns.get(i).map(|c| c.target.clone()))
+            .collect()
+    })
+}
+
+impl TablePlan {
+    /// Looks the target table up and writes its statements.
+    pub fn new(conn: &Connection, place: &Place, mapping: &TableMapping) -> Result<TablePlan> {
+        let name = &mapping.target.name.name;
+        let failed = place.failed("cannot read the target table's definition");
+        let info = table_info::read(conn, name)
+            .map_err(|e| failed(e).table(name))?
+            .ok_or_else(|| {
+                place
+                    .error(ErrorKind::Missing, "sqlite.table", "there is no such table")
+                    .table(name)
+            })?;
+        let names = key_names(mapping);
+        let key = if names.is_empty() {
+            Vec::new()
+        } else {
+            find_key(&info, &names).ok_or_else(|| {
+                place
+                    .error(
+                        ErrorKind::SchemaMismatch,
+                        "sqlite.target_key",
+                        format!("there is no unique index over exactly ({})", names.join(", ")),
+                    )
+                    .table(name)
+                    .fix("Create the unique index, or let crossfade make the table")
+            })?
+        };
+        let columns: Vec<String> = mapping.columns.iter().map(|c| c.target.clone()).collect();
+        let table = quote(name);
+        let insert = insert_sql(&table, &columns);
+        Ok(TablePlan {
+            upsert: upsert_sql(&insert, &info, &columns, &key),
+            delete: format!("DELETE FROM {table} WHERE {}", key_sql::equals(&key, 1)),
+            select: format!(
+                "SELECT {} FROM {table} WHERE {}",
+                quote_all(columns.iter().map(String::as_str)),
+                key_sql::equals(&key, 1)
+            ),
+            delete_equal: delete_equal_sql(&table, &info, &columns),
+            insert,
+            place: place.clone(),
+            table: name.clone(),
+            conversions: conversions(mapping),
+            key_places: mapping
+                .source
+                .key
+                .as_ref()
+                .map(|k| k.columns.clone())
+                .unwrap_or_default(),
+            key_logical: mapping
+                .source
+                .key_columns()
+                .iter()
+                .map(|c| c.logical)
+                .collect(),
+            key,
+            columns,
+        })
+    }
+
+    /// Binds the cells of these places, from parameter 1 on.
+    pub fn bind(
+        &self,
+        statement: &mut Statement<'_>,
+        row: &[Cell],
+        places: impl Iterator<Item = usize>,
+    ) -> Result<()> {
+        for (n, place) in places.enumerate() {
+            let conversion = self.conversions.get(place).copied();
+            let value = row
+                .get(place)
+                .zip(conversion)
+                .and_then(|(cell, conversion)| convert(conversion, cell).ok())
+                .ok_or_else(|| self.unfit(place))?;
+            statement
+                .raw_bind_parameter(n + 1, value)
+                .map_err(|e| self.row_failed(e))?;
+        }
+        Ok(())
+    }
+
+    /// A value does not fit its column.
+    pub fn unfit(&self, place: usize) -> StoreError {
+        let column = self.columns.get(place).map_or("?", String::as_str);
+        self.place
+            .error(
+                ErrorKind::RowRefused,
+                "sqlite.value",
+                format!("a value of column {column} is not of the column's type"),
+            )
+            .table(&self.table)
+    }
+
+    /// A row was refused. Names the key's columns, never values.
+    pub fn row_failed(&self, error: rusqlite::Error) -> StoreError {
+        let names: Vec<&str> = self.key.iter().map(|k| k.name.as_str()).collect();
+        let what = if names.is_empty() {
+            "cannot write a row".to_owned()
+        } else {
+            format!("cannot write a row (key columns {})", names.join(", "))
+        };
+        self.place.failed(&what)(error).table(&self.table)
+    }
+}
+
+fn insert_sql(table: &str, columns: &[String]) -> String {
+    let marks: Vec<String> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
+    format!(
+        "INSERT INTO {table}({}) VALUES ({})",
+        quote_all(columns.iter().map(String::as_str)),
+        marks.join(", ")
+    )
+}
+
+/// Never REPLACE: it deletes whatever is in the way.
+fn upsert_sql(insert: &str, info: &TableInfo, columns: &[String], key: &[KeyColumn]) -> String {
+    if key.is_empty() {
+        return String::new();
+    }
+    let on: Vec<String> = key
+        .iter()
+        .map(|k| k.collated(&k.collation))
+        .collect();
+    let set: Vec<String> = columns
+        .iter()
+        .filter(|name| !is_exact_key(info, key, name))
+        .map(|name| format!("{0} = excluded.{0}", quote(name)))
+        .collect();
+    let action = if set.is_empty() {
+        "NOTHING".to_owned()
+    } else {
+        format!("UPDATE SET {}", set.join(", "))
+    };
+    format!("{insert} ON CONFLICT ({}) DO {action}", on.join(", "))
+}
+
+/// A key column in which equal values are the same bytes: writing it again changes nothing.
+fn is_exact_key(info: &TableInfo, key: &[KeyColumn], name: &str) -> bool {
+    key.iter()
+        .any(|k| same_name(&k.name, name) && same_name(&k.collation, "BINARY"))
+        && info
+            .column(name)
+            .is_some_and(|c| c.affinity != Affinity::Blob)
+}
+
+fn delete_equal_sql(table: &str, info: &TableInfo, columns: &[String]) -> String {
+    let Some(rowid) = info.rowid_name() else {
+        return String::new();
+    };
+    let equal: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(n, name)| format!("{} COLLATE BINARY IS ?{}", quote(name), n + 1))
+        .collect();
+    format!(
+        "DELETE FROM {table} WHERE {rowid} IN (SELECT {rowid} FROM {table} WHERE {} LIMIT ?{})",
+        equal.join(" AND "),
+        columns.len() + 1
+    )
+}

@@ -1,0 +1,9 @@
+//! SQLite as source and target, on real files, with an application that writes through its own connection.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod capture;
+mod common;
+mod lost;
+mod snapshot;
+mod target;
+mod values;
