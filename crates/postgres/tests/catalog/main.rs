@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod build;
+mod connect;
 mod describe;
 #[path = "../support/mapping.rs"]
 mod mapping;
