@@ -127,6 +127,7 @@ fn unknown_keys_list_the_known_ones() {
 #[test]
 fn wrong_urls_are_told_without_their_passwords() {
     let place = Place::new();
+    place.source();
     for wrong in [
         "mysql://app:geheim@new/shop",
         "postgres://app:geheim@new:port/shop",
@@ -135,7 +136,6 @@ fn wrong_urls_are_told_without_their_passwords() {
         "postgres://app:geheim@127.0.0.1:1/shop?unknown=geheim",
     ] {
         place.file(&FILE.replace("sqlite:target.db", wrong));
-        place.source();
         let output = place.run(&["plan", "m.toml"]);
         assert_eq!(code(&output), 3, "{wrong}: {}", error(&output));
         if wrong != "geheim" {

@@ -13,7 +13,7 @@ use super::{Answer, ask};
 use crate::args;
 use crate::failure::Failure;
 use crate::load::{Loaded, load};
-use crate::show::Output;
+use crate::show::{Output, made};
 
 /// How long a run may take to end and to remove what was made.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -33,9 +33,7 @@ pub async fn abort(arguments: &args::Abort, output: &Output) -> Result<u8, Failu
         output.say("Aborted. There was nothing to remove.");
     } else {
         output.say("Aborted. Removed:");
-        for made in &removed {
-            output.say(format!("  {} {}", made.kind, made.name));
-        }
+        output.say(made::lines(&removed));
     }
     output.say(if arguments.drop_target_tables {
         "The source's rows are untouched. Tables that the migration had made on the target are gone."

@@ -10,7 +10,7 @@ use super::signal;
 use crate::args;
 use crate::failure::{Failure, REFUSED, refused};
 use crate::load::{Loaded, load};
-use crate::show::{Output, findings, verify};
+use crate::show::{Output, findings, made, verify};
 use crate::view::View;
 
 /// Runs a migration.
@@ -95,9 +95,7 @@ fn told(outcome: RunOutcome, output: &Output) -> u8 {
         }
         RunOutcome::Aborted { removed } => {
             output.say("Aborted by a command from another shell. Removed:");
-            for made in removed {
-                output.say(format!("  {} {}", made.kind, made.name));
-            }
+            output.say(made::lines(removed));
             0
         }
     };

@@ -22,7 +22,7 @@ use crate::commands::{Answer, ask, run, signal, status};
 use crate::failure::{FAILED, Failure, REFUSED};
 use crate::load::Loaded;
 use crate::show::status::{answers, ledger};
-use crate::show::{Output, number, verify};
+use crate::show::{Output, made, number, verify};
 use crate::view::{Latest, View};
 
 /// The demo ends by itself within this time, whatever happens.
@@ -240,12 +240,18 @@ async fn tell(
     });
     let shown = status::gather(loaded).await?;
     output.say(format!("\n{}\n\n{}", answers(&shown), ledger(&shown)));
-    output.say(format!(
-        "\n{}\nThe files are in {}. Look around:\n  crossfade status {file}\n  crossfade verify {file}\n  crossfade abort {file}",
-        if proof.holds() { "The proof held." } else { "THE PROOF DID NOT HOLD." },
-        place.folder.display(),
-        file = place.file.display()
-    ));
+    output.say(if proof.holds() {
+        "\nThe proof held."
+    } else {
+        "\nTHE PROOF DID NOT HOLD."
+    });
+    output.say(format!("The files are in {}.", place.folder.display()));
+    if !place.on_servers {
+        let file = place.file.display();
+        output.say(format!(
+            "Look around:\n  crossfade status {file}\n  crossfade verify {file}\n  crossfade abort {file}"
+        ));
+    }
     let reports: Vec<VerifyReport> = proof
         .reports
         .iter()
@@ -264,16 +270,13 @@ async fn tell(
     Ok(())
 }
 
-/// On servers nothing stays on the source: a slot that nobody reads keeps the server's log for ever.
+/// On servers nothing stays on the source.
 async fn clean(migration: Arc<Migration>, output: &Output) -> Result<(), Failure> {
     let removed = crossfade_engine::abort(migration, false).await?;
-    let names: Vec<String> = removed
-        .iter()
-        .map(|m| format!("{} {}", m.kind, m.name))
-        .collect();
     output.say(format!(
-        "Removed from the servers: {}. The schemas `shop` stay; the next demo, or you, may drop them.",
-        names.join(", ")
+        "\nRemoved from the servers, since a slot that nobody reads keeps a server's log for ever:\n{}\n\
+         The schemas `shop` stay; the next demo, or you, may drop them.",
+        made::lines(&removed)
     ));
     Ok(())
 }

@@ -11,22 +11,8 @@ use crate::stores;
 
 /// A file that marks a folder as a demo's.
 const MARK: &str = ".crossfade-demo";
-/// What an earlier demo leaves in its folder.
-const OURS: [&str; 13] = [
-    MARK,
-    "shop.db",
-    "shop.db-wal",
-    "shop.db-shm",
-    "moved.db",
-    "moved.db-wal",
-    "moved.db-shm",
-    "migration.toml",
-    "migration.toml.control",
-    "migration.toml.control-wal",
-    "migration.toml.control-shm",
-    "migration.toml.control.lock",
-    "moved.db.crossfade-lock",
-];
+/// What names of files that a demo leaves in its folder begin with.
+const OURS: [&str; 3] = ["shop.db", "moved.db", "migration.toml"];
 
 /// A demo's folder and stores.
 pub struct Place {
@@ -94,7 +80,7 @@ impl Place {
             ("sqlite:shop.db".to_owned(), "sqlite:moved.db".to_owned())
         };
         let mut text = format!(
-            "# Written by `crossfade demo`.\n[migration]\nname = \"crossfade_demo\"\n\n[source]\nurl = {}\n\n[target]\nurl = {}\n",
+            "# Written by `crossfade demo`.\n[migration]\nname = \"shop_demo\"\n\n[source]\nurl = {}\n\n[target]\nurl = {}\n",
             toml_string(&source),
             toml_string(&target)
         );
@@ -174,11 +160,13 @@ fn empty(folder: &Path) -> Result<(), Failure> {
         }
     }
     std::fs::create_dir_all(folder).map_err(|e| unwritable(folder, &e))?;
-    for name in OURS {
-        match std::fs::remove_file(folder.join(name)) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(unwritable(&folder.join(name), &e)),
+    let entries = std::fs::read_dir(folder).map_err(|e| unwritable(folder, &e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| unwritable(folder, &e))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if OURS.iter().any(|ours| name.starts_with(ours)) {
+            std::fs::remove_file(entry.path()).map_err(|e| unwritable(&entry.path(), &e))?;
         }
     }
     let mark = folder.join(MARK);

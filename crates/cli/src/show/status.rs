@@ -7,6 +7,7 @@ use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
 use serde::Serialize;
 
+use super::made;
 use super::number::{ago, bytes, count, of, rate, seconds};
 use super::table::{self, Side};
 
@@ -159,21 +160,9 @@ pub fn text(shown: &Shown) -> String {
         parts.push(ledger);
     }
     if !shown.made.is_empty() {
-        let list: Vec<String> = shown
-            .made
-            .iter()
-            .map(|m| {
-                let detail = if m.detail.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({})", m.detail)
-                };
-                format!("  {} {}{detail}", m.kind, m.name)
-            })
-            .collect();
         parts.push(format!(
             "Made on the source (`abort` removes it):\n{}",
-            list.join("\n")
+            made::lines(&shown.made)
         ));
     }
     for intent in &shown.open_intents {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_engine::{Event, Observer, Progress};
 
-use crate::show::{Output, line, number};
+use crate::show::{Output, line, made, number};
 
 /// Events that wait to be shown, at most; more are dropped.
 const WAITING: usize = 256;
@@ -112,11 +112,9 @@ fn show(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let over = matches!(received, Err(RecvTimeoutError::Disconnected));
         if let Some(progress) = progress {
-            let due = shown.is_none_or(|(at, stamp)| {
-                stamp != progress.at && (over || at.elapsed() >= painter.every())
-            });
+            let due = shown
+                .is_none_or(|(at, stamp)| stamp != progress.at && at.elapsed() >= painter.every());
             if due {
                 painter.progress(&progress);
                 shown = Some((Instant::now(), progress.at));
@@ -160,13 +158,9 @@ fn words(event: &Event) -> String {
             format!("run {epoch} {how}")
         }
         Event::CaptureCreated { made, position } => {
-            let made: Vec<String> = made
-                .iter()
-                .map(|m| format!("{} {}", m.kind, m.name))
-                .collect();
             format!(
                 "capture starts at {position}; made on the source: {}",
-                made.join(", ")
+                made::texts(made).join(", ")
             )
         }
         Event::TablesCreated { tables } => {
