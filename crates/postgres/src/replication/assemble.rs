@@ -41,16 +41,19 @@ pub struct Assembler {
     /// A recent 64-bit transaction id.
     reference: u64,
     open: Open,
+    /// The stream has passed this position: it was opened after it, or said so.
+    passed: u64,
 }
 
 impl Assembler {
-    /// `reference` is any 64-bit transaction id of the server's present.
-    pub fn new(tables: Tables, reference: u64) -> Assembler {
+    /// A stream opened after `from`. `reference` is any 64-bit transaction id of the server's present.
+    pub fn new(tables: Tables, from: Position, reference: u64) -> Assembler {
         Assembler {
             tables,
             known: HashMap::new(),
             reference,
             open: Open::No,
+            passed: from.0,
         }
     }
 
@@ -64,9 +67,11 @@ impl Assembler {
         self.known.insert(oid, known);
     }
 
-    /// Between transactions, everything before `position` has been handed over.
-    pub fn idle_at(&self, position: u64, out: &mut Vec<StreamEvent>) {
-        if matches!(self.open, Open::No) && position > 0 {
+    /// Between transactions, everything before `position` has been handed over. The server reads from before the stream's
+    /// start, and says so: that is no progress.
+    pub fn idle_at(&mut self, position: u64, out: &mut Vec<StreamEvent>) {
+        if matches!(self.open, Open::No) && position > self.passed {
+            self.passed = position;
             push_progress(position, out);
         }
     }
@@ -90,8 +95,11 @@ impl Assembler {
             Message::Commit { end } => {
                 match std::mem::replace(&mut self.open, Open::No) {
                     Open::No => return Err(broken("a transaction ended that had not begun")),
-                    Open::Begun(_) => push_progress(end, out),
-                    Open::Shown => out.push(StreamEvent::Commit { end: Position(end) }),
+                    Open::Begun(_) => self.idle_at(end, out),
+                    Open::Shown => {
+                        self.passed = end;
+                        out.push(StreamEvent::Commit { end: Position(end) });
+                    }
                 };
             }
             Message::Insert { relation, new } => {
@@ -257,8 +265,7 @@ pub fn schema_changed(differs: Differs) -> StreamEvent {
 fn push_progress(position: u64, out: &mut Vec<StreamEvent>) {
     let position = Position(position);
     match out.last_mut() {
-        Some(StreamEvent::Progress(last)) => *last = position.max(*last),
-        Some(StreamEvent::Commit { end }) if *end >= position => {}
+        Some(StreamEvent::Progress(last)) => *last = position,
         _ => out.push(StreamEvent::Progress(position)),
     }
 }

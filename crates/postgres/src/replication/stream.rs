@@ -80,7 +80,11 @@ pub async fn open_stream(
     let (wire, read_ahead) = session.start("starting the change stream", &start).await?;
     Ok(Box::new(PostgresStream {
         receiver: Receiver::start(store.label(), wire, read_ahead, from.0, answer_every),
-        assembler: Assembler::new(Tables::new(spec.tables.clone(), &planned.oids), reference),
+        assembler: Assembler::new(
+            Tables::new(spec.tables.clone(), &planned.oids),
+            from,
+            reference,
+        ),
         types: planned.types,
         store: store.clone(),
         undecided: None,

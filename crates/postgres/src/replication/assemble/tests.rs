@@ -113,7 +113,7 @@ fn tables() -> Tables {
 }
 
 fn assembler() -> Assembler {
-    let mut assembler = Assembler::new(tables(), 1000);
+    let mut assembler = Assembler::new(tables(), Position(30), 1000);
     for (oid, name) in [(10, "t"), (21, "p1"), (22, "p2")] {
         match assembler.tables().resolve(&relation(oid, name), &types()) {
             Resolved::Known(known) => assembler.learn(oid, known),
@@ -228,7 +228,17 @@ fn a_keepalive_inside_a_transaction_is_no_progress() {
         .take(Message::Commit { end: 61 }, &mut out)
         .unwrap();
     assembler.idle_at(80, &mut out);
+    assembler.idle_at(70, &mut out);
     assert_eq!(out, [StreamEvent::Progress(Position(80))]);
+}
+
+#[test]
+fn positions_before_the_start_are_no_progress() {
+    let mut assembler = assembler();
+    let mut out = Vec::new();
+    assembler.idle_at(29, &mut out);
+    assembler.idle_at(30, &mut out);
+    assert_eq!(out, []);
 }
 
 #[test]
@@ -258,7 +268,7 @@ fn columns_in_another_order_are_put_in_place() {
     let Resolved::Known(known) = tables().resolve(&swapped, &types()) else {
         panic!("differs");
     };
-    let mut assembler = Assembler::new(tables(), 0);
+    let mut assembler = Assembler::new(tables(), Position(30), 0);
     assembler.learn(10, known);
     let mut out = Vec::new();
     for message in [

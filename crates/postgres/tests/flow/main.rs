@@ -1,0 +1,15 @@
+//! Capture, stream, reads and writes on real servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod apply;
+mod capture;
+mod kit;
+mod load;
+mod snapshot;
+mod stream;
+mod stream_shapes;
+#[path = "../support/mod.rs"]
+mod support;
+mod tenure;
+mod values;
