@@ -13,8 +13,9 @@
 //! * `Hold`: release the mutex, wait without a target transaction until that chunk is loaded, then
 //!   decide the batch (or from that change on) again;
 //! * `Reread`: open a snapshot, [`Frontier::accept_one_key`] or open again, read the row by its new
-//!   key, read the log end, [`Frontier::stage_one_key`]; the row (or its absence: a delete) goes
-//!   into the net batch as a whole image.
+//!   key, read the log end, [`Frontier::stage_one_key`]. The row (or its absence: a delete) goes into the
+//!   net batch as a whole image: either here and now, or at the batch's beginning, all of which is then
+//!   decided again with what was staged (and so on, until nothing more has to be read). Both are model-checked.
 //!
 //! Then one target transaction: epoch, rows, checkpoint, [`Frontier::owed_rows`] in place of those stored,
 //! [`Frontier::staged_rows`], ledger. After its commit [`Frontier::commit_staged`] and

@@ -71,21 +71,22 @@ where
 
     /// The row of `key` is not in the target and will be read again: a unique conflict while loading,
     /// or a retry from quarantine. Until then its changes are left to that reading. To be called once the
-    /// same is durable; for a chunk's load under the same lock as, and before, [`Self::loaded`].
+    /// same is durable; for a chunk's load under the same lock as, and before, [`Self::loaded`]. A key whose
+    /// change could not be applied is owed that change's transaction: [`Self::leave`] it at once.
     pub fn park(&mut self, key: K) {
         self.one_key
             .insert(key, OneKeyState::Parked { owed: Vec::new() });
     }
 
-    /// The rows of all parked keys, with what each is owed: to be stored in place of those stored, before
-    /// [`Self::staged_rows`].
+    /// The rows of all parked keys, with what each is owed, but of those that the batch at hand has read
+    /// ([`Self::staged_rows`] has them): to be stored in place of those stored.
     pub fn parked_rows(&self) -> impl Iterator<Item = OneKeyRow<K, S, T, P>> + '_ {
         self.one_key.iter().filter_map(|(key, state)| match state {
-            OneKeyState::Parked { .. } => Some(OneKeyRow {
+            OneKeyState::Parked { .. } if !self.staged.contains_key(key) => Some(OneKeyRow {
                 key: key.clone(),
                 state: state.clone(),
             }),
-            OneKeyState::Read { .. } => None,
+            _ => None,
         })
     }
 
@@ -99,11 +100,7 @@ where
         {
             return Vec::new();
         }
-        let read = |key: &K| self.staged.contains_key(key);
-        self.parked_rows()
-            .map(|row| row.key)
-            .filter(|key| !read(key))
-            .collect()
+        self.parked_rows().map(|row| row.key).collect()
     }
 
     pub(super) fn expire_one_key(&mut self, checkpoint: &P) -> Vec<K> {

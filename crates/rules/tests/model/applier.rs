@@ -10,7 +10,7 @@ use crossfade_rules::ledger::Outcome;
 use crate::bug::Bug;
 use crate::source::{Change, Img, KEYS, Key, Row, Txn};
 use crate::target::{BatchWrite, Op, Write};
-use crate::world::{Batch, Event, Process, State, World};
+use crate::world::{Batch, Event, Process, Rereads, State, World};
 
 /// A change cannot be decided now.
 struct Wait;
@@ -244,16 +244,21 @@ impl World {
         let applies = (old_half == Decision::Apply, new_half == Decision::Apply);
         let reread = applies.1 && img.b.is_none() && plan == ImagePlan::Reread;
         // Read first: nothing may be recorded if it has to wait.
-        let read = if reread {
-            Some(self.read_one_key(state, new, Some(txn))?)
-        } else {
-            None
+        let read = match reread {
+            true => Some(self.read_one_key(state, new, Some(txn))?),
+            false => None,
         };
+        if let Some(row) = read
+            && self.rereads == Rereads::First
+        {
+            begin_batch_with(state, new, row);
+            return Err(Wait);
+        }
         if old != new {
             self.record(state, old, txn, old_half);
         }
         self.record(state, new, txn, new_half);
-        let put = |row: Option<Row>| row.map_or(Op::Delete(new), |row| Op::Put(new, row));
+        let put = |row| put_or_delete(new, row);
         let op = match (img.b, plan) {
             _ if !applies.1 => None,
             (Some(b), _) => Some(put(Some(Row { a: img.a, b }))),
@@ -321,8 +326,11 @@ impl World {
 
     fn read_parked(&self, state: &mut State, key: Key) {
         if let Ok(row) = self.read_one_key(state, key, None) {
-            push(state, row.map_or(Op::Delete(key), |row| Op::Put(key, row)));
             state.process.as_mut().unwrap().batch.unparks = true;
+            match self.rereads {
+                Rereads::InPlace => push(state, put_or_delete(key, row)),
+                Rereads::First => begin_batch_with(state, key, row),
+            }
         }
     }
 
@@ -476,6 +484,30 @@ fn all_loaded(process: &Process) -> bool {
         .frontier
         .chunks()
         .all(|id| loaded(process.frontier.state(id)))
+}
+
+fn put_or_delete(key: Key, row: Option<Row>) -> Op {
+    row.map_or(Op::Delete(key), |row| Op::Put(key, row))
+}
+
+/// The batch is decided again, after a row that was read.
+fn begin_batch_with(state: &mut State, key: Key, row: Option<Row>) {
+    let process = state.process.as_mut().unwrap();
+    let mut reads = std::mem::take(&mut process.batch.reads);
+    reads.retain(|(other, _)| *other != key);
+    reads.push((key, row));
+    reads.sort_by_key(|(key, _)| *key);
+    process.batch = Batch {
+        next: process.from,
+        ops: reads
+            .iter()
+            .map(|(key, row)| put_or_delete(*key, *row))
+            .collect(),
+        reads,
+        horizon: process.batch.horizon,
+        unparks: process.batch.unparks,
+        ..Batch::default()
+    };
 }
 
 fn push(state: &mut State, op: Op) {

@@ -1,7 +1,7 @@
 //! The loaders: mark, open, accept, read, write, and only then loaded.
 
 use crossfade_rules::checkpoint::horizon_is_durable;
-use crossfade_rules::frontier::{Acceptance, ChunkState};
+use crossfade_rules::frontier::{Acceptance, Bounds, ChunkState};
 
 use crate::bug::Bug;
 use crate::source::{KEYS, Key, Row, Snap};
@@ -199,6 +199,9 @@ impl World {
         };
         let second = matches!(process.loads[chunk as usize], Load::Half(..));
         let row = self.frontier_row(state, process, chunk, &snapshot, horizon)?;
+        if self.is_rewritten(state) {
+            return Some((begin_again(row.bounds), Load::Idle));
+        }
         let mut rows = self.read(state, process, chunk, &snapshot);
         rows.retain(|(key, _)| Some(*key) != park);
         let first_part = state.target.parts == 0;
@@ -210,10 +213,11 @@ impl World {
             rows,
             adds: self.scenario.keyless,
             chunk: Some(row),
-            part: self
-                .scenario
-                .parts
-                .then_some(state.target.parts.trailing_ones() as u8),
+            part: self.scenario.parts.then_some((
+                state.target.parts.trailing_ones() as u8,
+                state.source.rewritten,
+            )),
+            begins_again: false,
             parked: park,
         };
         Some(match self.bug {
@@ -270,6 +274,12 @@ impl World {
         })
     }
 
+    /// The parts that are done are of the table before a rewrite: the rest cannot be found by place.
+    fn is_rewritten(&self, state: &State) -> bool {
+        let other = state.target.rewritten != state.source.rewritten;
+        state.target.parts != 0 && other && !self.has(Bug::PartsAfterRewrite)
+    }
+
     fn write(&self, state: &mut State, chunk: u8, park: Option<Key>) {
         let Some((write, after)) = self.load_steps(state, chunk, park) else {
             state.fault = Some("an accepted snapshot is refused");
@@ -285,9 +295,12 @@ impl World {
                 return;
             }
         }
+        let begins_again = write.begins_again;
         self.run(state, &Write::Load(write));
-        if let Some(process) = &mut state.process {
-            process.loads[chunk as usize] = after;
+        match &mut state.process {
+            Some(_) if begins_again => state.process = None,
+            Some(process) => process.loads[chunk as usize] = after,
+            None => {}
         }
     }
 
@@ -366,5 +379,17 @@ impl World {
         if process.frontier.lost(id).is_err() && self.bug.is_none() {
             state.fault = Some("a lost loader is refused");
         }
+    }
+}
+
+fn begin_again(everything: Bounds<Key>) -> LoadWrite {
+    LoadWrite {
+        empties: Some(everything),
+        rows: Vec::new(),
+        adds: false,
+        chunk: None,
+        part: None,
+        begins_again: true,
+        parked: None,
     }
 }

@@ -24,13 +24,13 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use bug::Bug;
 use scenario::Scenario;
-use world::World;
+use world::{Rereads, World};
 
 /// Explores a world whole; returns its count of states.
-fn explore(scenario: Scenario) -> usize {
+fn explore(scenario: Scenario, rereads: Rereads) -> usize {
     let name = format!("{}, {} transactions", scenario.name, scenario.txns.len());
     let contents = format!("{:?}", scenario.txns);
-    let checker = World::new(scenario, None)
+    let checker = World::new(scenario, None, rereads)
         .checker()
         .threads(2)
         .spawn_bfs()
@@ -46,12 +46,12 @@ fn explore(scenario: Scenario) -> usize {
     checker.unique_state_count()
 }
 
-fn explore_all(title: &str, scenarios: Vec<Scenario>) {
+fn explore_all(title: &str, scenarios: Vec<Scenario>, rereads: Rereads) {
     let (started, count) = (Instant::now(), scenarios.len());
     let mut states = 0;
     for scenario in scenarios {
         let (name, started) = (scenario.name, Instant::now());
-        let here = explore(scenario);
+        let here = explore(scenario, rereads);
         if here > 200_000 {
             println!(
                 "{name}: {here} states, {:.1} s",
@@ -77,36 +77,70 @@ fn with(count: usize) -> Vec<Scenario> {
 
 #[test]
 fn no_interleaving_of_two_transactions_breaks_an_invariant() {
-    explore_all("two transactions", with(2));
+    explore_all("two transactions", with(2), Rereads::InPlace);
+}
+
+#[test]
+fn no_interleaving_breaks_an_invariant_when_batches_are_decided_again() {
+    let worlds = with(if full() { 3 } else { 2 });
+    let needed = worlds.into_iter().filter(Scenario::reads_again).collect();
+    explore_all("rows read again first", needed, Rereads::First);
 }
 
 #[test]
 fn no_interleaving_of_three_transactions_breaks_an_invariant() {
     if full() {
-        explore_all("three transactions", with(3));
-        explore_all("three transactions, all surroundings", sweep::surrounded(3));
-        explore_all(
-            "all sequences of two changes, all surroundings",
-            sweep::all_pairs(),
-        );
-        explore_all("all sequences of three changes", sweep::all_triples());
-    } else {
-        let names = [
-            "thin updates of one row",
-            "two thin key changes meet",
-            "truncate after a thin key change",
-            "keys change while parts are loaded",
-            "equal rows come and go",
-        ];
-        explore_all("three transactions", names.map(scenario::named).to_vec());
+        explore_all("three transactions", with(3), Rereads::InPlace);
+        return;
     }
+    let names = [
+        "thin updates of one row",
+        "two thin key changes meet",
+        "truncate after a thin key change",
+        "keys change while parts are loaded",
+        "equal rows come and go",
+    ];
+    let worlds = || names.map(scenario::named).to_vec();
+    explore_all("three transactions", worlds(), Rereads::InPlace);
+    explore_all(
+        "three transactions, rows read again first",
+        worlds(),
+        Rereads::First,
+    );
+}
+
+#[test]
+fn no_interleaving_of_enumerated_scenarios_breaks_an_invariant() {
+    if !full() {
+        return;
+    }
+    explore_all(
+        "contents in all surroundings",
+        sweep::surrounded(3),
+        Rereads::First,
+    );
+    explore_all(
+        "pairs in all surroundings",
+        sweep::all_pairs(),
+        Rereads::InPlace,
+    );
+    explore_all(
+        "pairs in all surroundings, read first",
+        sweep::all_pairs(),
+        Rereads::First,
+    );
+    explore_all("triples", sweep::all_triples(), Rereads::InPlace);
 }
 
 #[test]
 fn every_seeded_bug_is_found() {
     let mut missed = Vec::new();
     for (bug, name, count, property) in seeded::SEEDED {
-        let world = World::new(scenario::named(name).take(*count), Some(*bug));
+        let world = World::new(
+            scenario::named(name).take(*count),
+            Some(*bug),
+            Rereads::InPlace,
+        );
         let until = HasDiscoveries::AnyOf([*property].into_iter().collect());
         let checker = world
             .checker()

@@ -24,6 +24,8 @@ pub struct Scenario {
     pub split_at: Option<Key>,
     /// The one chunk is loaded in two physical parts.
     pub parts: bool,
+    /// The table may be rewritten while no loader has it locked, so that all rows change their part.
+    pub rewrite: bool,
     /// A chunk takes two target transactions.
     pub two_writes: bool,
     /// Loading may park this key.
@@ -50,6 +52,7 @@ impl Scenario {
             later_splits: None,
             split_at: None,
             parts: false,
+            rewrite: false,
             two_writes: false,
             park: None,
             zombies: false,
@@ -63,6 +66,13 @@ impl Scenario {
     pub fn take(mut self, count: usize) -> Self {
         self.txns.truncate(count);
         self
+    }
+
+    /// Whether a row may have to be read again.
+    pub fn reads_again(&self) -> bool {
+        let thin =
+            |change: &Change| matches!(change, Change::Update { img, .. } if img.b.is_none());
+        self.park.is_some() || self.txns.iter().flatten().any(thin)
     }
 
     pub fn table(&self) -> Table {
@@ -382,6 +392,10 @@ fn loads() -> Vec<Scenario> {
             )
         },
         in_parts("rows move between physical parts", moves()),
+        Scenario {
+            rewrite: true,
+            ..in_parts("a table in parts is rewritten", moves())
+        },
         in_parts(
             "rows go while parts are loaded",
             vec![

@@ -248,7 +248,7 @@ pub const SEEDED: &[(Bug, &str, usize, &str)] = &[
     ),
     (
         Bug::PartsAfterRewrite,
-        "rows move between physical parts",
+        "a table in parts is rewritten",
         2,
         EQUAL,
     ),

@@ -174,7 +174,7 @@ pub struct Source {
     pub aborted: u8,
     /// Whether the source has crashed; transactions from then on have their second content.
     pub crashed: bool,
-    /// Bug: the table was rewritten, its rows lie in the other part.
+    /// The table was rewritten, its rows lie in the other part.
     pub rewritten: bool,
     /// Transactions that have their second content, as a mask.
     pub second: u8,

@@ -22,6 +22,8 @@ pub struct Target {
     pub chunks: Vec<ChunkRow>,
     /// Physical parts that are done, as a mask.
     pub parts: u8,
+    /// Of which table they are parts: whether it was rewritten before.
+    pub rewritten: bool,
     pub owed: Vec<Owed>,
     /// Ascending.
     pub one_key: Vec<KeyRow>,
@@ -61,7 +63,9 @@ pub struct LoadWrite {
     /// Keyless: the rows are added to equal ones.
     pub adds: bool,
     pub chunk: Option<ChunkRow>,
-    pub part: Option<u8>,
+    pub part: Option<(u8, bool)>,
+    /// The table is emptied, and all of its frontier.
+    pub begins_again: bool,
     pub parked: Option<Key>,
 }
 
@@ -87,6 +91,7 @@ impl Target {
             checkpoint,
             chunks: Vec::new(),
             parts: 0,
+            rewritten: false,
             owed: Vec::new(),
             one_key: Vec::new(),
             captured: 0,
@@ -146,8 +151,13 @@ impl Target {
             self.chunks.push(row.clone());
             self.chunks.sort_by_key(|chunk| chunk.bounds.low);
         }
-        if let Some(part) = load.part {
+        if let Some((part, rewritten)) = load.part {
             self.parts |= 1 << part;
+            self.rewritten = rewritten;
+        }
+        if load.begins_again {
+            self.parts = 0;
+            self.chunks.clear();
         }
         if let Some(key) = load.parked {
             self.put_key(KeyRow {

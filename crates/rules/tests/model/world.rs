@@ -8,7 +8,7 @@ use stateright::{Model, Property};
 use crate::bug::Bug;
 use crate::check;
 use crate::scenario::Scenario;
-use crate::source::{Change, Key, Snap, Source, Txn};
+use crate::source::{Change, Key, Row, Snap, Source, Txn};
 use crate::target::{ChunkRow, Fault, LoadWrite, Op, Target, Write};
 
 pub type Map = Frontier<Key, Snap, Txn, u8>;
@@ -18,6 +18,16 @@ pub type Map = Frontier<Key, Snap, Txn, u8>;
 pub struct World {
     pub scenario: Scenario,
     pub bug: Option<Bug>,
+    pub rereads: Rereads,
+}
+
+/// Where in a batch rows go that are read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rereads {
+    /// To the place of the change that needs them.
+    InPlace,
+    /// To the batch's beginning; the batch is then decided again.
+    First,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,6 +68,8 @@ pub struct Batch {
     pub ledger: LedgerCounts,
     /// The highest horizon of its one-key reads.
     pub horizon: u8,
+    /// Rows read again, at the batch's beginning.
+    pub reads: Vec<(Key, Option<Row>)>,
     /// It reads a parked key.
     pub unparks: bool,
     /// Bug: its first half is committed.
@@ -125,8 +137,12 @@ pub enum Event {
 }
 
 impl World {
-    pub fn new(scenario: Scenario, bug: Option<Bug>) -> Self {
-        World { scenario, bug }
+    pub fn new(scenario: Scenario, bug: Option<Bug>, rereads: Rereads) -> Self {
+        World {
+            scenario,
+            bug,
+            rereads,
+        }
     }
 
     pub fn has(&self, bug: Bug) -> bool {
@@ -253,7 +269,7 @@ impl World {
             .process
             .as_ref()
             .is_none_or(|process| process.loads == [Load::Idle]);
-        if self.has(Bug::PartsAfterRewrite) && unlocked && !source.rewritten {
+        if self.scenario.rewrite && unlocked && !source.rewritten {
             events.push(Event::Rewrite);
         }
         if !self.scenario.after_crash.is_empty() && !source.crashed {
@@ -334,6 +350,7 @@ impl World {
             adds: false,
             chunk: None,
             part: None,
+            begins_again: false,
             parked: None,
         }))
     }
