@@ -244,8 +244,10 @@ pub struct TableVerify {
     /// Rows read on the source.
     pub rows: u64,
     /// Sum of the source's row digests, keys of the stream taken out.
+    #[serde(with = "sum_as_text")]
     pub source: BucketSum,
     /// Sum of the target's row digests, the same keys taken out.
+    #[serde(with = "sum_as_text")]
     pub target: BucketSum,
     /// Keys that were changing while the sides were read, and were compared one by one with the stream's last image.
     pub stream_proven_keys: u64,
@@ -255,6 +257,38 @@ pub struct TableVerify {
     pub differences: Vec<Difference>,
     /// More rows differ than are listed.
     pub more: bool,
+}
+
+/// The lanes of a sum as 16 hexadecimal digits each: many readers of JSON round numbers beyond 2^53.
+mod sum_as_text {
+    use crossfade_model::BucketSum;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Text {
+        rows: u64,
+        first: String,
+        second: String,
+    }
+
+    pub fn serialize<S: Serializer>(sum: &BucketSum, serializer: S) -> Result<S::Ok, S::Error> {
+        Text {
+            rows: sum.rows,
+            first: format!("{:016x}", sum.first),
+            second: format!("{:016x}", sum.second),
+        }
+        .serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BucketSum, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        let lane = |digits: &str| u64::from_str_radix(digits, 16).map_err(serde::de::Error::custom);
+        Ok(BucketSum {
+            rows: text.rows,
+            first: lane(&text.first)?,
+            second: lane(&text.second)?,
+        })
+    }
 }
 
 /// The comparison of all tables at one position.

@@ -29,19 +29,25 @@ pub async fn abort(arguments: &args::Abort, output: &Output) -> Result<u8, Failu
         Some(removed) => removed,
         None => directly(&loaded, control, arguments.drop_target_tables).await?,
     };
+    tell(&removed, arguments.drop_target_tables, output);
+    output.tell(&json!({ "removed": removed, "drop_target_tables": arguments.drop_target_tables }));
+    Ok(0)
+}
+
+fn tell(removed: &[Made], drop_target_tables: bool, output: &Output) {
     if removed.is_empty() {
         output.say("Aborted. There was nothing to remove.");
-    } else {
-        output.say("Aborted. Removed:");
-        output.say(made::lines(&removed));
+        if drop_target_tables {
+            output.say("Tables that an earlier `abort` has kept on the target are nobody's any more: drop them yourself.");
+        }
+        return;
     }
-    output.say(if arguments.drop_target_tables {
+    output.say(format!("Aborted. Removed:\n{}", made::lines(removed)));
+    output.say(if drop_target_tables {
         "The source's rows are untouched. Tables that the migration had made on the target are gone."
     } else {
         "The source's rows are untouched. The target's tables stay as they were, and follow no more."
     });
-    output.tell(&json!({ "removed": removed, "drop_target_tables": arguments.drop_target_tables }));
-    Ok(0)
 }
 
 /// By the run that is active; `None` where there is none.

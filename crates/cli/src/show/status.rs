@@ -68,7 +68,7 @@ impl Shown {
                 .iter()
                 .map(|t| (t.name.clone(), t.counts))
                 .collect(),
-            (None, None) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }
