@@ -280,7 +280,7 @@ async fn present(
             &[&relation.oid],
         )
         .await?;
-    let (may_write, owns): (bool, bool) = (row.get(0), row.get(1));
+    let (may_write, owns, hidden): (bool, bool, bool) = (row.get(0), row.get(1), row.get(2));
     if !may_write {
         out.push(blocks(
             "postgres.write",
@@ -290,7 +290,7 @@ async fn present(
                 facts.role
             ),
         ));
-    } else if fresh {
+    } else if fresh && !hidden {
         let filled: bool = client
             .query_one(
                 "looking whether a table is empty",
@@ -307,7 +307,7 @@ async fn present(
             ));
         }
     }
-    if row.get(2) {
+    if hidden {
         out.push(blocks(
             "postgres.row_security",
             "row-level security holds for the role",

@@ -5,6 +5,7 @@
 mod build;
 mod connect;
 mod describe;
+mod findings;
 #[path = "../support/mapping.rs"]
 mod mapping;
 #[path = "../support/mod.rs"]
