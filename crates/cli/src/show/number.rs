@@ -80,6 +80,22 @@ pub fn of(value: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(value), if value == 1 { one } else { many })
 }
 
+/// Lag: bytes where positions are bytes, transactions where some wait, seconds.
+pub fn lag(lag: &crossfade_engine::Lag) -> String {
+    let mut text = String::new();
+    if let Some(behind) = lag.bytes {
+        text.push_str(&format!("{}, ", bytes(behind)));
+    }
+    if lag.transactions > 0 {
+        text.push_str(&format!(
+            "{}, ",
+            of(lag.transactions, "transaction", "transactions")
+        ));
+    }
+    text.push_str(&seconds(lag.seconds));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

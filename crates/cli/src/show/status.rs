@@ -8,7 +8,7 @@ use crossfade_store::Made;
 use serde::Serialize;
 
 use super::made;
-use super::number::{ago, bytes, count, of, rate, seconds};
+use super::number::{ago, bytes, count, lag, of, rate};
 use super::table::{self, Side};
 
 /// All that is known of a migration.
@@ -214,11 +214,6 @@ fn head(shown: &Shown) -> String {
 }
 
 fn moving(progress: &Progress) -> String {
-    let lag = &progress.lag;
-    let in_bytes = lag
-        .bytes
-        .map(|b| format!("{}, ", bytes(b)))
-        .unwrap_or_default();
     let mut lines = vec![
         format!("  now         {}", progress.activity),
         format!(
@@ -226,11 +221,7 @@ fn moving(progress: &Progress) -> String {
             progress.checkpoint.as_deref().unwrap_or("none yet"),
             progress.source_end.as_deref().unwrap_or("unknown")
         ),
-        format!(
-            "  lag         {in_bytes}{}, {}",
-            of(lag.transactions, "transaction", "transactions"),
-            seconds(lag.seconds)
-        ),
+        format!("  lag         {}", lag(&progress.lag)),
         format!(
             "  applied     {} changes in this run, {} changes/s",
             count(progress.applied_changes),
@@ -285,7 +276,7 @@ fn state_word(state: crossfade_engine::TableState) -> &'static str {
 }
 
 fn standing(shown: &Shown, durable: &DurableStatus) -> String {
-    let lag = match &shown.lag {
+    let behind = match &shown.lag {
         Some(lag) => lag.bytes.map_or_else(String::new, |b| {
             format!("; {} behind the source's end", bytes(b))
         }),
@@ -297,7 +288,7 @@ fn standing(shown: &Shown, durable: &DurableStatus) -> String {
         .map(|t| vec![t.name.clone(), count(t.copied_rows), count(t.chunks_loaded)])
         .collect();
     let head = format!(
-        "  durable in the target: checkpoint {}{lag}",
+        "  durable in the target: checkpoint {}{behind}",
         durable.checkpoint.as_deref().unwrap_or("none yet")
     );
     if rows.is_empty() {

@@ -202,18 +202,12 @@ fn words(event: &Event) -> String {
 
 /// What is being followed, in one line.
 fn following(progress: &Progress) -> String {
-    let lag = &progress.lag;
-    let bytes = lag
-        .bytes
-        .map(|b| format!("{}, ", number::bytes(b)))
-        .unwrap_or_default();
     format!(
-        "{}: {} changes/s, {} applied; lag {bytes}{}, {}",
+        "{}: {} changes/s, {} applied; lag {}",
         progress.activity,
         number::rate(progress.changes_per_second),
         number::count(progress.applied_changes),
-        number::of(lag.transactions, "transaction", "transactions"),
-        number::seconds(lag.seconds)
+        number::lag(&progress.lag)
     )
 }
 
