@@ -8,12 +8,12 @@ use std::io;
 
 use crossfade_store::{ErrorKind, StoreError};
 
-/// What a server said about an error, without what may hold values.
+/// What a server said about an error, without what may hold values of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServerReport {
     /// SQLSTATE.
     pub code: String,
-    /// The primary message; may hold a value in classes 22 and P0.
+    /// The primary message; where its class may quote a value, what the SQLSTATE says.
     pub message: String,
     /// The schema of the table.
     pub schema: Option<String>,
@@ -25,8 +25,8 @@ pub struct ServerReport {
     pub datatype: Option<String>,
     /// The constraint.
     pub constraint: Option<String>,
-    /// CONTEXT; only the place in a COPY is taken from it.
-    pub context: Option<String>,
+    /// The place in a COPY: `line 7, column note`.
+    pub place: Option<String>,
 }
 
 impl ServerReport {
@@ -41,8 +41,9 @@ impl ServerReport {
             column: own(e.column()),
             datatype: own(e.datatype()),
             constraint: own(e.constraint()),
-            context: own(e.where_()),
+            place: e.where_().and_then(copy_place),
         }
+        .without_values()
     }
 
     /// From the fields of an ErrorResponse (PostgreSQL documentation, section 55.8): pairs of field type and value.
@@ -58,23 +59,23 @@ impl ServerReport {
                 b'c' => report.column = Some(value),
                 b'd' => report.datatype = Some(value),
                 b'n' => report.constraint = Some(value),
-                b'W' => report.context = Some(value),
+                b'W' => report.place = copy_place(&value),
                 _ => {}
             }
         }
-        report
+        report.without_values()
     }
 
     /// The error, as the store `label` shows it; `doing` completes "while …".
     pub fn into_error(self, label: &str, doing: &str) -> StoreError {
         let (kind, code) = classify(&self.code);
-        let mut what = format!("while {doing}: {}", self.safe_message());
+        let mut what = format!("while {doing}: {}", self.message);
         if let Some(constraint) = &self.constraint {
             if !what.contains(constraint.as_str()) {
                 what.push_str(&format!(" (constraint {constraint})"));
             }
         }
-        if let Some(place) = self.copy_place() {
+        if let Some(place) = &self.place {
             what.push_str(&format!(" ({place})"));
         }
         let mut error = StoreError::new(kind, code, label, what);
@@ -87,33 +88,34 @@ impl ServerReport {
         error
     }
 
-    /// The message, or, where its class may quote a value, what the SQLSTATE says.
-    fn safe_message(&self) -> String {
+    /// Replaces the message where its class may quote a value.
+    fn without_values(mut self) -> ServerReport {
         match self.code.get(..2) {
             Some("22") => {
-                let mut text = data_exception(&self.code).to_owned();
+                self.message = data_exception(&self.code).to_owned();
                 if let Some(column) = &self.column {
-                    text.push_str(&format!(", column {column}"));
+                    self.message.push_str(&format!(", column {column}"));
                 }
                 if let Some(datatype) = &self.datatype {
-                    text.push_str(&format!(", type {datatype}"));
+                    self.message.push_str(&format!(", type {datatype}"));
                 }
-                text
             }
-            Some("P0") => "a function or trigger on the server raised an error; its text may hold values and is in the server's log".to_owned(),
-            _ => self.message.clone(),
+            Some("P0") => {
+                self.message = "a function or trigger on the server raised an error; its text may hold values and is in the server's log".to_owned();
+            }
+            _ => {}
         }
+        self
     }
+}
 
-    /// `line 7, column note` of a COPY; the value that follows in CONTEXT is left out.
-    fn copy_place(&self) -> Option<String> {
-        let context = self.context.as_deref()?;
-        let rest = context.strip_prefix("COPY ")?;
-        let at = rest.find(", line ")?;
-        let place = &rest[at + 2..];
-        let end = place.find([':', '\n', '"']).unwrap_or(place.len());
-        Some(place[..end].to_owned())
-    }
+/// `line 7, column note` of a COPY's CONTEXT; the value that follows is left out.
+fn copy_place(context: &str) -> Option<String> {
+    let rest = context.strip_prefix("COPY ")?;
+    let at = rest.find(", line ")?;
+    let place = &rest[at + 2..];
+    let end = place.find([':', '\n', '"']).unwrap_or(place.len());
+    Some(place[..end].to_owned())
 }
 
 /// What each SQLSTATE means for a migration (PostgreSQL documentation, appendix A).
@@ -306,39 +308,44 @@ mod tests {
     use super::*;
     use crossfade_store::Recovery;
 
-    fn report(code: &str, message: &str) -> ServerReport {
-        ServerReport {
-            code: code.into(),
-            message: message.into(),
-            ..ServerReport::default()
-        }
+    fn report(fields: &[(u8, &str)]) -> ServerReport {
+        ServerReport::from_fields(fields.iter().copied())
     }
 
     #[test]
     fn values_in_messages_and_contexts_are_left_out() {
-        let mut r = report("22P02", "invalid input syntax for type integer: \"secret\"");
-        r.context = Some("COPY orders, line 7, column total: \"secret\"".into());
+        let r = report(&[
+            (b'C', "22P02"),
+            (b'M', "invalid input syntax for type integer: \"secret\""),
+            (b'D', "secret"),
+            (b'W', "COPY orders, line 7, column total: \"secret\""),
+        ]);
+        assert!(!format!("{r:?}").contains("secret"));
         let shown = r.into_error("postgres://h/d", "copying").to_string();
         assert!(!shown.contains("secret"), "{shown}");
         assert!(shown.contains("line 7, column total"), "{shown}");
-        let raised = report("P0001", "secret is too old").into_error("s", "applying");
-        assert!(!raised.to_string().contains("secret"));
-        assert!(!format!("{raised:?}").contains("secret"));
+        let r = report(&[(b'C', "P0001"), (b'M', "secret is too old")]);
+        assert!(!format!("{:?}", r.into_error("s", "applying")).contains("secret"));
     }
 
     #[test]
     fn table_and_constraint_are_named() {
-        let mut r = report(
-            "23505",
-            "duplicate key value violates unique constraint \"orders_pkey\"",
-        );
-        r.schema = Some("public".into());
-        r.table = Some("orders".into());
-        r.constraint = Some("orders_pkey".into());
-        let e = r.into_error("s", "applying");
+        let e = report(&[
+            (b'C', "23505"),
+            (
+                b'M',
+                "duplicate key value violates unique constraint \"orders_pkey\"",
+            ),
+            (b'D', "Key (id)=(secret) already exists."),
+            (b's', "public"),
+            (b't', "orders"),
+            (b'n', "orders_pkey"),
+        ])
+        .into_error("s", "applying");
         assert_eq!(e.kind, ErrorKind::UniqueViolation);
         assert_eq!(e.table.as_deref(), Some("public.orders"));
         assert_eq!(e.server_code.as_deref(), Some("23505"));
+        assert!(!e.to_string().contains("secret"));
     }
 
     #[test]

@@ -67,13 +67,14 @@ pub async fn build_key(store: &PostgresStore, mapping: &TableMapping) -> Result<
         .await?;
     let of_table = |e: StoreError| with_table(e, mapping);
     if !key_is_there(&client, mapping).await? {
-        for statement in key_statements(mapping) {
-            client
-                .batch("building the key", &statement)
-                .await
-                .map_err(of_table)?;
-        }
+        client
+            .batch("building the key", &key_statement(mapping))
+            .await
+            .map_err(of_table)?;
     }
+    identify_by_index(&client, mapping)
+        .await
+        .map_err(of_table)?;
     for index in mapping.target.indexes.iter().filter(|i| !i.unique) {
         if find_index(&client, mapping, &index.name).await?.is_none() {
             let doing = format!("building index {}", index.name);
@@ -86,24 +87,52 @@ pub async fn build_key(store: &PostgresStore, mapping: &TableMapping) -> Result<
     Ok(())
 }
 
-fn key_statements(mapping: &TableMapping) -> Vec<String> {
+fn key_statement(mapping: &TableMapping) -> String {
     let table = qualified(&mapping.target.name);
     let columns = ident_list(key_columns(mapping));
     let key = mapping.target.key.as_ref().or(mapping.source.key.as_ref());
     let (name, primary) = key.map_or(("key", true), |k| (cut_identifier(&k.name), k.primary));
     let name = quote_ident(name);
     if primary {
-        return vec![format!(
-            "ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns})"
-        )];
+        return format!("ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns})");
     }
-    let mut out = vec![format!("CREATE UNIQUE INDEX {name} ON {table} ({columns})")];
-    if !mapping.target.full_before_images {
-        out.push(format!(
-            "ALTER TABLE {table} REPLICA IDENTITY USING INDEX {name}"
-        ));
+    format!("CREATE UNIQUE INDEX {name} ON {table} ({columns})")
+}
+
+/// Makes a key that is no primary key the replica identity, as it is on the source; of partitions too, which inherit none.
+async fn identify_by_index(client: &Client, mapping: &TableMapping) -> Result<()> {
+    let Some(key) = mapping.target.key.as_ref().filter(|k| !k.primary) else {
+        return Ok(());
+    };
+    if mapping.target.full_before_images {
+        return Ok(());
     }
-    out
+    let rows = client
+        .query(
+            "looking for the key's indexes",
+            "WITH RECURSIVE tree (index) AS (
+                 SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                 WHERE i.indrelid = to_regclass($1::text) AND c.relname = $2 AND i.indimmediate AND i.indisvalid
+                 UNION ALL
+                 SELECT h.inhrelid FROM pg_inherits h JOIN tree ON h.inhparent = tree.index)
+             SELECT n.nspname::text, t.relname::text, c.relname::text
+             FROM tree JOIN pg_index i ON i.indexrelid = tree.index JOIN pg_class c ON c.oid = i.indexrelid
+             JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+             WHERE NOT i.indisreplident AND pg_has_role(t.relowner, 'USAGE')",
+            &[&qualified(&mapping.target.name), &cut_identifier(&key.name)],
+        )
+        .await?;
+    for row in rows {
+        let (schema, table, index): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        let sql = format!(
+            "ALTER TABLE {}.{} REPLICA IDENTITY USING INDEX {}",
+            quote_ident(schema),
+            quote_ident(table),
+            quote_ident(index)
+        );
+        client.batch("setting the replica identity", &sql).await?;
+    }
+    Ok(())
 }
 
 fn with_table(e: StoreError, mapping: &TableMapping) -> StoreError {

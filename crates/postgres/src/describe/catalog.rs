@@ -226,11 +226,12 @@ impl Catalog {
             for child in &self.relations {
                 if child.is_partition && child.parents.contains(&parent) {
                     found.push(child);
-                    parents.push(child.oid);
+                    if child.kind == 'p' {
+                        parents.push(child.oid);
+                    }
                 }
             }
         }
-        // a child is always found after its parent was; only siblings' order is left to settle
         found
     }
 

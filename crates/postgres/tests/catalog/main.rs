@@ -6,6 +6,7 @@ mod build;
 mod connect;
 mod describe;
 mod findings;
+mod foreign;
 #[path = "../support/mapping.rs"]
 mod mapping;
 #[path = "../support/mod.rs"]
