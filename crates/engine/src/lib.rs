@@ -13,6 +13,8 @@ pub mod progress;
 mod report;
 mod run;
 mod session;
+#[cfg(test)]
+mod testkit;
 mod verify;
 
 pub use durable::{SourceRecord, stored_altered};

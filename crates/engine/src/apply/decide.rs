@@ -6,13 +6,17 @@ use std::collections::HashMap;
 use crossfade_model::{
     Change, Key, KeyEncoder, Position, Row, TableId, TableMapping, TransactionId,
 };
-use crossfade_rules::frontier::{Decision, ImagePlan, truncate_outcome};
-use crossfade_rules::ledger::{LedgerCounts, Outcome};
-use crossfade_store::{ChunkRange, Effect};
+use crossfade_rules::frontier::{Decision, ImagePlan};
+use crossfade_rules::ledger::LedgerCounts;
+use crossfade_store::Effect;
 
-use crate::apply::steps::{NetKey, Steps, WholeRow, net_key};
+use crate::apply::steps::{NetKey, Steps, WholeRow, net_key, with_key_of};
 use crate::error::EngineError;
 use crate::session::{Keying, State, TableState};
+
+#[cfg(test)]
+mod tests;
+mod truncate;
 
 /// A committed source transaction, whole.
 #[derive(Debug)]
@@ -118,7 +122,7 @@ pub(crate) fn decide<'a>(
     }))
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     fn put_reread(&mut self, table: TableId, key: &NetKey, row: Option<&Row>) {
         match row {
             Some(row) => self.steps.put(table, key.clone(), row.clone()),
@@ -143,7 +147,7 @@ impl Pass<'_> {
         }
     }
 
-    fn mapping(&self, table: TableId) -> Result<&TableMapping, Cut> {
+    fn mapping(&self, table: TableId) -> Result<&'a TableMapping, Cut> {
         Ok(self
             .tables
             .get(table.0 as usize)
@@ -185,7 +189,8 @@ impl Pass<'_> {
         self.ledger.entry(table).or_default()
     }
 
-    /// Notes the outcome of one captured change to one key.
+    /// Notes the outcome of one captured change to one key. What was captured is counted where the change is taken up, so that
+    /// a change which no way leads to an outcome is seen as one.
     fn settle(
         &mut self,
         state: &mut State,
@@ -194,10 +199,8 @@ impl Pass<'_> {
         decision: Decision,
         t: TransactionId,
     ) {
-        let counts = self.count(table);
-        counts.capture(1);
         if let Some(outcome) = decision.outcome() {
-            counts.settle(outcome);
+            self.count(table).settle(outcome);
         }
         if let Decision::Leave(to) = decision {
             self.left = true;
@@ -214,6 +217,7 @@ impl Pass<'_> {
         row: &Row,
         insert: bool,
     ) -> Result<(), Cut> {
+        self.count(table).capture(1);
         if self.mapping(table)?.source.key.is_none() {
             let whole = self.whole(table, row)?;
             let decision = self.keyless_decision(state, table, t)?;
@@ -243,9 +247,12 @@ impl Pass<'_> {
         before: Option<&Row>,
         row: &Row,
     ) -> Result<(), Cut> {
-        if self.mapping(table)?.source.key.is_none() {
+        self.count(table).capture(1);
+        let mapping = self.mapping(table)?;
+        if mapping.source.key.is_none() {
             return self.keyless_update(state, t, table, before, row);
         }
+        let row = &*with_key_of(mapping, before, row);
         let new = self.key(table, row)?;
         let old = match before {
             Some(before) => self.key(table, before)?,
@@ -254,6 +261,8 @@ impl Pass<'_> {
         if old == new {
             return self.update_in_place(state, t, table, new, row);
         }
+        // a change of key is two: one goes, one comes
+        self.count(table).capture(1);
         let old_decision = self.decision(state, table, &old.key, t)?;
         let new_decision = self.decision(state, table, &new.key, t)?;
         self.settle(state, table, &old.key, old_decision, t);
@@ -337,6 +346,7 @@ impl Pass<'_> {
         table: TableId,
         before: &Row,
     ) -> Result<(), Cut> {
+        self.count(table).capture(1);
         if self.mapping(table)?.source.key.is_none() {
             let whole = self.whole(table, before)?;
             let decision = self.keyless_decision(state, table, t)?;
@@ -403,96 +413,5 @@ impl Pass<'_> {
                 fix: "Set REPLICA IDENTITY FULL on the table, or give it a key".to_owned(),
             })
         })
-    }
-
-    /// Decided chunk by chunk; a barrier to netting.
-    fn truncate(&mut self, state: &mut State, t: TransactionId, table: TableId) -> Result<(), Cut> {
-        self.mapping(table)?;
-        let index = table.0 as usize;
-        let parts = state.tables[index].frontier.truncate(&t);
-        let Some(outcome) = truncate_outcome(&parts) else {
-            return Err(Cut::Wait(table));
-        };
-        if outcome == Outcome::Applied && state.tables[index].keying != Keying::Keyed {
-            return Err(Cut::Wait(table));
-        }
-        let counts = self.count(table);
-        counts.capture(1);
-        counts.settle(outcome);
-        let plain = parts
-            .iter()
-            .all(|p| p.decision == Decision::Apply && p.other_keys.is_empty());
-        if plain {
-            self.steps.clear(table, ChunkRange::All);
-            return Ok(());
-        }
-        let nowhere = Key(bytes::Bytes::new());
-        for part in &parts {
-            match part.decision {
-                Decision::Apply => {
-                    let range = state.tables[index].range(part.chunk);
-                    self.steps.clear(table, range);
-                }
-                Decision::Leave(to) => {
-                    self.left = true;
-                    state.tables[index].frontier.leave(&nowhere, to, &t);
-                }
-                Decision::Skip | Decision::Hold(_) => {}
-            }
-            for (key, own) in &part.other_keys {
-                self.truncated_key(state, t, table, key, *own, part.decision)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A key that has a frontier of its own inside a truncated chunk.
-    fn truncated_key(
-        &mut self,
-        state: &mut State,
-        t: TransactionId,
-        table: TableId,
-        key: &Key,
-        own: Decision,
-        chunk: Decision,
-    ) -> Result<(), Cut> {
-        let at = |state: &State| {
-            let cells = state.tables[table.0 as usize]
-                .one_key_cells
-                .get(key)
-                .cloned()
-                .or_else(|| {
-                    self.rereads
-                        .get(&(table, key.clone()))
-                        .map(|r| r.0.cells.clone())
-                });
-            cells.map(|cells| NetKey {
-                key: key.clone(),
-                cells,
-            })
-        };
-        let unknown = || EngineError::internal("a key with a frontier of its own has no cells");
-        match own {
-            Decision::Leave(to) => {
-                self.left = true;
-                state.tables[table.0 as usize].frontier.leave(key, to, &t);
-            }
-            // its row was read after the truncate, and must survive what was emptied around it
-            Decision::Skip if chunk == Decision::Apply => {
-                match self.rereads.get(&(table, key.clone())) {
-                    Some((key, row)) => self.put_reread(table, &key.clone(), row.as_ref()),
-                    None => {
-                        let key = at(state).ok_or_else(unknown)?;
-                        self.request(table, key, t);
-                    }
-                }
-            }
-            Decision::Apply => {
-                let key = at(state).ok_or_else(unknown)?;
-                self.steps.delete(table, key);
-            }
-            Decision::Skip | Decision::Hold(_) => {}
-        }
-        Ok(())
     }
 }

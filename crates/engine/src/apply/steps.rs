@@ -1,9 +1,10 @@
 //! The net effects of a batch, collected in the order in which they must be written.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
-use crossfade_model::{Canonical, Key, Row, TableId, TableMapping, canonical};
+use crossfade_model::{Canonical, Cell, Key, Row, TableId, TableMapping, canonical};
 use crossfade_rules::net::{Effect as NetEffect, NetBatch, NetMultiset, NoBase};
 use crossfade_store::{ChunkRange, Effect, Upsert};
 
@@ -202,4 +203,27 @@ pub(crate) fn net_key(
         key: encoder.key_of(row)?,
         cells: mapping.key_only(row),
     })
+}
+
+/// A new image with its whole key. A key column that is stored out of line and did not change is not in it, but in the old
+/// key, which comes with the change then.
+pub(crate) fn with_key_of<'a>(
+    mapping: &TableMapping,
+    before: Option<&Row>,
+    row: &'a Row,
+) -> Cow<'a, Row> {
+    let (Some(key), Some(before)) = (&mapping.source.key, before) else {
+        return Cow::Borrowed(row);
+    };
+    let unchanged = |at: &usize| matches!(row.0.get(*at), Some(Cell::Unchanged));
+    if !key.columns.iter().any(unchanged) {
+        return Cow::Borrowed(row);
+    }
+    let mut whole = row.clone();
+    for &at in key.columns.iter().filter(|at| unchanged(at)) {
+        if let (Some(to), Some(from)) = (whole.0.get_mut(at), before.0.get(at)) {
+            *to = from.clone();
+        }
+    }
+    Cow::Owned(whole)
 }
