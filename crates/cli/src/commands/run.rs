@@ -44,6 +44,9 @@ pub async fn ready(loaded: &Loaded, output: &Output) -> Result<(Arc<Migration>, 
         }
         .into());
     }
+    if state.paused {
+        output.say("The migration is paused: the run waits until `crossfade resume`.");
+    }
     let prepared = loaded.prepare().await?;
     if prepared.plan.is_blocked() {
         return Err(refused(prepared.plan.findings));

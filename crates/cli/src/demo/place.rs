@@ -36,7 +36,7 @@ impl Place {
     pub fn prepare(arguments: &args::Demo) -> Result<Place, Failure> {
         let given = |text: &Option<String>| {
             text.as_ref()
-                .map(|t| StoreUrl::parse(t))
+                .map(|t| StoreUrl::parse(t).map(|url| absolute(&url)))
                 .transpose()
                 .map_err(|p| Failure::new(USAGE, "usage.url", p.what).fix(p.fix))
         };
@@ -126,6 +126,12 @@ impl Place {
             file: parsed,
         })
     }
+}
+
+/// A path given on the command line means the same in the file.
+fn absolute(url: &StoreUrl) -> StoreUrl {
+    let here = std::env::current_dir().unwrap_or_default();
+    StoreUrl::parse(&stores::located(url, &here)).unwrap_or_else(|_| url.clone())
 }
 
 /// A TOML literal string where that is possible.

@@ -222,6 +222,7 @@ fn moving(progress: &Progress) -> String {
             progress.source_end.as_deref().unwrap_or("unknown")
         ),
         format!("  lag         {}", lag(&progress.lag)),
+        format!("  log kept    {} on the source", log_kept(progress)),
         format!(
             "  applied     {} changes in this run, {} changes/s",
             count(progress.applied_changes),
@@ -236,6 +237,14 @@ fn moving(progress: &Progress) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// The store counts bytes where its positions are bytes, and logged changes otherwise.
+fn log_kept(progress: &Progress) -> String {
+    match progress.lag.bytes {
+        Some(_) => bytes(progress.log_kept_bytes),
+        None => of(progress.log_kept_bytes, "logged change", "logged changes"),
+    }
 }
 
 fn tables(progress: &Progress) -> String {
