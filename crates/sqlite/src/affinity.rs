@@ -93,10 +93,7 @@ mod tests {
             ("DECIMAL(10,2)", LogicalType::Decimal),
             ("datetime", LogicalType::Timestamp),
             ("timestamp without time zone", LogicalType::Timestamp),
-            (
-                "timestamp with time zone",
-                LogicalType::TimestampWithZone,
-            ),
+            ("timestamp with time zone", LogicalType::TimestampWithZone),
             ("date", LogicalType::Date),
             ("NVARCHAR(160)", LogicalType::Text),
             ("uuid", LogicalType::Uuid),

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use crossfade_model::{Cell, Position, Row, TableMapping};
-use crossfade_store::{
-    Applier, Effect, ErrorKind, MergeMode, RecordWrite, Result, Upsert,
-};
+use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, RecordWrite, Result, Upsert};
 use rusqlite::Connection;
 
 use crate::blocks::CellReader;
@@ -82,7 +80,10 @@ fn keyed(
         .prepare_cached(&plan.upsert)
         .map_err(|e| plan.row_failed(e))?;
     for (n, upsert) in upserts.iter().enumerate() {
-        let row = filled.get(n).and_then(Option::as_ref).unwrap_or(&upsert.row);
+        let row = filled
+            .get(n)
+            .and_then(Option::as_ref)
+            .unwrap_or(&upsert.row);
         plan.bind(&mut statement, &row.0, 0..plan.columns.len())?;
         statement.raw_execute().map_err(|e| plan.row_failed(e))?;
     }
@@ -177,7 +178,12 @@ fn multiset(
 }
 
 fn insert_rows(conn: &Connection, plan: &TablePlan, rows: &[Row]) -> Result<()> {
-    write_rows(conn, plan, &plan.insert, rows.iter().map(|r| r.0.as_slice()))
+    write_rows(
+        conn,
+        plan,
+        &plan.insert,
+        rows.iter().map(|r| r.0.as_slice()),
+    )
 }
 
 /// Writes whole rows by a statement that takes all columns.
@@ -187,9 +193,7 @@ pub(crate) fn write_rows<'a>(
     sql: &str,
     rows: impl Iterator<Item = &'a [Cell]>,
 ) -> Result<()> {
-    let mut statement = conn
-        .prepare_cached(sql)
-        .map_err(|e| plan.row_failed(e))?;
+    let mut statement = conn.prepare_cached(sql).map_err(|e| plan.row_failed(e))?;
     for row in rows {
         plan.bind(&mut statement, row, 0..plan.columns.len())?;
         statement.raw_execute().map_err(|e| plan.row_failed(e))?;

@@ -92,9 +92,7 @@ pub(crate) fn source_key<'a>(
     let mut out = Vec::new();
     for (logical, value) in columns {
         let text: Vec<u8> = match (logical, value) {
-            (LogicalType::Boolean, ValueRef::Integer(i)) => {
-                if i == 0 { "f" } else { "t" }.into()
-            }
+            (LogicalType::Boolean, ValueRef::Integer(i)) => if i == 0 { "f" } else { "t" }.into(),
             (_, ValueRef::Integer(i)) => i.to_string().into_bytes(),
             (_, ValueRef::Real(r)) => float_text(r).into_bytes(),
             (_, ValueRef::Text(t)) => t.to_vec(),
@@ -122,7 +120,7 @@ mod tests {
     fn value(conversion: Conversion, text: &'static str) -> Option<Value> {
         let cell = Cell::TextForm(Bytes::from_static(text.as_bytes()));
         match convert(conversion, &cell).ok()? {
-            ToSqlOutput::Borrowed(v) => Some(v.into()),
+            ToSqlOutput::Borrowed(v) => Value::try_from(v).ok(),
             ToSqlOutput::Owned(v) => Some(v),
             _ => None,
         }

@@ -308,10 +308,7 @@ fn remove_objects(
         if kind == GUARD {
             let guards = guard::open(conn, &name)?;
             gone.extend(guards.into_iter().map(|g| removed("trigger", g)));
-        } else if tables
-            .iter()
-            .any(|m| same_name(&m.target.name.name, &name))
-        {
+        } else if tables.iter().any(|m| same_name(&m.target.name.name, &name)) {
             conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(&name)))?;
             gone.push(removed("table", name));
         }

@@ -108,7 +108,11 @@ fn table_key(info: &TableInfo, key: &KeyInfo, utf8: bool) -> TableKey {
 }
 
 fn index(info: &TableInfo, index: &IndexInfo) -> Index {
-    let columns: Vec<String> = index.columns.iter().filter_map(|c| c.name.clone()).collect();
+    let columns: Vec<String> = index
+        .columns
+        .iter()
+        .filter_map(|c| c.name.clone())
+        .collect();
     let own_collation = index.columns.iter().any(|c| {
         c.name
             .as_deref()
@@ -194,7 +198,10 @@ fn foreign_keys(
             .iter()
             .find(|r| {
                 r.columns.len() == raw.columns.len()
-                    && r.columns.iter().zip(&raw.columns).all(|(a, b)| same_name(a, b))
+                    && r.columns
+                        .iter()
+                        .zip(&raw.columns)
+                        .all(|(a, b)| same_name(a, b))
             })
             .map(|r| r.deferrable.clone())
             .unwrap_or_default();
@@ -263,7 +270,11 @@ pub(crate) fn sequence(conn: &Connection, info: &TableInfo) -> Result<Option<Seq
         return Ok(None);
     };
     let highest: Option<i64> = conn.query_row(
-        &format!("SELECT max({}) FROM {}", quote(&alias.name), quote(&info.name)),
+        &format!(
+            "SELECT max({}) FROM {}",
+            quote(&alias.name),
+            quote(&info.name)
+        ),
         [],
         |r| r.get(0),
     )?;

@@ -81,6 +81,7 @@ pub(crate) fn store_error(label: &str, what: &str, error: Error) -> StoreError {
 
 /// A damaged row of crossfade's own tables, or a defect.
 pub(crate) fn corrupt(label: &str, what: impl Into<String>) -> StoreError {
-    StoreError::new(ErrorKind::Corrupt, "sqlite.own_tables", label, what)
-        .fix("Crossfade's own tables were changed by somebody else; abort the migration and begin again")
+    StoreError::new(ErrorKind::Corrupt, "sqlite.own_tables", label, what).fix(
+        "Crossfade's own tables were changed by somebody else; abort the migration and begin again",
+    )
 }

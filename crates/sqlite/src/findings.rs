@@ -44,7 +44,9 @@ pub(crate) fn journal_mode(conn: &Connection, side: &str) -> Result<Option<Findi
         Finding::blocks(
             "sqlite.journal_mode",
             side,
-            format!("the journal mode is {mode}: a long read would keep the application from writing"),
+            format!(
+                "the journal mode is {mode}: a long read would keep the application from writing"
+            ),
         )
         .fix("Run PRAGMA journal_mode=WAL on the file once; it stays"),
     ))
@@ -140,7 +142,11 @@ fn foreign_collations(info: &TableInfo) -> Vec<String> {
         .filter(|i| i.unique)
         .flat_map(|i| &i.columns)
         .map(|c| c.collation.clone())
-        .filter(|c| !["BINARY", "NOCASE", "RTRIM"].iter().any(|b| same_name(b, c)))
+        .filter(|c| {
+            !["BINARY", "NOCASE", "RTRIM"]
+                .iter()
+                .any(|b| same_name(b, c))
+        })
         .collect();
     out.sort();
     out.dedup();

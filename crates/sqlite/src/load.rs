@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use crossfade_model::TableMapping;
-use crossfade_store::{
-    ChunkRange, ErrorKind, Loader, ReadForm, RecordWrite, Result, RowBlock,
-};
+use crossfade_store::{ChunkRange, ErrorKind, Loader, ReadForm, RecordWrite, Result, RowBlock};
 
 use crate::apply::write_rows;
 use crate::clear::clear;

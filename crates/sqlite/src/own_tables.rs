@@ -110,7 +110,9 @@ fn fenced(place: &Place, held: u64, stored: Option<u64>) -> StoreError {
         .error(
             ErrorKind::Fenced,
             "sqlite.fenced",
-            format!("this run holds epoch {held}, but the target's is {now}: another run took over"),
+            format!(
+                "this run holds epoch {held}, but the target's is {now}: another run took over"
+            ),
         )
         .fix("Let the newer run go on")
 }
@@ -190,9 +192,11 @@ pub(crate) fn made(conn: &Connection, migration: &str) -> rusqlite::Result<Vec<(
     if !has_object(conn, "table", MADE)? {
         return Ok(Vec::new());
     }
-    conn.prepare_cached("SELECT kind, name FROM _crossfade_made WHERE migration = ?1 ORDER BY kind, name")?
-        .query_map([migration], |r| Ok((r.get(0)?, r.get(1)?)))?
-        .collect()
+    conn.prepare_cached(
+        "SELECT kind, name FROM _crossfade_made WHERE migration = ?1 ORDER BY kind, name",
+    )?
+    .query_map([migration], |r| Ok((r.get(0)?, r.get(1)?)))?
+    .collect()
 }
 
 /// Forgets the migration, and drops the tables with the last one. Returns the dropped ones.

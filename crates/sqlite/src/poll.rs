@@ -116,8 +116,8 @@ impl Poller {
         check_position(place, &connection, &spec.migration, &state, from.0)?;
         let mut tables = HashMap::new();
         for mapping in &spec.tables {
-            if let Some(table) = polled(&connection, mapping)
-                .map_err(|e| failed(e).table(&mapping.source.name))?
+            if let Some(table) =
+                polled(&connection, mapping).map_err(|e| failed(e).table(&mapping.source.name))?
             {
                 tables.insert(mapping.id.0, table);
             }
@@ -272,9 +272,7 @@ impl Poller {
             .connection
             .prepare_cached(&self.changes_sql)
             .map_err(&failed)?;
-        let mut changes = statement
-            .query([self.position, last])
-            .map_err(&failed)?;
+        let mut changes = statement.query([self.position, last]).map_err(&failed)?;
         let mut reader = CellReader::default();
         let mut current: Option<(&PolledTable, Statement<'_>)> = None;
         while let Some(change) = changes.next().map_err(&failed)? {
@@ -291,8 +289,8 @@ impl Poller {
             let key = reader
                 .row_from(change, 1, table.key.len())
                 .map_err(&failed)?;
-            let event = image(table, select, &mut reader, key)
-                .map_err(|e| failed(e).table(&table.name))?;
+            let event =
+                image(table, select, &mut reader, key).map_err(|e| failed(e).table(&table.name))?;
             sink.push(StreamEvent::Change(event))?;
         }
         Ok(())

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use crossfade_model::{Cell, Key, Position, Row, Snapshot, Table, TableMapping};
-use crossfade_store::{
-    Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot,
-};
+use crossfade_store::{Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::blocks::{CellReader, bind, start_query};
@@ -43,7 +41,10 @@ impl SqliteSnapshot {
             let failed = at.failed("cannot open a snapshot");
             connection.execute_batch("BEGIN").map_err(&failed)?;
             let sequence = match &migration {
-                Some(m) if state::has_object(&connection, "table", &change_table(m)).map_err(&failed)? => {
+                Some(m)
+                    if state::has_object(&connection, "table", &change_table(m))
+                        .map_err(&failed)? =>
+                {
                     state::last_sequence(&connection, m).map_err(&failed)?
                 }
                 _ => None,
@@ -94,11 +95,19 @@ fn table_of(place: &Place, connection: &Connection, name: &str) -> Result<TableI
 }
 
 /// A table and its key's columns.
-fn keyed(place: &Place, connection: &Connection, name: &str) -> Result<(TableInfo, Vec<KeyColumn>)> {
+fn keyed(
+    place: &Place,
+    connection: &Connection,
+    name: &str,
+) -> Result<(TableInfo, Vec<KeyColumn>)> {
     let info = table_of(place, connection, name)?;
     let key = info.key().ok_or_else(|| {
         place
-            .error(ErrorKind::Unsupported, "sqlite.no_key", "the table has no key")
+            .error(
+                ErrorKind::Unsupported,
+                "sqlite.no_key",
+                "the table has no key",
+            )
             .table(name)
     })?;
     let columns = key_sql::key_columns(&info, &key);
@@ -463,7 +472,13 @@ mod tests {
             " WHERE rowid < ?1"
         );
         assert_eq!(part_condition("all").unwrap().0, "");
-        for word in ["", "rowid", "rowid:1 OR 1::", "rowid:rowid:x:", "rowid:rowid:1"] {
+        for word in [
+            "",
+            "rowid",
+            "rowid:1 OR 1::",
+            "rowid:rowid:x:",
+            "rowid:rowid:1",
+        ] {
             assert!(part_condition(word).is_none(), "{word}");
         }
     }

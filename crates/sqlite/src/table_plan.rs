@@ -7,7 +7,7 @@ use rusqlite::{Connection, Statement};
 use crossfade_model::{Cell, LogicalType};
 
 use crate::affinity::Affinity;
-use crate::cells::{Conversion, convert, conversions};
+use crate::cells::{Conversion, conversions, convert};
 use crate::conn::Place;
 use crate::key_sql::{self, KeyColumn};
 use crate::sql::names::{quote, quote_all, same_name};
@@ -107,7 +107,10 @@ impl TablePlan {
                     .error(
                         ErrorKind::SchemaMismatch,
                         "sqlite.target_key",
-                        format!("there is no unique index over exactly ({})", names.join(", ")),
+                        format!(
+                            "there is no unique index over exactly ({})",
+                            names.join(", ")
+                        ),
                     )
                     .table(name)
                     .fix("Create the unique index, or let crossfade make the table")
@@ -205,10 +208,7 @@ fn upsert_sql(insert: &str, info: &TableInfo, columns: &[String], key: &[KeyColu
     if key.is_empty() {
         return String::new();
     }
-    let on: Vec<String> = key
-        .iter()
-        .map(|k| k.collated(&k.collation))
-        .collect();
+    let on: Vec<String> = key.iter().map(|k| k.collated(&k.collation)).collect();
     let set: Vec<String> = columns
         .iter()
         .filter(|name| !is_exact_key(info, key, name))

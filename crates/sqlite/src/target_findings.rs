@@ -19,12 +19,19 @@ pub(crate) fn of_names(place: &Place, tables: &[TableMapping]) -> Vec<Finding> {
         let name = &mapping.target.name.name;
         if is_internal(name) {
             out.push(
-                Finding::blocks("sqlite.reserved_name", PLACE, "SQLite or crossfade keeps names like this for itself")
-                    .table(name)
-                    .fix("Map the table to another name"),
+                Finding::blocks(
+                    "sqlite.reserved_name",
+                    PLACE,
+                    "SQLite or crossfade keeps names like this for itself",
+                )
+                .table(name)
+                .fix("Map the table to another name"),
             );
         }
-        if tables[..n].iter().any(|m| same_name(&m.target.name.name, name)) {
+        if tables[..n]
+            .iter()
+            .any(|m| same_name(&m.target.name.name, name))
+        {
             out.push(
                 Finding::blocks(
                     "sqlite.same_name",
@@ -185,7 +192,10 @@ fn key(mapping: &TableMapping, info: &TableInfo) -> Option<Finding> {
             Finding::blocks(
                 "sqlite.target_key",
                 PLACE,
-                format!("the table has no unique index over exactly ({})", names.join(", ")),
+                format!(
+                    "the table has no unique index over exactly ({})",
+                    names.join(", ")
+                ),
             )
             .table(&info.name)
             .fix("Create a unique index over these columns"),

@@ -34,7 +34,13 @@ pub(crate) fn create(
     create_tables(&transaction, &spec.migration, &tables, start).map_err(&failed)?;
     let mut captured = Vec::with_capacity(tables.len());
     for (mapping, info) in &tables {
-        captured.push(create_triggers(&transaction, place, &spec.migration, mapping, info)?);
+        captured.push(create_triggers(
+            &transaction,
+            place,
+            &spec.migration,
+            mapping,
+            info,
+        )?);
     }
     let json = serde_json::to_string(&captured).map_err(|e| {
         place.error(
@@ -46,7 +52,7 @@ pub(crate) fn create(
     transaction
         .execute(
             &format!(
-                "INSERT INTO {}(one, migration, start, trimmed, tables) VALUES (1, ?1, ?2, ?2, ?3)",
+                "INSERT INTO {}(one, migration, start, trimmed, tables) VALUES (1, ?1, ?2, ?2 - 1, ?3)",
                 quote(&names::state_table(&spec.migration))
             ),
             rusqlite::params![spec.migration, start, json],
@@ -194,7 +200,9 @@ fn create_triggers(
 fn uncapturable(place: &Place, table: &str, why: &Uncapturable) -> StoreError {
     let what = match why {
         Uncapturable::Expression(index) => {
-            format!("the unique index {index} is on an expression: what REPLACE removes by it cannot be logged")
+            format!(
+                "the unique index {index} is on an expression: what REPLACE removes by it cannot be logged"
+            )
         }
         Uncapturable::Default(index, column) => format!(
             "column {column} of the unique index {index} has a default that is no constant: what REPLACE removes by it cannot be logged"
@@ -257,7 +265,10 @@ fn drop_all(conn: &Connection, migration: &str) -> rusqlite::Result<()> {
     for name in trigger_names(conn, migration)? {
         conn.execute_batch(&format!("DROP TRIGGER {}", quote(&name)))?;
     }
-    for name in [names::change_table(migration), names::state_table(migration)] {
+    for name in [
+        names::change_table(migration),
+        names::state_table(migration),
+    ] {
         conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(&name)))?;
     }
     Ok(())
@@ -273,7 +284,9 @@ pub(crate) fn remove(conn: &mut Connection, place: &Place, migration: &str) -> R
     let gone = made(&transaction, migration).map_err(&failed)?;
     drop_all(&transaction, migration).map_err(&failed)?;
     let others: bool = transaction
-        .prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name GLOB '_crossfade_*_change'")
+        .prepare(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name GLOB '_crossfade_*_change'",
+        )
         .and_then(|mut s| s.exists([]))
         .map_err(&failed)?;
     if !others {

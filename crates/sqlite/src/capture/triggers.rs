@@ -166,8 +166,10 @@ impl Writer<'_> {
             equal.push(format!(
                 "{table}.{name} COLLATE {} = {}",
                 quote(&part.collation),
-                new_value(column)
-                    .ok_or_else(|| Uncapturable::Default(index.name.clone(), column.name.clone()))?
+                new_value(column).ok_or_else(|| Uncapturable::Default(
+                    index.name.clone(),
+                    column.name.clone()
+                ))?
             ));
             changed.push(format!("NEW.{name} COLLATE BINARY IS NOT OLD.{name}"));
         }

@@ -71,8 +71,7 @@ impl Trimmer {
     }
 
     fn remove(&mut self, connection: &mut Connection, confirmed: u64) -> rusqlite::Result<()> {
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let lowest: Option<u64> = transaction
             .prepare_cached(&format!("SELECT min(seq) FROM {}", self.change))?
             .query_row([], |r| r.get(0))?;

@@ -21,20 +21,16 @@ pub(crate) fn translate(logical: LogicalType, default: &str) -> Option<String> {
         Constant::Bare(value) | Constant::Text(value) => value,
     };
     match logical {
-        LogicalType::Boolean => {
-            text_form::boolean(value.to_ascii_lowercase().as_bytes()).map(|b| u8::from(b).to_string())
-        }
-        LogicalType::Integer { .. } => {
-            text_form::integer(value.as_bytes()).map(|i| i.to_string())
-        }
+        LogicalType::Boolean => text_form::boolean(value.to_ascii_lowercase().as_bytes())
+            .map(|b| u8::from(b).to_string()),
+        LogicalType::Integer { .. } => text_form::integer(value.as_bytes()).map(|i| i.to_string()),
         LogicalType::Float { .. } => text_form::double(value.as_bytes())
             .filter(|d| d.is_finite())
             .map(|d| format!("{d:?}")),
-        LogicalType::Decimal => {
-            text_form::decimal(value.as_bytes()).map(|_| literal(&value))
+        LogicalType::Decimal => text_form::decimal(value.as_bytes()).map(|_| literal(&value)),
+        LogicalType::Bytes => {
+            text_form::hex_bytes(value.as_bytes()).map(|b| format!("X'{}'", hex::encode(&b)))
         }
-        LogicalType::Bytes => text_form::hex_bytes(value.as_bytes())
-            .map(|b| format!("X'{}'", hex::encode(&b))),
         _ => Some(literal(&value)),
     }
 }

@@ -67,7 +67,10 @@ fn same_engine(
         .map(|index| same_engine_index(index, name))
         .collect();
     let parsed = table.definition.as_deref().and_then(create_table::parse);
-    if parsed.as_ref().is_some_and(|p| p.unique_with_conflict_clause()) {
+    if parsed
+        .as_ref()
+        .is_some_and(|p| p.unique_with_conflict_clause())
+    {
         omissions.push(omission(
             "conflict clause",
             table,
@@ -118,7 +121,9 @@ fn other_engine(
                 "generated column",
                 table,
                 &column.name,
-                format!("its expression is {source_engine}'s; add it on the target before the switch"),
+                format!(
+                    "its expression is {source_engine}'s; add it on the target before the switch"
+                ),
             ));
             continue;
         }
@@ -131,7 +136,9 @@ fn other_engine(
             "check",
             table,
             &check.name,
-            format!("it is written in {source_engine}'s dialect; add it on the target if it is needed"),
+            format!(
+                "it is written in {source_engine}'s dialect; add it on the target if it is needed"
+            ),
         ));
     }
     let mut indexes = Vec::new();
@@ -141,7 +148,9 @@ fn other_engine(
                 "index",
                 table,
                 &index.name,
-                format!("it has a form that only {source_engine} knows; build its like on the target"),
+                format!(
+                    "it has a form that only {source_engine} knows; build its like on the target"
+                ),
             ));
             continue;
         }

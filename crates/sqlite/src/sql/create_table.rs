@@ -49,8 +49,8 @@ pub(crate) fn parse(sql: &str) -> Option<CreateTable<'_>> {
     if !tokens.first()?.is_word(sql, "CREATE") || open <= table + 1 {
         return None;
     }
-    let close = (open + 1..tokens.len())
-        .find(|&i| tokens[i].is_sign(sql, ")") && tokens[i].depth == 0)?;
+    let close =
+        (open + 1..tokens.len()).find(|&i| tokens[i].is_sign(sql, ")") && tokens[i].depth == 0)?;
     let mut items = Vec::new();
     let mut start = open + 1;
     for at in open + 1..=close {
@@ -404,8 +404,7 @@ mod tests {
         assert_eq!(text.matches("\"p2\"").count(), 2);
         assert!(text.ends_with("STRICT"));
         let db = rusqlite::Connection::open_in_memory().unwrap();
-        db.execute_batch(&text)
-            .unwrap();
+        db.execute_batch(&text).unwrap();
         let unique: i64 = db
             .query_row(
                 "SELECT count(*) FROM pragma_index_list('new\"name')",
@@ -425,7 +424,11 @@ mod tests {
         let text = table.rewritten("c", &|p| (p == "q").then(|| "q".to_owned()));
         let again = parse(&text).unwrap();
         assert_eq!(
-            again.references().iter().map(|r| r.columns.join("+")).collect::<Vec<_>>(),
+            again
+                .references()
+                .iter()
+                .map(|r| r.columns.join("+"))
+                .collect::<Vec<_>>(),
             ["b", "b"],
             "{text}"
         );
@@ -435,13 +438,23 @@ mod tests {
         let db = rusqlite::Connection::open_in_memory().unwrap();
         db.execute_batch(&text).unwrap();
         assert!(db.execute("INSERT INTO c(a) VALUES (NULL)", []).is_err());
-        assert!(db.execute("INSERT INTO c(a, b) VALUES (1, NULL)", []).is_err());
+        assert!(
+            db.execute("INSERT INTO c(a, b) VALUES (1, NULL)", [])
+                .is_err()
+        );
         db.execute("INSERT INTO c(a) VALUES (1)", []).unwrap();
     }
 
     #[test]
     fn texts_that_are_no_table_are_none() {
-        for sql in ["", "CREATE VIEW v AS SELECT 1", "CREATE TABLE", "CREATE TABLE t", "CREATE TABLE t(a", "SELECT (1)"] {
+        for sql in [
+            "",
+            "CREATE VIEW v AS SELECT 1",
+            "CREATE TABLE",
+            "CREATE TABLE t",
+            "CREATE TABLE t(a",
+            "SELECT (1)",
+        ] {
             assert!(parse(sql).is_none(), "{sql}");
         }
         assert!(parse("CREATE TABLE t()").is_some());

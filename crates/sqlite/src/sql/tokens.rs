@@ -135,7 +135,16 @@ mod tests {
     fn comments_and_quotes_hide_what_they_hold() {
         assert_eq!(
             texts("a -- (x\n /* ) */ 'it''s (' \"q\"\"(\" [b ]]`c``d`,é"),
-            ["a", "'it''s ('", "\"q\"\"(\"", "[b ]", "]", "`c``d`", ",", "é"]
+            [
+                "a",
+                "'it''s ('",
+                "\"q\"\"(\"",
+                "[b ]",
+                "]",
+                "`c``d`",
+                ",",
+                "é"
+            ]
         );
         let sql = "\"a\"\"b\" [c] 'd'";
         let names: Vec<String> = tokens(sql).iter().map(|t| t.name(sql)).collect();
@@ -151,7 +160,9 @@ mod tests {
 
     #[test]
     fn broken_text_ends_and_does_not_panic() {
-        for sql in ["'abc", "\"", "[", "/*", "--", "))) (", "'''", "é'é", "\u{7f}"] {
+        for sql in [
+            "'abc", "\"", "[", "/*", "--", "))) (", "'''", "é'é", "\u{7f}",
+        ] {
             let _ = texts(sql);
         }
         assert_eq!(texts("'a''"), ["'a''"]);

@@ -13,7 +13,6 @@ use crossfade_store::{
     ReadForm, RowBlock, RowStream, Source, StoreError, Target, Tenure, Upsert,
 };
 use rusqlite::Connection;
-use rusqlite::types::Value;
 
 pub const MIGRATION: &str = "shop";
 
@@ -47,6 +46,11 @@ impl World {
 
     pub fn run(&self, sql: &str) {
         self.app.execute_batch(sql).unwrap();
+    }
+
+    /// Statements in one transaction: no poll comes in between.
+    pub fn run_together(&self, sql: &str) {
+        self.run(&format!("BEGIN; {sql}; COMMIT"));
     }
 
     /// Runs statements by another process and its own SQLite.
@@ -105,7 +109,11 @@ impl World {
     pub async fn follow(&self) -> Follower {
         let spec = self.spec().await;
         let start = self.source.create_capture(&spec).await.unwrap();
-        let stream = self.source.open_stream(&spec, start.position).await.unwrap();
+        let stream = self
+            .source
+            .open_stream(&spec, start.position)
+            .await
+            .unwrap();
         Follower {
             spec,
             start,
@@ -205,7 +213,11 @@ impl Copy {
     pub async fn catch_up(&mut self, world: &World) {
         let last = world.last().await;
         let changes = self.follower.catch_up(world).await;
-        for mode in [MergeMode::Fast, MergeMode::DeleteThenInsert, MergeMode::RowByRow] {
+        for mode in [
+            MergeMode::Fast,
+            MergeMode::DeleteThenInsert,
+            MergeMode::RowByRow,
+        ] {
             match self.apply(&changes, mode, last).await {
                 Ok(()) => {
                     self.checkpoint = Some(last);
@@ -234,28 +246,42 @@ impl Copy {
     }
 }
 
-/// The changes of one table as one effect. A poll brings each key once.
+/// The changes of one table, of several polls perhaps, as one effect: of each key the last.
 pub fn net(mapping: &TableMapping, changes: &[Change]) -> Effect {
-    let mut upserts = Vec::new();
-    let mut deletes = Vec::new();
+    let mut last = std::collections::BTreeMap::new();
     for change in changes {
         match change {
-            Change::Upsert { table, row } if *table == mapping.id => upserts.push(Upsert {
-                row: row.clone(),
-                base: None,
-                fresh: false,
-            }),
+            Change::Upsert { table, row } if *table == mapping.id => {
+                last.insert(mapping.key_of(row).unwrap(), (row.clone(), true));
+            }
             Change::Delete { table, before } if *table == mapping.id => {
-                deletes.push(before.clone());
+                last.insert(mapping.key_of(before).unwrap(), (before.clone(), false));
             }
             _ => {}
+        }
+    }
+    let mut upserts = Vec::new();
+    let mut deletes = Vec::new();
+    for (row, there) in last.into_values() {
+        if there {
+            upserts.push(Upsert {
+                row,
+                base: None,
+                fresh: false,
+            });
+        } else {
+            deletes.push(row);
         }
     }
     Effect::Keyed { upserts, deletes }
 }
 
 pub async fn load_all(world: &World, loader: &mut dyn Loader, mapping: &TableMapping) {
-    let mut snapshot = world.source.open_snapshot(&[&mapping.source]).await.unwrap();
+    let mut snapshot = world
+        .source
+        .open_snapshot(&[&mapping.source])
+        .await
+        .unwrap();
     loader.begin().await.unwrap();
     let mut stream = snapshot
         .read(mapping, &ChunkRange::All, ReadForm::Rows)
@@ -345,8 +371,4 @@ fn show(cell: &Cell) -> String {
         Cell::Text(t) => String::from_utf8_lossy(t).into_owned(),
         other => format!("{other:?}"),
     }
-}
-
-pub fn value(conn: &Connection, sql: &str) -> Value {
-    conn.query_row(sql, [], |r| r.get(0)).unwrap()
 }

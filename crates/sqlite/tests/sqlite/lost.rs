@@ -8,7 +8,8 @@ use crate::common::{MIGRATION, World, words};
 /// The usual way to alter a table (a new one, copied and renamed) drops its triggers.
 #[tokio::test]
 async fn a_table_rebuild_stops_the_stream() {
-    let world = World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)");
+    let world =
+        World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)");
     let mut follower = world.follow().await;
     world.run(
         "BEGIN; CREATE TABLE new(id INTEGER PRIMARY KEY, v); INSERT INTO new SELECT * FROM t; DROP TABLE t;
@@ -42,7 +43,8 @@ async fn a_changed_table_is_said_and_nothing_after_it_is_read() {
         "ALTER TABLE t RENAME TO moved",
         "DROP TABLE t",
     ] {
-        let world = World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)");
+        let world =
+            World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)");
         let mut follower = world.follow().await;
         world.run(ddl);
         let events = follower.events().await.unwrap();
@@ -141,8 +143,7 @@ async fn a_file_restored_from_an_older_copy_is_refused() {
     world.run("INSERT INTO t VALUES (1, 1), (2, 2)");
     let checkpoint = world.last().await;
     let url = crate::common::url(&world.dir, "backup.db");
-    let backup =
-        crossfade_sqlite::SqliteStore::open(&url, crossfade_sqlite::Role::Source).unwrap();
+    let backup = crossfade_sqlite::SqliteStore::open(&url, crossfade_sqlite::Role::Source).unwrap();
     let error = backup
         .open_stream(&follower.spec, checkpoint)
         .await
@@ -185,7 +186,10 @@ async fn a_capture_made_again_does_not_take_an_old_checkpoint() {
 async fn a_file_put_in_the_place_of_an_open_one_is_noticed() {
     let world = World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
     let mut follower = world.follow().await;
-    world.run(&format!("VACUUM INTO '{}'", world.path("copy.db").display()));
+    world.run(&format!(
+        "VACUUM INTO '{}'",
+        world.path("copy.db").display()
+    ));
     std::fs::rename(world.path("copy.db"), world.path("source.db")).unwrap();
     let error = follower.failure().await;
     assert_eq!(error.kind, ErrorKind::WrongStore);
