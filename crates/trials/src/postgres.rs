@@ -1,6 +1,7 @@
 //! PostgreSQL databases of the tests' own, on the servers that `cargo xtask` starts.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postgres::{Client, NoTls, SimpleQueryMessage};
@@ -26,6 +27,7 @@ pub struct PostgresDatabase {
     server: String,
     authority: Option<PathBuf>,
     name: String,
+    roles: Mutex<Vec<String>>,
 }
 
 impl PostgresDatabase {
@@ -54,6 +56,7 @@ impl PostgresDatabase {
                 std::process::id(),
                 NEXT.fetch_add(1, Ordering::Relaxed)
             ),
+            roles: Mutex::default(),
         };
         database.on_server(&format!("CREATE DATABASE {} {options}", database.name));
         database
@@ -80,10 +83,31 @@ impl PostgresDatabase {
         format!("postgres://{role}:{password}@{address}")
     }
 
-    /// A name for a role that no other database has; roles of such names are dropped with the database.
-    #[must_use]
-    pub fn role(&self, name: &str) -> String {
-        format!("{}_{name}", self.name)
+    /// Makes a role by SQL that creates it and grants it what it needs, as an administrator would run it. Where both
+    /// sides of a migration are on one server the role is there already, and only granted more. It is dropped with the
+    /// database.
+    ///
+    /// # Panics
+    /// When the server refuses the SQL.
+    pub fn make_role(&self, role: &str, sql: &str) {
+        // what is granted of the server as a whole stands in one row, which only one session can change at a time
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut client = self.client();
+        let present = client
+            .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role])
+            .expect("a catalog can be read")
+            .is_some();
+        let create = format!("CREATE ROLE \"{role}\"");
+        let lines: Vec<&str> = sql
+            .lines()
+            .filter(|line| !(present && line.starts_with(&create)))
+            .collect();
+        let sql = lines.join("\n");
+        if let Err(error) = client.batch_execute(&sql) {
+            panic!("{}\nin: {sql}", describe(&error));
+        }
+        self.roles.lock().unwrap().push(role.to_owned());
     }
 
     /// A session of the superuser.
@@ -176,17 +200,15 @@ impl PostgresDatabase {
         if !last.is_empty() {
             return Err(last);
         }
-        let roles = client
-            .query(
-                "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)",
-                &[&format!("{name}_")],
-            )
-            .map_err(|error| describe(&error))?;
-        for row in roles {
-            let role: String = row.get(0);
-            client
-                .batch_execute(&format!("DROP ROLE \"{role}\""))
-                .map_err(|error| describe(&error))?;
+        for role in self.roles.lock().unwrap().iter() {
+            // the other side's database may still hold something of the role's: its end drops the role then
+            let sql = format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\"");
+            let dropped = client.batch_execute(&sql);
+            if let Err(error) = dropped
+                && !["2BP01", "42704"].contains(&error.code().map_or("", |code| code.code()))
+            {
+                return Err(describe(&error));
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::binary::{Outcome, Running};
 use crate::compare;
 use crate::database::{Database, Engine};
 use crate::patience::LONG;
+use crate::workload::{Options, Writers};
 
 /// A migration that a test works with.
 #[derive(Debug)]
@@ -149,22 +150,29 @@ impl Trial {
         )
         .wait(LONG);
         let grants = planned.json()["grants"].clone();
+        let role = format!("crossfade_{}", self.name);
         let side = |database: &Database, side: &str| match database {
             Database::Sqlite(_) => database.url(),
             Database::Postgres(postgres) => {
                 let sql = grants[side].as_str().unwrap_or_else(|| {
                     panic!("no grants for the {side}:\n{}", planned.text());
                 });
-                let role = postgres.role(side);
-                database.run(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));
-                database.run(&sql.replace("crossfade_role", &role));
+                postgres.make_role(&role, &sql.replace("CHANGE-ME", PASSWORD));
                 postgres.url_of(&role, PASSWORD)
             }
         };
-        (
-            side(&self.source, "source"),
-            side(&self.target, "target"),
-        )
+        (side(&self.source, "source"), side(&self.target, "target"))
+    }
+
+    /// Lets writers work on the source. The roles are made before: a grant on a table that is truncated at the same time
+    /// fails.
+    ///
+    /// # Panics
+    /// When they cannot be started.
+    #[must_use]
+    pub fn writers(&self, options: Options, seed: u64) -> Writers {
+        self.urls();
+        Writers::start(&self.source, options, seed)
     }
 
     /// Starts a command on the migration: `start(&["run", "--until", "followed"])`.
@@ -194,7 +202,9 @@ impl Trial {
     /// When it does not end in time.
     #[track_caller]
     pub fn call(&self, words: &[&str]) -> Outcome {
-        self.start(words).wait(LONG)
+        let outcome = self.start(words).wait(LONG);
+        eprintln!("{:?} after {:.1} s: {}", outcome.code, outcome.took.as_secs_f64(), outcome.call);
+        outcome
     }
 
     /// `run --until followed`, which must succeed.

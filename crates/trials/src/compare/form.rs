@@ -96,9 +96,8 @@ impl Form {
             (Self::SqliteValue, _) => Some(exact(value)),
             (Self::Boolean, ValueRef::Integer(0)) => Some("false".to_owned()),
             (Self::Boolean, ValueRef::Integer(1)) => Some("true".to_owned()),
-            (Self::Integer | Self::Decimal, ValueRef::Integer(integer)) => {
-                Some(integer.to_string())
-            }
+            (Self::Integer, ValueRef::Integer(integer)) => Some(integer.to_string()),
+            (Self::Decimal, ValueRef::Integer(integer)) => decimal(&integer.to_string()),
             (Self::Single, ValueRef::Integer(integer)) => Some(single(integer as f32)),
             (Self::Double, ValueRef::Integer(integer)) => Some(double(integer as f64)),
             (Self::Single, ValueRef::Real(real)) => {

@@ -8,19 +8,19 @@ use crate::database::Dialect;
 use crate::seed::generator;
 use crate::shop::{COUNTERS, REGIONS, SEATS, Tables};
 
-/// What kinds of transactions a writer makes, with how many of a hundred.
+/// What kinds of transactions a writer makes, with how many of a thousand.
 const KINDS: &[(u32, Kind)] = &[
-    (34, Kind::Small),
-    (12, Kind::Counter),
-    (10, Kind::SeatSwap),
-    (10, Kind::KeyChange),
-    (12, Kind::UnchangedLarge),
-    (6, Kind::Savepoints),
-    (4, Kind::RolledBack),
-    (4, Kind::Cascade),
-    (5, Kind::SameKeyAgain),
+    (350, Kind::Small),
+    (120, Kind::Counter),
+    (100, Kind::SeatSwap),
+    (110, Kind::KeyChange),
+    (124, Kind::UnchangedLarge),
+    (60, Kind::Savepoints),
+    (40, Kind::RolledBack),
+    (40, Kind::Cascade),
+    (50, Kind::SameKeyAgain),
     (2, Kind::Truncate),
-    (1, Kind::Big),
+    (4, Kind::Big),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

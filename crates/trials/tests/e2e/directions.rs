@@ -2,7 +2,7 @@
 
 use crossfade_trials::seed::seed;
 use crossfade_trials::shop::{self, Tables};
-use crossfade_trials::workload::{Options, Writers};
+use crossfade_trials::workload::Options;
 use crossfade_trials::{Engine, Trial};
 
 /// Verified under live writes, then followed to their end, then equal by a comparison of our own.
@@ -11,7 +11,7 @@ fn migrates_under_writes(what: &str, source: Engine, target: Engine) {
     let trial = Trial::new(source, target);
     let tables = Tables::between(trial.source.dialect(), trial.target.dialect());
     shop::make(&trial.source, tables, 3_000, seed);
-    let writers = Writers::start(&trial.source, Options::new(tables, 3_000), seed);
+    let writers = trial.writers(Options::new(tables, 3_000), seed);
     trial.verify().says(&["equal"]);
     writers.stop();
     trial.follow();
