@@ -69,6 +69,15 @@ where
         self.staged.clear();
     }
 
+    /// Whether `key` has a frontier of its own: durable, or staged by the batch at hand.
+    pub fn has_one_key<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        self.staged.contains_key(key) || self.one_key.contains_key(key)
+    }
+
     /// The row of `key` is not in the target and will be read again: a unique conflict while loading,
     /// or a retry from quarantine. Until then its changes are left to that reading. To be called once the
     /// same is durable; for a chunk's load under the same lock as, and before, [`Self::loaded`]. A key whose

@@ -10,6 +10,7 @@
 mod applier;
 mod bug;
 mod check;
+mod commit;
 mod loader;
 mod scenario;
 mod seeded;
