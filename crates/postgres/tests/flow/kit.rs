@@ -7,8 +7,10 @@ use crossfade_model::{
     Canonical, Cell, Change, ColumnMapping, Position, Row, StreamEvent, TableId, TableMapping,
     Transaction,
 };
-use crossfade_postgres::{Client, PostgresStore, capture, describe, replication};
-use crossfade_store::{CaptureSpec, CaptureStart, ChangeStream};
+use crossfade_postgres::{Client, PostgresStore, capture, describe, replication, tenure};
+use crossfade_store::{
+    Applier, CaptureSpec, CaptureStart, ChangeStream, Effect, MergeMode, StoreError, Tenure, Upsert,
+};
 
 use crate::support::Database;
 
@@ -236,5 +238,69 @@ impl Db {
     /// Drops it.
     pub async fn drop(self) {
         self.0.drop().await;
+    }
+}
+
+/// All rows of a table as one text, in a fixed order; computed by the server, by none of the code under test.
+pub async fn contents(db: &Db, table: &str) -> String {
+    let sql = format!(
+        "SELECT coalesce(string_agg(r::text, E'\\n' ORDER BY r::text COLLATE \"C\"), '') FROM {table} r"
+    );
+    db.text(&sql).await.unwrap()
+}
+
+/// An upsert of a whole row that may be there.
+pub fn upsert(row: Row) -> Upsert {
+    Upsert {
+        row,
+        base: None,
+        fresh: false,
+    }
+}
+
+/// A net effect on a table with a key.
+pub fn keyed(upserts: Vec<Upsert>, deletes: Vec<Row>) -> Effect {
+    Effect::Keyed { upserts, deletes }
+}
+
+/// A tenure and its applier.
+pub struct Apply {
+    pub tenure: Box<dyn Tenure>,
+    pub applier: Box<dyn Applier>,
+    pub at: Option<Position>,
+}
+
+impl Apply {
+    /// Takes the target.
+    pub async fn begin(store: &PostgresStore, migration: &str) -> Apply {
+        let tenure = tenure::acquire(store, migration).await.unwrap();
+        let applier = tenure.open_applier().await.unwrap();
+        let at = tenure.state().checkpoint;
+        Apply {
+            tenure,
+            applier,
+            at,
+        }
+    }
+
+    /// Applies in a transaction of its own; rolls back after an error.
+    pub async fn apply(
+        &mut self,
+        mapping: &TableMapping,
+        effect: &Effect,
+        mode: MergeMode,
+    ) -> Result<(), StoreError> {
+        self.applier.begin().await?;
+        let applied = self.applier.apply(mapping, effect, mode).await;
+        let to = Position(self.at.map_or(1, |at| at.0 + 1));
+        let done = match applied {
+            Ok(()) => self.applier.commit(self.at, to).await,
+            Err(e) => Err(e),
+        };
+        match done {
+            Ok(()) => self.at = Some(to),
+            Err(_) => self.applier.rollback().await.unwrap(),
+        }
+        done
     }
 }
