@@ -82,6 +82,14 @@ impl ApplierTask {
                 }
                 gathered = self.gatherer.next() => gathered?,
             };
+            // the order to pause may have come while there was nothing to apply
+            if session
+                .wait_for(|state| (!state.paused).then_some(()))
+                .await
+                .is_none()
+            {
+                return Ok(());
+            }
             match gathered {
                 Gathered::Batch { transactions, end } => {
                     match self.batch(transactions, end).await {
@@ -310,8 +318,12 @@ impl ApplierTask {
         }
         let (records, counts) = {
             let mut state = session.lock();
-            let mut records = ledger_records(&session, &state, &decided.ledger)?;
-            records.extend(frontier_records(&session, &mut state, &mut self.expired)?);
+            let mut records = ledger_records(session.tables(), &state, &decided.ledger)?;
+            records.extend(frontier_records(
+                session.tables(),
+                &mut state,
+                &mut self.expired,
+            )?);
             (records, decided.ledger)
         };
         write::write(

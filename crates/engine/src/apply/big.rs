@@ -184,8 +184,12 @@ impl ApplierTask {
         }
         let records = {
             let mut state = session.lock();
-            let mut records = ledger_records(&session, &state, &counts)?;
-            records.extend(frontier_records(&session, &mut state, &mut self.expired)?);
+            let mut records = ledger_records(session.tables(), &state, &counts)?;
+            records.extend(frontier_records(
+                session.tables(),
+                &mut state,
+                &mut self.expired,
+            )?);
             records
         };
         self.applier.records(&records).await?;
@@ -201,7 +205,7 @@ impl ApplierTask {
         let records = {
             let mut state = session.lock();
             let mut none = Vec::new();
-            let records = frontier_records(&session, &mut state, &mut none)?;
+            let records = frontier_records(session.tables(), &mut state, &mut none)?;
             for table in &mut state.tables {
                 table.frontier.commit_staged();
             }

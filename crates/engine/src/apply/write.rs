@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crossfade_model::{Position, TableId};
+use crossfade_model::{Position, TableId, TableMapping};
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, RecordWrite, StoreError};
 
@@ -10,6 +10,10 @@ use crate::durable;
 use crate::error::EngineError;
 use crate::kill;
 use crate::session::{Session, State};
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;
 
 /// Tries of one batch that met a deadlock or a busy store.
 const BATCH_TRIES: u32 = 50;
@@ -93,13 +97,13 @@ async fn try_write(
 /// # Errors
 /// A table whose captured changes are not all accounted for: the run stops.
 pub(crate) fn ledger_records(
-    session: &Session,
+    tables: &[TableMapping],
     state: &State,
     added: &HashMap<TableId, LedgerCounts>,
 ) -> Result<Vec<RecordWrite>, EngineError> {
     let mut records = Vec::with_capacity(added.len());
     for (table, counts) in added {
-        let mapping = session.table(*table)?;
+        let mapping = named(tables, *table)?;
         let mut sum = state.tables[table.0 as usize].ledger;
         sum.add(counts);
         if !sum.balances() {
@@ -122,12 +126,12 @@ pub(crate) fn ledger_records(
 
 /// The records of what is owed and of keys read by themselves, after a batch was decided.
 pub(crate) fn frontier_records(
-    session: &Session,
+    tables: &[TableMapping],
     state: &mut State,
     expired: &mut Vec<(TableId, crossfade_model::Key)>,
 ) -> Result<Vec<RecordWrite>, EngineError> {
     let mut records = Vec::new();
-    for (mapping, table) in session.tables().iter().zip(&mut state.tables) {
+    for (mapping, table) in tables.iter().zip(&mut state.tables) {
         let owed: Vec<_> = table.frontier.owed_rows().collect();
         if !owed.is_empty() || table.owed_stored {
             records.push(durable::owed_record(mapping, &owed)?);
@@ -148,11 +152,17 @@ pub(crate) fn frontier_records(
     }
     for (table, key) in expired.drain(..) {
         let at = &mut state.tables[table.0 as usize];
-        let staged_again = at.frontier.staged_rows().any(|row| row.key == key);
-        if !staged_again {
+        // a key that was read again meanwhile, also by an earlier piece of the same big transaction, keeps its row
+        if !at.frontier.has_one_key(&key) {
             at.one_key_cells.remove(&key);
-            records.push(durable::one_key_gone(session.table(table)?, &key));
+            records.push(durable::one_key_gone(named(tables, table)?, &key));
         }
     }
     Ok(records)
+}
+
+fn named(tables: &[TableMapping], id: TableId) -> Result<&TableMapping, EngineError> {
+    tables
+        .get(id.0 as usize)
+        .ok_or_else(|| EngineError::internal("a change names a table that is not mapped"))
 }
