@@ -1,6 +1,7 @@
 //! Developer commands of the workspace: private database servers, the whole test run, the model's
-//! full bounds. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
+//! full bounds, benchmarks. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
 
+pub mod bench;
 pub mod failure;
 pub mod model;
 pub mod phases;

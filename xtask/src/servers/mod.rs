@@ -9,7 +9,7 @@ pub mod guard;
 pub mod port;
 pub mod server;
 mod sources;
-mod system;
+pub mod system;
 pub mod tls;
 mod unpack;
 pub mod version;

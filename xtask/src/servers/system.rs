@@ -13,6 +13,12 @@ enum Sign {
     Program(&'static str),
 }
 
+/// The programs that benchmarks compare with.
+const RIVALS: [(Sign, &str); 2] = [
+    (Sign::Program("pgcopydb"), "pgcopydb"),
+    (Sign::Program("pgloader"), "pgloader"),
+];
+
 const NEEDED: [(Sign, &str); 7] = [
     (
         Sign::File("/usr/lib/postgresql/15/bin/postgres"),
@@ -51,12 +57,24 @@ lists || refresh
 install "$@" || { refresh; install "$@"; }
 "#;
 
-/// Installs what is missing; does nothing where all of it is there.
+/// Installs what is missing of the tests' packages; does nothing where all of them are there.
 ///
 /// # Errors
 /// When packages are missing and cannot be installed, with the command that a person could run.
 pub fn install() -> Result<()> {
-    let missing: Vec<&str> = NEEDED
+    install_missing(&NEEDED)
+}
+
+/// The same for the programs that benchmarks compare with.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_rivals() -> Result<()> {
+    install_missing(&RIVALS)
+}
+
+fn install_missing(needed: &[(Sign, &'static str)]) -> Result<()> {
+    let missing: Vec<&str> = needed
         .iter()
         .filter(|(sign, _)| !is_there(sign))
         .map(|(_, package)| *package)
@@ -77,7 +95,7 @@ pub fn install() -> Result<()> {
         .args(&missing)
         .stdin(Stdio::null()))
     .context(by_hand)?;
-    match NEEDED.iter().find(|(sign, _)| !is_there(sign)) {
+    match needed.iter().find(|(sign, _)| !is_there(sign)) {
         None => Ok(()),
         Some((_, package)) => Err(Failure::new(format!(
             "{package} was installed, but its files are not where they should be"

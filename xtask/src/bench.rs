@@ -1,0 +1,53 @@
+//! The benchmarks: durable servers, an optimized build, and the program that lets crossfade and its rivals take turns.
+
+use std::process::Command;
+
+use crate::failure::Result;
+use crate::process::run;
+use crate::servers::fleet::Fleet;
+use crate::servers::server::{Access, Durability, Server, Spec};
+use crate::servers::version::Version;
+use crate::servers::{self, system};
+use crate::workspace::{cargo, target};
+
+/// The same for both servers, and so for every contender. Vacuuming is left to the benchmarks, since it would come in the
+/// middle of some measurements and not of others.
+const SETTINGS: [&str; 3] = [
+    "shared_buffers = 256MB",
+    "max_wal_size = 4GB",
+    "autovacuum = off",
+];
+
+/// Builds, starts two servers, and measures; `arguments` go to the measuring program.
+///
+/// # Errors
+/// When something cannot be built, installed or measured.
+pub fn bench(arguments: &[String]) -> Result<()> {
+    for package in ["crossfade", "crossfade-trials"] {
+        // one by one, so that the product is built with its own features only
+        run(cargo().args(["build", "--release", "--bins", "-p", package]))?;
+    }
+    system::install_rivals()?;
+    let installed = servers::install()?;
+    let specs = ["source", "target"].map(|name| Spec {
+        name: name.to_owned(),
+        version: Version::V15,
+        durability: Durability::Durable,
+        access: Access::Trust,
+        settings: SETTINGS.map(str::to_owned).to_vec(),
+    });
+    let fleet = Fleet::start(&installed, &specs)?;
+    let measured = measure(fleet.server("source")?, fleet.server("target")?, arguments);
+    let stopped = fleet.stop();
+    measured.and(stopped)
+}
+
+fn measure(source: &Server, target_server: &Server, arguments: &[String]) -> Result<()> {
+    let built = target().join("release");
+    run(Command::new(built.join("bench"))
+        .args(arguments)
+        .env("CROSSFADE_BINARY", built.join("crossfade"))
+        .env("CROSSFADE_BENCH_SOURCE", source.url())
+        .env("CROSSFADE_BENCH_TARGET", target_server.url())
+        .env("CROSSFADE_BENCH_PROGRAMS", source.bin()))
+}
