@@ -70,10 +70,10 @@ impl ServerReport {
     pub fn into_error(self, label: &str, doing: &str) -> StoreError {
         let (kind, code) = classify(&self.code);
         let mut what = format!("while {doing}: {}", self.message);
-        if let Some(constraint) = &self.constraint {
-            if !what.contains(constraint.as_str()) {
-                what.push_str(&format!(" (constraint {constraint})"));
-            }
+        if let Some(constraint) = &self.constraint
+            && !what.contains(constraint.as_str())
+        {
+            what.push_str(&format!(" (constraint {constraint})"));
         }
         if let Some(place) = &self.place {
             what.push_str(&format!(" ({place})"));

@@ -76,14 +76,14 @@ async fn add(client: &Client, mapping: &TableMapping, name: &str, definition: &s
     }
     let sql = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}");
     let validated = client.batch("validating a constraint", &sql).await;
-    if let Err(e) = &validated {
-        if e.recovery() != Recovery::Retry {
-            // an unproven constraint would refuse changes that the source allowed
-            let sql = format!("ALTER TABLE {table} DROP CONSTRAINT {constraint}");
-            client
-                .batch("dropping a constraint that does not hold", &sql)
-                .await?;
-        }
+    if let Err(e) = &validated
+        && e.recovery() != Recovery::Retry
+    {
+        // an unproven constraint would refuse changes that the source allowed
+        let sql = format!("ALTER TABLE {table} DROP CONSTRAINT {constraint}");
+        client
+            .batch("dropping a constraint that does not hold", &sql)
+            .await?;
     }
     validated
 }

@@ -9,5 +9,6 @@ mod findings;
 mod foreign;
 #[path = "../support/mapping.rs"]
 mod mapping;
+mod settings;
 #[path = "../support/mod.rs"]
 mod support;
