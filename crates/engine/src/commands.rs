@@ -57,11 +57,11 @@ pub(crate) async fn run(
             match posted.command {
                 Command::Pause => pause(&run, &session, posted.id, true).await?,
                 Command::Resume => pause(&run, &session, posted.id, false).await?,
-                Command::Verify => {
+                Command::Verify { show_rows } => {
                     let (run, session) = (Arc::clone(&run), Arc::clone(&session));
                     let requests = requests.clone();
                     comparing.spawn(async move {
-                        compare(&run, &session, &requests, posted.id).await?;
+                        compare(&run, &session, &requests, posted.id, show_rows).await?;
                         Ok(posted.id)
                     });
                 }
@@ -86,6 +86,7 @@ async fn compare(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     command: CommandId,
+    show_rows: bool,
 ) -> Result<(), EngineError> {
     let control = &run.migration.control;
     let ready = session

@@ -195,7 +195,7 @@ pub fn chunks(state: &State, table: usize) -> Vec<ChunkId> {
 }
 
 /// Loads a chunk at a snapshot; not `complete`: some parts of it are missing.
-pub fn load(state: &mut State, table: usize, chunk: ChunkId, up_to: u64, complete: bool) {
+pub fn fill(state: &mut State, table: usize, chunk: ChunkId, up_to: u64, complete: bool) {
     let frontier = &mut state.tables[table].frontier;
     frontier.begin_loading(chunk).unwrap();
     let row = frontier
@@ -208,7 +208,7 @@ pub fn load(state: &mut State, table: usize, chunk: ChunkId, up_to: u64, complet
 pub fn load_all(state: &mut State, up_to: u64) {
     for table in 0..state.tables.len() {
         for chunk in chunks(state, table) {
-            load(state, table, chunk, up_to, true);
+            fill(state, table, chunk, up_to, true);
         }
     }
 }

@@ -12,11 +12,12 @@ use tokio::time::Instant;
 
 use crate::apply::decide::{Decided, PendingTransaction, Rereads, Verdict, decide};
 use crate::apply::gather::{Gathered, Gatherer};
+use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::durable;
 use crate::error::EngineError;
 use crate::kill;
-use crate::session::{Altered, Keying, Session};
+use crate::session::{Altered, Keying, Session, State};
 use crate::verify::collect::{Collector, VerifyRequest};
 
 /// How often an empty checkpoint is written while the stream is idle.
@@ -37,6 +38,8 @@ pub(crate) struct ApplierTask {
     pub(super) collector: Option<Collector>,
     pub(super) expired: Vec<(TableId, Key)>,
     pub(super) last_idle: Instant,
+    /// A position that the stream has passed without a change, and that is not the checkpoint yet.
+    pub(super) idle_end: Option<Position>,
 }
 
 impl ApplierTask {
@@ -58,6 +61,7 @@ impl ApplierTask {
             collector: None,
             expired: Vec::new(),
             last_idle: Instant::now(),
+            idle_end: None,
         }
     }
 
@@ -73,12 +77,20 @@ impl ApplierTask {
             {
                 return Ok(());
             }
+            let idle_at = self.last_idle + self.idle_pause();
             let gathered = tokio::select! {
                 biased;
                 _ = stop.changed() => return Ok(()),
+                altered = session.wait_for(|state| waiting::altered_is_due(state)) => match altered {
+                    Some(altered) => return Err(self.schema_changed(altered).await?),
+                    None => return Ok(()),
+                },
                 Some(request) = self.requests.recv() => {
                     self.verify_request(request).await?;
                     continue;
+                }
+                () = tokio::time::sleep_until(idle_at), if self.idle_end.is_some() => {
+                    Gathered::Batch { transactions: Vec::new(), end: self.idle_end.take() }
                 }
                 gathered = self.gatherer.next() => gathered?,
             };
@@ -111,9 +123,6 @@ impl ApplierTask {
                 }
                 Gathered::Ended => return Ok(()),
             }
-            if let Some(altered) = self.altered_is_due() {
-                return Err(self.schema_changed(altered).await?);
-            }
         }
     }
 
@@ -142,15 +151,6 @@ impl ApplierTask {
         })
     }
 
-    /// The mark of an altered table, once the checkpoint is where it was seen.
-    pub(super) fn altered_is_due(&self) -> Option<Altered> {
-        let state = self.session.lock();
-        state
-            .altered
-            .clone()
-            .filter(|altered| state.checkpoint >= altered.seen_at)
-    }
-
     pub(super) async fn batch(
         &mut self,
         transactions: Vec<PendingTransaction>,
@@ -165,9 +165,18 @@ impl ApplierTask {
             .collect();
         let end = end.max(from);
         let idle = transactions.iter().all(|t| t.changes.is_empty());
-        if idle && !self.idle_checkpoint_due(from, end) {
-            return Ok(());
+        if idle {
+            if end <= from {
+                return Ok(());
+            }
+            if self.last_idle.elapsed() < self.idle_pause() {
+                // an idle source may not say it again for long
+                self.idle_end = Some(end);
+                return Ok(());
+            }
+            self.last_idle = Instant::now();
         }
+        self.idle_end = None;
         let decided = self
             .decided(
                 transactions.iter().map(|t| (t.id, t.changes.as_slice())),
@@ -189,28 +198,35 @@ impl ApplierTask {
             .await
     }
 
-    pub(super) fn idle_checkpoint_due(&mut self, from: Position, end: Position) -> bool {
-        if end <= from {
-            return false;
-        }
+    /// How long a checkpoint that no change moves may wait.
+    fn idle_pause(&self) -> Duration {
         let waited_for = {
             let state = self.session.lock();
             !state.followed() || state.altered.is_some()
         } || self.collector.is_some();
-        let every = if waited_for {
+        if waited_for {
             IDLE_CHECKPOINT_COPYING
         } else {
             IDLE_CHECKPOINT
-        };
-        if self.last_idle.elapsed() < every {
-            return false;
         }
-        self.last_idle = Instant::now();
-        true
     }
 
     /// Decides, waiting for chunks and reading rows again as often as needed. No target transaction is open meanwhile.
     pub(super) async fn decided<'a>(
+        &mut self,
+        transactions: impl Iterator<Item = (TransactionId, &'a [Change])> + Clone,
+        in_target_transaction: bool,
+    ) -> Result<Decided, EngineError> {
+        let decided = self.decide_all(transactions, in_target_transaction).await;
+        // not before: a chunk that begins to load between two passes would be waited for again, and so on
+        let waited = std::mem::take(&mut self.session.lock().stream_waits);
+        if waited {
+            self.session.notify();
+        }
+        decided
+    }
+
+    async fn decide_all<'a>(
         &mut self,
         transactions: impl Iterator<Item = (TransactionId, &'a [Change])> + Clone,
         in_target_transaction: bool,
@@ -244,63 +260,66 @@ impl ApplierTask {
         }
     }
 
-    /// Waits until something that this table waits for has come: a chunk loaded, a key built.
-    pub(super) async fn wait_for_table(&mut self, table: TableId) -> Result<(), EngineError> {
+    /// Waits until the changes of this table can be decided: a chunk loaded, a key built.
+    async fn wait_for_table(&mut self, table: TableId) -> Result<(), EngineError> {
         let session = Arc::clone(&self.session);
-        let index = table.0 as usize;
-        let bulk = {
-            let mut state = session.lock();
-            let at = &state.tables[index];
-            let bulk = at.keying != Keying::Keyed || !session.table(table)?.source.is_ordered();
-            // a short wait for one chunk: no other starts before the stream has gone on
-            state.stream_waits = !bulk;
-            bulk
-        };
-        let result = self.wait_through(table, bulk).await;
-        session.lock().stream_waits = false;
-        session.notify();
-        result
+        let mapping = session.table(table)?;
+        self.wait_minding_the_log(table, |state| waiting::held(state, mapping))
+            .await
     }
 
-    pub(super) async fn wait_through(
+    /// Waits until `look` says that the table is ready.
+    pub(super) async fn wait_minding_the_log(
         &mut self,
         table: TableId,
-        bulk: bool,
+        mut look: impl FnMut(&mut State) -> Look,
     ) -> Result<(), EngineError> {
         let session = Arc::clone(&self.session);
-        let index = table.0 as usize;
         loop {
-            let ready = session.wait_for(|state| {
-                let at = &state.tables[index];
-                let quiet = at.loading == 0 && at.frontier.progress().loading == 0;
-                (quiet && at.keying == Keying::Keyed).then_some(())
+            let looked = session.wait_for(|state| match look(state) {
+                Look::Waiting => None,
+                look => Some(look),
             });
             tokio::select! {
-                ready = ready => {
-                    return ready.ok_or(EngineError::Ending);
-                }
+                looked = looked => return match looked {
+                    Some(Look::Never(altered)) => Err(self.schema_changed(altered).await?),
+                    Some(_) => Ok(()),
+                    None => Err(EngineError::Ending),
+                },
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
-            if bulk {
-                self.mind_the_log(table).await?;
-            }
+            self.mind_the_log(table).await?;
         }
     }
 
     /// While the stream waits for a bulk load the source keeps its log: beyond the budget the key is built early, and the
-    /// rest of the table is loaded beside the stream.
-    pub(super) async fn mind_the_log(&mut self, table: TableId) -> Result<(), EngineError> {
+    /// rest of the table is loaded beside the stream; where that cannot be, the run stops.
+    async fn mind_the_log(&mut self, table: TableId) -> Result<(), EngineError> {
         let session = &self.session;
-        let probe = session.source.probe(&session.name).await?;
-        if probe.log_kept_bytes <= session.options.log_budget_bytes {
+        let mapping = session.table(table)?;
+        if waiting::is_single(&session.lock().tables[table.0 as usize], mapping) {
             return Ok(());
         }
-        let mapping = session.table(table)?;
-        let mut state = session.lock();
-        let at = &mut state.tables[table.0 as usize];
-        if at.keying == Keying::Without && mapping.source.is_ordered() {
+        let probe = session.source.probe(&session.name).await?;
+        let budget = session.options.log_budget_bytes;
+        if probe.log_kept_bytes <= budget {
+            return Ok(());
+        }
+        if !mapping.source.is_ordered() {
+            return Err(EngineError::Stopped {
+                code: "capture.log_budget",
+                table: Some(mapping.source.name.to_string()),
+                key: None,
+                what: format!(
+                    "the source keeps {} bytes of log while the table is copied whole, more than the {budget} of log_budget_bytes",
+                    probe.log_kept_bytes
+                ),
+                fix: "Raise log_budget_bytes if the source has room and run again, or `abort` to let the log go".to_owned(),
+            });
+        }
+        let at = &mut session.lock().tables[table.0 as usize];
+        if at.keying == Keying::Without {
             at.keying = Keying::Wanted;
-            drop(state);
             session.notify();
         }
         Ok(())

@@ -10,10 +10,11 @@ use crossfade_store::{ErrorKind, MergeMode, StoreError};
 
 use crate::apply::applier::ApplierTask;
 use crate::apply::gather::BigTransaction;
+use crate::apply::waiting::{self, Look};
 use crate::apply::write::{frontier_records, ledger_records};
 use crate::error::EngineError;
 use crate::kill;
-use crate::session::Keying;
+use crate::session::{Keying, State};
 
 impl ApplierTask {
     /// A transaction that was spilled: applied alone, in pieces of one target transaction, no loader starting meanwhile.
@@ -24,27 +25,23 @@ impl ApplierTask {
             return Ok(());
         }
         session.lock().gate_closed = true;
-        let quiet = session
-            .wait_for(|state| state.tables.iter().all(|t| t.loading == 0).then_some(()))
-            .await;
-        let result = match quiet {
-            None => Err(EngineError::Ending),
-            Some(()) => self.big_behind_gate(&mut big, from).await,
-        };
+        let result = self.big_behind_gate(&mut big, from).await;
         session.lock().gate_closed = false;
         session.notify();
         result?;
         self.after_commit(std::iter::once(big.id), 1).await
     }
 
-    /// Tables that a big transaction touches get their keys first: a piece must not wait inside the target transaction.
+    /// Tables that a big transaction touches get their keys and parts first: a piece must not wait inside the target
+    /// transaction.
     pub(super) async fn big_behind_gate(
         &mut self,
         big: &mut BigTransaction,
         from: Position,
     ) -> Result<(), EngineError> {
         let session = Arc::clone(&self.session);
-        self.keys_for(big).await?;
+        let touched = touched_by(big).await?;
+        self.tables_ready(&touched).await?;
         let careful = session.careful.load(Ordering::Relaxed);
         let mode = if careful {
             MergeMode::DeleteThenInsert
@@ -72,66 +69,43 @@ impl ApplierTask {
         }
     }
 
-    /// Finds the tables that the transaction touches and waits for their keys and parts, before the target transaction.
-    pub(super) async fn keys_for(&mut self, big: &mut BigTransaction) -> Result<(), EngineError> {
-        let mut reader = big.spill.reader().map_err(spill_failed)?;
-        let mut waits: Vec<TableId> = Vec::new();
+    /// Waits behind the closed gate until no loader works. Whoever is not ready then has the gate opened for it; loaders
+    /// may take up any other table meanwhile, so all are looked at again.
+    async fn tables_ready(&mut self, touched: &[TableId]) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
         loop {
-            let changes = reader.next(10_000, 4 << 20).map_err(spill_failed)?;
-            if changes.is_empty() {
-                break;
-            }
-            for change in &changes {
-                for table in tables_of(change) {
-                    if !waits.contains(&table) {
-                        waits.push(table);
-                    }
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-        for table in waits {
-            let without = {
-                let mut state = self.session.lock();
-                let at = &mut state.tables[table.0 as usize];
-                let progress = at.frontier.progress();
-                // rows are there (or coming) and the key is not: changes to them need it
-                let partial = progress.loading > 0;
-                let without = at.keying != Keying::Keyed
-                    && (progress.loaded + progress.settled > 0 || partial);
-                if without && at.keying == Keying::Without && !partial {
-                    at.keying = Keying::Wanted;
-                }
-                without || partial
-            };
-            if without {
-                self.open_gate_for(table).await?;
+            let next = session
+                .wait_for(|state| {
+                    let quiet = state.tables.iter().all(|t| t.loading == 0);
+                    quiet.then(|| unready(state, touched))
+                })
+                .await
+                .ok_or(EngineError::Ending)?;
+            match next {
+                None => return Ok(()),
+                Some(table) => self.open_gate_for(table).await?,
             }
         }
-        Ok(())
     }
 
     /// Lets loaders work until this table's key is there and no part of it is missing, then closes the gate again.
-    pub(super) async fn open_gate_for(&mut self, table: TableId) -> Result<(), EngineError> {
-        let session = Arc::clone(&self.session);
-        session.lock().gate_closed = false;
-        session.notify();
-        let index = table.0 as usize;
-        session
-            .wait_for(|state| {
-                let at = &state.tables[index];
-                let ready = at.keying == Keying::Keyed && at.frontier.progress().loading == 0;
-                if ready {
-                    state.gate_closed = true;
-                }
-                ready.then_some(())
-            })
-            .await
-            .ok_or(EngineError::Ending)?;
-        session
-            .wait_for(|state| state.tables.iter().all(|t| t.loading == 0).then_some(()))
-            .await
-            .ok_or(EngineError::Ending)
+    async fn open_gate_for(&mut self, table: TableId) -> Result<(), EngineError> {
+        {
+            let mut state = self.session.lock();
+            let at = &mut state.tables[table.0 as usize];
+            if at.keying == Keying::Without && !at.is_partial() {
+                at.keying = Keying::Wanted;
+            }
+            state.gate_closed = false;
+        }
+        self.session.notify();
+        self.wait_minding_the_log(table, |state| {
+            let look = waiting::keyed_and_whole(state, table);
+            // under the same lock: no loader starts in between
+            state.gate_closed = look == Look::Ready;
+            look
+        })
+        .await
     }
 
     pub(super) async fn try_big(
@@ -216,6 +190,30 @@ impl ApplierTask {
     }
 }
 
+/// The tables that the transaction touches.
+async fn touched_by(big: &mut BigTransaction) -> Result<Vec<TableId>, EngineError> {
+    let mut reader = big.spill.reader().map_err(spill_failed)?;
+    let mut touched: Vec<TableId> = Vec::new();
+    loop {
+        let changes = reader.next(10_000, 4 << 20).map_err(spill_failed)?;
+        if changes.is_empty() {
+            return Ok(touched);
+        }
+        for table in changes.iter().flat_map(tables_of) {
+            if !touched.contains(&table) {
+                touched.push(table);
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The first of these tables whose changes would have to wait, while no loader works.
+fn unready(state: &State, touched: &[TableId]) -> Option<TableId> {
+    let waits = |id: &&TableId| !waiting::is_decidable(&state.tables[id.0 as usize]);
+    touched.iter().find(waits).copied()
+}
+
 fn tables_of(change: &Change) -> Vec<TableId> {
     match change {
         Change::Insert { table, .. }
@@ -233,3 +231,7 @@ fn spill_failed(error: std::io::Error) -> EngineError {
         "Nothing of it was written; run again",
     )
 }
+
+#[cfg(test)]
+#[path = "big_tests.rs"]
+mod tests;

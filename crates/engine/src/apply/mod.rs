@@ -8,4 +8,5 @@ pub(crate) mod gather;
 pub(crate) mod reread;
 pub(crate) mod spill;
 pub(crate) mod steps;
+pub(crate) mod waiting;
 pub(crate) mod write;

@@ -81,7 +81,7 @@ fn what_is_owed_is_stored_until_nothing_is() {
     let mut none = Vec::new();
     let records = frontier_records(&tables, &mut state, &mut none).unwrap();
     assert_eq!(shown(&records), ["+owed/t0"]);
-    load(&mut state, 0, low, 4, true);
+    fill(&mut state, 0, low, 4, true);
     let records = frontier_records(&tables, &mut state, &mut none).unwrap();
     assert_eq!(shown(&records), ["-owed/t0"]);
     let records = frontier_records(&tables, &mut state, &mut none).unwrap();

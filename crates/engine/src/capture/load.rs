@@ -26,6 +26,7 @@ const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(600);
 const CHUNK_TRIES: u32 = 20;
 
 /// What a loader does next.
+#[derive(Debug, PartialEq)]
 enum Unit {
     Chunk(TableId, ChunkId),
     Key(TableId),
@@ -40,7 +41,7 @@ pub(crate) async fn run(session: Arc<Session>) -> Result<(), EngineError> {
                 if state.all_loaded() && state.tables.iter().all(|t| t.keying == Keying::Keyed) {
                     return Some(None);
                 }
-                take(&session, state).map(Some)
+                take(session.tables(), state).map(Some)
             })
             .await;
         let Some(Some(unit)) = next else {
@@ -62,18 +63,19 @@ pub(crate) async fn run(session: Arc<Session>) -> Result<(), EngineError> {
 }
 
 /// Chooses the next unit and marks it as taken, under the lock.
-fn take(session: &Session, state: &mut State) -> Option<Unit> {
-    if state.paused || state.gate_closed || state.altered.is_some() {
+fn take(mappings: &[TableMapping], state: &mut State) -> Option<Unit> {
+    if state.paused || state.gate_closed {
         return None;
     }
     if let Some(table) = state.tables.iter().position(key_is_due) {
         state.tables[table].keying = Keying::Building;
         return Some(Unit::Key(TableId(table as u32)));
     }
-    if state.stream_waits {
+    // once a table was altered nothing more is loaded, but what is loaded still gets its key: the stream may wait for it
+    if state.stream_waits || state.altered.is_some() {
         return None;
     }
-    for (mapping, table) in session.tables().iter().zip(&mut state.tables) {
+    for (mapping, table) in mappings.iter().zip(&mut state.tables) {
         if matches!(table.keying, Keying::Wanted | Keying::Building) {
             continue;
         }
@@ -398,3 +400,7 @@ async fn begin_again(
     .table(&mapping.source.name)
     .into())
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

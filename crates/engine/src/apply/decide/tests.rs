@@ -139,7 +139,7 @@ fn pending_leaves_loading_holds_seen_skips_unseen_applies() {
         world.state.tables[0].frontier.lost(chunk).unwrap();
         assert_eq!(world.owed(0), [5], "a lost loader's chunk still owes");
 
-        load(&mut world.state, 0, chunk, 5, true);
+        fill(&mut world.state, 0, chunk, 5, true);
         assert_eq!(world.decide(&batch), effects(&[]), "seen: {change:?}");
         assert_eq!(world.ledger(&batch).covered, 1);
 
@@ -170,7 +170,7 @@ fn rows_without_their_key_on_the_target_wait_only_where_they_are_written() {
     let mut world = World::one(&["5"]);
     world.state.tables[0].keying = Keying::Without;
     let low = chunks(&world.state, 0)[0];
-    load(&mut world.state, 0, low, 3, true);
+    fill(&mut world.state, 0, low, 3, true);
     let batch = |t, id| [(t, vec![insert(0, row(id, "x", "y"))])];
     assert_eq!(world.decide(&batch(3, "1")), effects(&[]), "seen");
     assert_eq!(world.decide(&batch(4, "7")), effects(&[]), "left");
@@ -208,8 +208,8 @@ fn a_change_of_key_is_decided_by_each_half() {
                             let frontier = &mut world.state.tables[0].frontier;
                             frontier.begin_loading(chunk).unwrap();
                         }
-                        At::Seen => load(&mut world.state, 0, chunk, 9, true),
-                        At::Unseen => load(&mut world.state, 0, chunk, 8, true),
+                        At::Seen => fill(&mut world.state, 0, chunk, 9, true),
+                        At::Unseen => fill(&mut world.state, 0, chunk, 8, true),
                     }
                 }
                 let image = row("7", "x", if whole { "y" } else { "~" });
@@ -239,8 +239,8 @@ fn a_change_of_key_is_decided_by_each_half() {
 fn a_row_read_again_decides_its_later_changes_and_survives_what_came_before() {
     let mut world = World::one(&["5"]);
     let (low, high) = (chunks(&world.state, 0)[0], chunks(&world.state, 0)[1]);
-    load(&mut world.state, 0, low, 9, true);
-    load(&mut world.state, 0, high, 8, true);
+    fill(&mut world.state, 0, low, 9, true);
+    fill(&mut world.state, 0, high, 8, true);
     let batch = [
         (9, vec![update(0, Some(key_row("1")), row("7", "x", "~"))]),
         (10, vec![update(0, None, row("7", "z", "~"))]),
@@ -276,9 +276,9 @@ fn rows_of_parts_read_at_two_times_are_read_again_until_the_horizon_is_passed() 
     let mut world = World::new(&[Form::Unordered], &[]);
     let chunk = chunks(&world.state, 0)[0];
     let batch = [(4, vec![update(0, None, row("k", "x", "~"))])];
-    load(&mut world.state, 0, chunk, 3, false);
+    fill(&mut world.state, 0, chunk, 3, false);
     assert_eq!(world.decide(&batch), Came::Wait(0), "parts are missing");
-    load(&mut world.state, 0, chunk, 5, true);
+    fill(&mut world.state, 0, chunk, 5, true);
     assert_eq!(
         world.state.tables[0].frontier.state(chunk),
         ChunkState::Loaded
@@ -310,7 +310,7 @@ fn an_unchanged_key_column_is_taken_from_the_old_key() {
 fn a_truncate_empties_what_it_is_applied_to_and_is_left_elsewhere() {
     let mut world = World::one(&["5"]);
     let low = chunks(&world.state, 0)[0];
-    load(&mut world.state, 0, low, 1, true);
+    fill(&mut world.state, 0, low, 1, true);
     let batch = [(
         2,
         vec![
@@ -364,7 +364,7 @@ fn a_row_read_after_a_truncate_survives_it_also_from_an_earlier_batch() {
 fn a_truncate_is_held_while_any_chunk_is_loading_and_leaves_no_trace_of_it() {
     let mut world = World::one(&["5"]);
     let (low, high) = (chunks(&world.state, 0)[0], chunks(&world.state, 0)[1]);
-    load(&mut world.state, 0, low, 1, true);
+    fill(&mut world.state, 0, low, 1, true);
     world.state.tables[0].frontier.begin_loading(high).unwrap();
     assert_eq!(world.decide(&[(2, vec![truncate(0)])]), Came::Wait(0));
     load_at(&mut world.state, high, 2);
