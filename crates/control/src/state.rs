@@ -77,7 +77,11 @@ pub enum Command {
     /// Go on.
     Resume,
     /// Compare both sides now.
-    Verify,
+    Verify {
+        /// The result is to hold the values of rows that differ.
+        #[serde(default)]
+        show_rows: bool,
+    },
     /// End the migration and remove what was made on the source.
     Abort {
         /// Drop the tables that the migration made on the target, too.

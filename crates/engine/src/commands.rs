@@ -98,7 +98,12 @@ async fn compare(
         Some(true) => match compare::verify(session, requests).await {
             Ok(report) => {
                 keep_report(run, &report).await?;
-                serde_json::to_value(&report).map_err(|e| e.to_string())
+                let told = if show_rows {
+                    report
+                } else {
+                    report.without_rows()
+                };
+                serde_json::to_value(&told).map_err(|e| e.to_string())
             }
             Err(EngineError::Ending) => return Ok(()),
             // this comparison could not be made; the run goes on

@@ -307,6 +307,17 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    /// The report without rows' values: they go to whoever asked for them, not to a file.
+    #[must_use]
+    pub fn without_rows(&self) -> VerifyReport {
+        let mut report = self.clone();
+        for difference in report.tables.iter_mut().flat_map(|t| &mut t.differences) {
+            difference.source_row = None;
+            difference.target_row = None;
+        }
+        report
+    }
+
     /// The outcome in short.
     pub fn summary(&self) -> VerifySummary {
         VerifySummary {

@@ -104,7 +104,7 @@ fn told(outcome: RunOutcome, output: &Output) -> u8 {
     };
     let outcome = match outcome {
         RunOutcome::Verified { report } => RunOutcome::Verified {
-            report: verify::without_rows(report),
+            report: report.without_rows(),
         },
         other => other,
     };

@@ -19,7 +19,7 @@ use crate::show::{Output, verify as show};
 pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Failure> {
     let loaded = load(&arguments.file)?;
     let control = loaded.control()?;
-    let report = match by_command(&control, output).await? {
+    let report = match by_command(&control, arguments.show_rows, output).await? {
         Some(report) => report,
         None => alone(&loaded, control.as_ref(), output).await?,
     };
@@ -28,7 +28,7 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
     let report = if arguments.show_rows {
         report
     } else {
-        show::without_rows(report)
+        report.without_rows()
     };
     output.tell(&json!({ "report": report }));
     Ok(if equal { 0 } else { REFUSED })
@@ -74,6 +74,7 @@ fn paused() -> Failure {
 /// By the run that is active; `None` where there is none.
 async fn by_command(
     control: &Arc<dyn ControlStore>,
+    show_rows: bool,
     output: &Output,
 ) -> Result<Option<VerifyReport>, Failure> {
     let state = control.state().await?;
@@ -85,7 +86,7 @@ async fn by_command(
     }
     output.say("Asked the running `run` to compare.");
     let mut stop = signal::stop()?;
-    let id = control.post(Command::Verify).await?;
+    let id = control.post(Command::Verify { show_rows }).await?;
     let answer = tokio::select! {
         answer = super::answer(control.as_ref(), id, None) => answer?,
         _ = stop.changed() => {

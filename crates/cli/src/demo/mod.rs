@@ -184,7 +184,13 @@ async fn script(
 }
 
 async fn compared(migration: &Migration) -> Result<VerifyReport, Failure> {
-    match ask(migration.control.as_ref(), Command::Verify, None).await? {
+    match ask(
+        migration.control.as_ref(),
+        Command::Verify { show_rows: true },
+        None,
+    )
+    .await?
+    {
         Answer::Done(value) => serde_json::from_value(value)
             .map_err(|e| Failure::internal(format!("a report cannot be read: {e}"))),
         Answer::RunEnded => Err(Failure::internal("the migration ended by itself")),
@@ -255,8 +261,7 @@ async fn tell(
     let reports: Vec<VerifyReport> = proof
         .reports
         .iter()
-        .cloned()
-        .map(verify::without_rows)
+        .map(VerifyReport::without_rows)
         .collect();
     output.tell(&json!({ "demo": {
         "directory": place.folder,

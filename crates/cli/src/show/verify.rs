@@ -69,12 +69,3 @@ fn one(table: &TableVerify, difference: &Difference, show_rows: bool) -> Vec<Str
     }
     lines
 }
-
-/// The report without the rows' values.
-pub fn without_rows(mut report: VerifyReport) -> VerifyReport {
-    for difference in report.tables.iter_mut().flat_map(|t| &mut t.differences) {
-        difference.source_row = None;
-        difference.target_row = None;
-    }
-    report
-}
