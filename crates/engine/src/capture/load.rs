@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_model::{Position, TableId, TableMapping};
-use crossfade_rules::frontier::{ChunkId, ChunkState};
+use crossfade_rules::frontier::{ChunkId, ChunkState, WrongState};
 use crossfade_store::{
     ChunkRange, ErrorKind, Loader, ReadForm, RowStream, SourceSnapshot, StoreError,
 };
@@ -16,7 +16,7 @@ use crate::durable::{self, ChunkRecord};
 use crate::error::EngineError;
 use crate::kill;
 use crate::progress::Event;
-use crate::session::{Keying, Parts, Session, State};
+use crate::session::{Keying, Parts, Session, State, TableState};
 
 /// How long a loader asks for a snapshot that sees everything owed, before it gives up: a transaction that the log shows
 /// as committed becomes visible in milliseconds, or when a synchronous standby answers.
@@ -100,7 +100,7 @@ fn take(mappings: &[TableMapping], state: &mut State) -> Option<Unit> {
 
 /// A key is built once all chunks are loaded, or when the stream has waited too long, or before parts are taken up again
 /// (rows that are there are then replaced by key).
-fn key_is_due(table: &crate::session::TableState) -> bool {
+fn key_is_due(table: &TableState) -> bool {
     if table.loading > 0 {
         return false;
     }
@@ -141,7 +141,8 @@ async fn chunk_with_retries(
             }
             return result;
         };
-        if error.kind == ErrorKind::SchemaMismatch {
+        // a table of the target that is not as planned ends the run by itself
+        if error.kind == ErrorKind::SchemaMismatch && error.store == session.source.label() {
             loader.rollback().await?;
             let what = error.what.clone();
             let name = session.table(table)?.source.name.to_string();
@@ -159,15 +160,28 @@ async fn chunk_with_retries(
         }
         // these kinds say for certain that the transaction did not happen
         loader.rollback().await?;
-        {
-            let mut state = session.lock();
-            let frontier = &mut state.tables[table.0 as usize].frontier;
-            frontier.lost(chunk).map_err(EngineError::rule)?;
-            frontier.begin_loading(chunk).map_err(EngineError::rule)?;
+        let goes_on = {
+            let at = &mut session.lock().tables[table.0 as usize];
+            take_up_again(at, chunk).map_err(EngineError::rule)?
+        };
+        if !goes_on {
+            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
     }
     Ok(())
+}
+
+/// After a chunk's transaction did not happen: whether its loader tries again. Parts that are there are replaced by key when
+/// the rest is read later, so a table without its key is given back and gets the key first.
+fn take_up_again(table: &mut TableState, chunk: ChunkId) -> Result<bool, WrongState> {
+    table.frontier.lost(chunk)?;
+    if table.frontier.state(chunk) == ChunkState::Partial && table.keying != Keying::Keyed {
+        table.loading -= 1;
+        return Ok(false);
+    }
+    table.frontier.begin_loading(chunk)?;
+    Ok(true)
 }
 
 async fn load(
@@ -187,7 +201,10 @@ async fn load(
         let range = session.lock().tables[table.0 as usize].range(chunk);
         load_range(session, loader, mapping, chunk, snapshot.as_mut(), &range).await?;
     }
-    snapshot.close().await?;
+    // the rows are there: how the reading ends changes nothing
+    if let Err(error) = snapshot.close().await {
+        tracing::debug!(%error, "a snapshot did not close");
+    }
     Ok(())
 }
 
@@ -348,11 +365,21 @@ async fn load_parts(
             done: std::collections::BTreeSet::new(),
         },
     };
+    if parts.words.is_empty() {
+        // a partitioned table without a partition: nothing to read, and its chunk is loaded all the same
+        return load_range(session, loader, mapping, chunk, snapshot, &ChunkRange::All).await;
+    }
     let mut rows = copied;
+    let mut begun = false;
     for (number, word) in parts.words.clone().into_iter().enumerate() {
         if parts.done.contains(&number) {
             continue;
         }
+        if begun && session.lock().paused {
+            // the rest is taken up by whoever comes after the pause
+            return Ok(());
+        }
+        begun = true;
         loader.begin().await?;
         let range = ChunkRange::Part(word);
         rows += copy_rows(session, loader, mapping, snapshot, &range, resumed).await?;

@@ -89,3 +89,26 @@ fn a_key_wanted_early_waits_for_the_chunks_at_hand_only() {
     state.tables[0].loading = 0;
     assert_eq!(take(&tables, &mut state), Some(Unit::Key(TableId(0))));
 }
+
+#[test]
+fn parts_of_a_table_without_key_are_given_back_after_a_deadlock() {
+    let tables = [table(0, Form::Unordered)];
+    let mut state = state(&tables, &[]);
+    let chunk = chunks(&state, 0)[0];
+    state.tables[0].keying = Keying::Without;
+    let unit = Some(Unit::Chunk(TableId(0), chunk));
+    assert_eq!(take(&tables, &mut state), unit);
+    let again = |state: &mut State| take_up_again(&mut state.tables[0], chunk).unwrap();
+    assert!(again(&mut state), "nothing of it is there");
+    let frontier = &mut state.tables[0].frontier;
+    let part = frontier
+        .row_for(chunk, &sees(1), &Position(1), false)
+        .unwrap();
+    frontier.loaded(chunk, &part).unwrap();
+    assert!(!again(&mut state), "replacing rows needs the key");
+    assert_eq!(take(&tables, &mut state), Some(Unit::Key(TableId(0))));
+    state.tables[0].keying = Keying::Keyed;
+    assert_eq!(take(&tables, &mut state), unit);
+    assert!(again(&mut state));
+    assert_eq!(taken(&state), [1]);
+}
