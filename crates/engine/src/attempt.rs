@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossfade_control::{CommandId, IntentState};
 use crossfade_plan::Phase;
-use crossfade_store::{CaptureSpec, Tenure, WatchOutcome};
+use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -25,6 +25,9 @@ use crate::verify::compare;
 
 /// How often the source is looked at for what the stream does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after one task has ended its error may take to come.
+const ENDING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How an attempt ended, when not by an error.
 pub(crate) enum End {
@@ -150,8 +153,18 @@ async fn table_states(
         let state = if whole.frontier.progress().pending == 0 {
             whole
         } else {
-            let splits =
-                bounds::splits(migration.source.as_ref(), mapping, &migration.options).await?;
+            let splits = match bounds::splits(
+                migration.source.as_ref(),
+                mapping,
+                &migration.options,
+            )
+            .await
+            {
+                // it was altered since: none of its chunks can be loaded, which the loaders find out and the applier ends in
+                // order, with a mark for the next run
+                Err(EngineError::Store(e)) if e.kind == ErrorKind::SchemaMismatch => Vec::new(),
+                splits => splits?,
+            };
             durable::table_state(mapping, stored, base, splits, keyed)?
         };
         out.push(state);
@@ -234,15 +247,21 @@ async fn until_end(
     }
     let reached = reached(run, session, requests);
     tokio::pin!(reached);
+    let mut gone = false;
     loop {
         tokio::select! {
             _ = stop.changed() => return Ok(None),
+            () = tokio::time::sleep(ENDING_PATIENCE), if gone => return Err(EngineError::Ending),
             Some(order) = orders.recv() => match order {
                 Order::Abort { command, drop_target_tables } => {
                     return Ok(Some(End::Abort { command, drop_target_tables }));
                 }
             },
-            end = &mut reached => return end.map(Some),
+            end = &mut reached, if !gone => match end {
+                // what it asked has ended; why, that task says
+                Err(EngineError::Ending) => gone = true,
+                end => return end.map(Some),
+            },
             Some(ended) = tasks.join_next() => match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(error),

@@ -100,11 +100,12 @@ async fn attempts(run: &Arc<Run>) -> Result<RunOutcome, EngineError> {
             Ok(end) => return ended(run, end).await,
             Err(error) => error,
         };
-        if *run.stop.borrow() {
-            return Ok(RunOutcome::Stopped { checkpoint: None });
-        }
+        // also when told to stop: an error that a person must act on is no quiet end
         if !passing(&error, tries) {
             return Err(error);
+        }
+        if *run.stop.borrow() {
+            return Ok(RunOutcome::Stopped { checkpoint: None });
         }
         // an attempt that worked for a while was progress
         if begun.elapsed() > Duration::from_secs(30) {
@@ -186,15 +187,7 @@ pub(crate) async fn move_phase(run: &Run, to: Phase) -> Result<(), EngineError> 
 
 /// Keeps a comparison's report where `status` finds it.
 pub(crate) async fn keep_report(run: &Run, report: &VerifyReport) -> Result<(), EngineError> {
-    let mut kept = report.clone();
-    for table in &mut kept.tables {
-        for difference in &mut table.differences {
-            // rows' values go to whoever asked, not to a file
-            difference.source_row = None;
-            difference.target_row = None;
-        }
-    }
-    let value = serde_json::to_value(&kept)
+    let value = serde_json::to_value(report.without_rows())
         .map_err(|e| EngineError::internal(format!("a report could not be written: {e}")))?;
     run.migration
         .control
