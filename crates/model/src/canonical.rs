@@ -124,12 +124,20 @@ pub fn write(class: Canonical, cell: &Cell, out: &mut Vec<u8>) -> Result<(), Can
         }
         Canonical::Float32AnyZero => {
             let value = single(cell).ok_or(CanonicalError::Malformed)?;
-            let value = if value.is_nan() { f32::NAN } else { value + 0.0 };
+            let value = if value.is_nan() {
+                f32::NAN
+            } else {
+                value + 0.0
+            };
             out.extend_from_slice(&value.to_bits().to_be_bytes());
         }
         Canonical::Float64AnyZero => {
             let value = double(cell).ok_or(CanonicalError::Malformed)?;
-            let value = if value.is_nan() { f64::NAN } else { value + 0.0 };
+            let value = if value.is_nan() {
+                f64::NAN
+            } else {
+                value + 0.0
+            };
             out.extend_from_slice(&value.to_bits().to_be_bytes());
         }
         Canonical::Decimal => {

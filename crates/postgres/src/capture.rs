@@ -17,7 +17,9 @@ use crate::session::Purpose;
 use crate::store::PostgresStore;
 use crate::visibility::parse_snapshot;
 
-pub use publication::{create_statement as create_publication_statement, difference as publication_difference};
+pub use publication::{
+    create_statement as create_publication_statement, difference as publication_difference,
+};
 pub use watch::{differences as table_differences, watch};
 
 /// Making a slot waits for every transaction that has written something, in any database of the server.
@@ -53,7 +55,11 @@ pub async fn create_capture(store: &PostgresStore, spec: &CaptureSpec) -> Result
 /// [`ErrorKind::Unsupported`] on a standby.
 pub async fn refuse_standby(client: &Client, label: &str) -> Result<()> {
     let row = client
-        .query_one("looking at the server's role", "SELECT pg_is_in_recovery()", &[])
+        .query_one(
+            "looking at the server's role",
+            "SELECT pg_is_in_recovery()",
+            &[],
+        )
         .await?;
     if row.get(0) {
         return Err(StoreError::new(
@@ -73,8 +79,7 @@ async fn create_slot(
     name: &str,
 ) -> Result<(Position, Snapshot)> {
     let doing = "making the replication slot";
-    let mut session =
-        ReplicationSession::open(store.connect_target(), Purpose::Capture).await?;
+    let mut session = ReplicationSession::open(store.connect_target(), Purpose::Capture).await?;
     // it waits for other transactions by their locks, as long as we allow and not as long as a lock
     session
         .query(doing, "SET lock_timeout = 0", REPLY_TIMEOUT)
@@ -192,7 +197,9 @@ async fn drop_slot(client: &Client, label: &str, name: &str) -> Result<bool> {
                 label,
                 format!("replication slot {name} is read by process {pid}"),
             )
-            .fix(format!("SELECT pg_terminate_backend({pid}), as its role or an administrator")));
+            .fix(format!(
+                "SELECT pg_terminate_backend({pid}), as its role or an administrator"
+            )));
         }
         slot::end_own_reader(client, pid).await?;
         tokio::time::sleep(PAUSE).await;

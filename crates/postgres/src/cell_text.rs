@@ -3,8 +3,8 @@
 //! Text forms of another PostgreSQL pass as they are. Values of a store with dynamic types are written in the canonical
 //! class that the mapping claims for their column: what has no such form is refused, never bent.
 
-use crossfade_model::canonical::{self, Canonical};
 use crossfade_model::Cell;
+use crossfade_model::canonical::{self, Canonical};
 
 /// Why a value has no text here. Never carries the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +93,9 @@ fn write(class: Canonical, cell: &Cell, out: &mut String) -> Result<(), Refused>
             _ => return Err(refused),
         },
         Canonical::Uuid => match cell {
-            Cell::Blob(bytes) if bytes.len() == 16 => out.write_str(&crossfade_model::hex::encode(bytes)),
+            Cell::Blob(bytes) if bytes.len() == 16 => {
+                out.write_str(&crossfade_model::hex::encode(bytes))
+            }
             _ => return Err(refused),
         },
         Canonical::Text
@@ -182,7 +184,11 @@ mod tests {
         for (class, cell, expected) in [
             (Canonical::Boolean, Cell::Integer(1), "t"),
             (Canonical::Integer, Cell::Real(3.0), "3"),
-            (Canonical::Float64, Cell::Real(f64::NEG_INFINITY), "-Infinity"),
+            (
+                Canonical::Float64,
+                Cell::Real(f64::NEG_INFINITY),
+                "-Infinity",
+            ),
             (Canonical::Float64, Cell::Real(f64::NAN), "NaN"),
             (Canonical::Float32, Cell::Real(f64::from(0.1_f32)), "0.1"),
             (Canonical::Decimal, Cell::Real(19.99), "19.99"),

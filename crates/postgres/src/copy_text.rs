@@ -110,7 +110,11 @@ impl RowReader {
     /// # Errors
     /// A line without an end.
     pub fn finish(&self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
     }
 }
 
@@ -118,7 +122,11 @@ impl RowReader {
 fn read_row(line: &Bytes, columns: usize) -> Result<Row, Malformed> {
     let mut cells = Vec::with_capacity(columns);
     if columns == 0 {
-        return if line.is_empty() { Ok(Row(cells)) } else { Err(Malformed) };
+        return if line.is_empty() {
+            Ok(Row(cells))
+        } else {
+            Err(Malformed)
+        };
     }
     let mut from = 0;
     let mut escaped = false;
@@ -135,7 +143,11 @@ fn read_row(line: &Bytes, columns: usize) -> Result<Row, Malformed> {
         }
     }
     cells.push(read_cell(line, from, line.len(), escaped)?);
-    if cells.len() == columns { Ok(Row(cells)) } else { Err(Malformed) }
+    if cells.len() == columns {
+        Ok(Row(cells))
+    } else {
+        Err(Malformed)
+    }
 }
 
 fn read_cell(line: &Bytes, from: usize, to: usize, escaped: bool) -> Result<Cell, Malformed> {
@@ -219,7 +231,13 @@ mod tests {
     }
 
     fn cells() -> impl Strategy<Value = Cell> {
-        let bytes = prop_oneof![Just(b'\\'), Just(b'\n'), Just(b'\t'), Just(b'N'), 1..=255_u8];
+        let bytes = prop_oneof![
+            Just(b'\\'),
+            Just(b'\n'),
+            Just(b'\t'),
+            Just(b'N'),
+            1..=255_u8
+        ];
         prop_oneof![
             Just(Cell::Null),
             proptest::collection::vec(bytes, 0..12).prop_map(|b| Cell::TextForm(b.into())),

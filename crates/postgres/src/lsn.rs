@@ -13,8 +13,11 @@ pub fn show(position: Position) -> String {
 pub fn parse(text: &str) -> Option<Position> {
     let (high, low) = text.split_once('/')?;
     let half = |digits: &str| {
-        let plain = (1..=8).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_hexdigit());
-        plain.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+        let plain =
+            (1..=8).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_hexdigit());
+        plain
+            .then(|| u64::from_str_radix(digits, 16).ok())
+            .flatten()
     };
     Some(Position(half(high)? << 32 | half(low)?))
 }
@@ -50,7 +53,17 @@ mod tests {
             assert_eq!(parse(&show(position)), Some(position));
         }
         assert_eq!(parse("16/0B374D48"), Some(Position(0x16_0B37_4D48)));
-        for text in ["", "/", "1", "1/", "/1", "1/2/3", "g/1", "+1/1", "1/123456789"] {
+        for text in [
+            "",
+            "/",
+            "1",
+            "1/",
+            "/1",
+            "1/2/3",
+            "g/1",
+            "+1/1",
+            "1/123456789",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
@@ -60,8 +73,14 @@ mod tests {
         let (page, segment) = (8192, 16 << 20);
         assert_eq!(end_of_last_record(3 * page + 24, page, segment), 3 * page);
         assert_eq!(end_of_last_record(segment + 40, page, segment), segment);
-        assert_eq!(end_of_last_record(3 * page + 40, page, segment), 3 * page + 40);
-        assert_eq!(end_of_last_record(3 * page + 32, page, segment), 3 * page + 32);
+        assert_eq!(
+            end_of_last_record(3 * page + 40, page, segment),
+            3 * page + 40
+        );
+        assert_eq!(
+            end_of_last_record(3 * page + 32, page, segment),
+            3 * page + 32
+        );
         assert_eq!(end_of_last_record(3 * page, page, segment), 3 * page);
     }
 }

@@ -112,15 +112,17 @@ fn compare(key: &[KeyColumn], operator: &str, bound: &Bound) -> Result<String, N
         ));
     }
     let columns: Vec<&str> = key.iter().map(|c| c.expression.as_str()).collect();
-    Ok(if let ([column], [literal]) = (&columns[..], &literals[..]) {
-        format!("{column} {operator} {literal}")
-    } else {
-        format!(
-            "({}) {operator} ({})",
-            columns.join(", "),
-            literals.join(", ")
-        )
-    })
+    Ok(
+        if let ([column], [literal]) = (&columns[..], &literals[..]) {
+            format!("{column} {operator} {literal}")
+        } else {
+            format!(
+                "({}) {operator} ({})",
+                columns.join(", "),
+                literals.join(", ")
+            )
+        },
+    )
 }
 
 #[cfg(test)]

@@ -47,7 +47,11 @@ pub fn copy_formats(mapping: &TableMapping) -> Vec<CopyFormat> {
     if !mapping.same_shape {
         return Vec::new();
     }
-    if mapping.source.captured().all(|c| is_binary_safe(&c.declared)) {
+    if mapping
+        .source
+        .captured()
+        .all(|c| is_binary_safe(&c.declared))
+    {
         vec![CopyFormat::PostgresBinary, CopyFormat::PostgresText]
     } else {
         vec![CopyFormat::PostgresText]
@@ -179,13 +183,19 @@ impl PostgresSnapshot {
                 .filter(|part| part.belongs_to(table))
                 .map(|part| format!("(SELECT {columns} FROM {})", part.selection()))
                 .ok_or_else(|| {
-                    self.error(mapping, "postgres.part", "the part is not one of this table")
+                    self.error(
+                        mapping,
+                        "postgres.part",
+                        "the part is not one of this table",
+                    )
                 }),
             ChunkRange::All | ChunkRange::Keys { .. } => {
                 let condition = range::condition(&range::source_key(mapping), range)
                     .map_err(|e| self.error(mapping, "postgres.range", &e.to_string()))?;
                 let relation = relation(table);
-                Ok(format!("(SELECT {columns} FROM {relation} WHERE {condition})"))
+                Ok(format!(
+                    "(SELECT {columns} FROM {relation} WHERE {condition})"
+                ))
             }
         }
     }
@@ -305,7 +315,11 @@ impl SourceSnapshot for PostgresSnapshot {
     async fn parts(&mut self, mapping: &TableMapping, parts: usize) -> Result<Vec<String>> {
         let leaves = parts::leaves(&self.client, &mapping.source).await?;
         // before version 14 a range of places is read by reading all
-        let parts = if self.client.version() >= 140_000 { parts } else { 1 };
+        let parts = if self.client.version() >= 140_000 {
+            parts
+        } else {
+            1
+        };
         Ok(parts::cut(&leaves, parts))
     }
 
@@ -332,7 +346,10 @@ impl SourceSnapshot for PostgresSnapshot {
         let captured: Vec<&Column> = mapping.source.captured().collect();
         let key = mapping.source.key.as_ref();
         let places: Vec<usize> = key.map_or_else(Vec::new, |key| key.columns.clone());
-        let columns: Vec<&Column> = places.iter().filter_map(|&at| captured.get(at).copied()).collect();
+        let columns: Vec<&Column> = places
+            .iter()
+            .filter_map(|&at| captured.get(at).copied())
+            .collect();
         if columns.is_empty() || columns.len() != places.len() {
             return Err(self.error(mapping, "postgres.no_key", "keys of a table without a key"));
         }
@@ -381,7 +398,11 @@ fn key_values(columns: &[&Column], places: &[usize], keys: &[Row]) -> Option<Str
     for row in keys {
         let mut literals = Vec::with_capacity(columns.len());
         for (column, &at) in columns.iter().zip(places) {
-            let text = cell_text::of(crossfade_model::Canonical::Exact, row.0.get(at)?, &mut scratch);
+            let text = cell_text::of(
+                crossfade_model::Canonical::Exact,
+                row.0.get(at)?,
+                &mut scratch,
+            );
             let text = std::str::from_utf8(text.ok()??).ok()?;
             literals.push(format!("{}::{}", quote_literal(text), column.declared));
         }
@@ -407,7 +428,14 @@ mod tests {
         ] {
             assert!(is_binary_safe(declared), "{declared}");
         }
-        for declared in ["public.mood", "regclass", "xml", "oid", "public.\"numeric\"", "money"] {
+        for declared in [
+            "public.mood",
+            "regclass",
+            "xml",
+            "oid",
+            "public.\"numeric\"",
+            "money",
+        ] {
             assert!(!is_binary_safe(declared), "{declared}");
         }
     }

@@ -92,11 +92,7 @@ pub async fn has_tables(client: &Client) -> Result<bool> {
     Ok(row.get(0))
 }
 
-async fn read_state(
-    client: &Client,
-    label: &str,
-    migration: &str,
-) -> Result<Option<TargetState>> {
+async fn read_state(client: &Client, label: &str, migration: &str) -> Result<Option<TargetState>> {
     let doing = "reading the migration's state";
     let run = format!("SELECT epoch, checkpoint FROM {OWN_SCHEMA}.run WHERE migration = $1");
     let Some(row) = client.query_opt(doing, &run, &[&migration]).await? else {

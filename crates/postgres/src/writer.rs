@@ -24,8 +24,7 @@ pub struct Writer {
 }
 
 /// Constraints that can be deferred are checked at the commit: within a batch rows may pass through states that break them.
-const BEGIN: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL DEFERRED";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL DEFERRED";
 
 impl Writer {
     /// Opens the session. `lock` is the advisory lock by which a successor finds it.

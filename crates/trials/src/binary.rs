@@ -254,7 +254,10 @@ impl Running {
     /// # Panics
     /// When the operating system does not say.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_none()
+        self.child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_none()
     }
 
     /// What it has written to standard error up to now.

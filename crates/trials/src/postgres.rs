@@ -1,8 +1,8 @@
 //! PostgreSQL databases of the tests' own, on the servers that `cargo xtask` starts.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use rustls::pki_types::CertificateDer;
@@ -157,9 +157,11 @@ impl PostgresDatabase {
         messages
             .iter()
             .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => {
-                    Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
-                }
+                SimpleQueryMessage::Row(row) => Some(
+                    (0..row.len())
+                        .map(|i| row.get(i).map(str::to_owned))
+                        .collect(),
+                ),
                 _ => None,
             })
             .collect()

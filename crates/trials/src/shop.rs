@@ -213,9 +213,12 @@ pub fn make(database: &Database, tables: Tables, rows: u32, seed: u64) {
             fill_postgres(ids, random, &mut statements);
         }
     }
-    statements.push(insert("seats", &["place", "holder", "note"], 0..SEATS, |i| {
-        vec![i.to_string(), (i + 1_000).to_string(), values::text(random)]
-    }));
+    statements.push(insert(
+        "seats",
+        &["place", "holder", "note"],
+        0..SEATS,
+        |i| vec![i.to_string(), (i + 1_000).to_string(), values::text(random)],
+    ));
     statements.push(insert("counters", &["id", "n"], 0..COUNTERS, |i| {
         vec![i.to_string(), "0".to_owned()]
     }));
@@ -234,12 +237,9 @@ fn fill_common(
         ids.clone(),
         |i| values::account(dialect, i, random),
     ));
-    statements.push(insert(
-        "orders",
-        &values::ORDER_COLUMNS,
-        ids.clone(),
-        |i| values::order(i % REGIONS, i / REGIONS, i, random),
-    ));
+    statements.push(insert("orders", &values::ORDER_COLUMNS, ids.clone(), |i| {
+        values::order(i % REGIONS, i / REGIONS, i, random)
+    }));
     let lines = ids.start * 2..ids.end * 2;
     statements.push(insert(
         "order_lines",
@@ -306,12 +306,9 @@ fn fill_postgres(ids: std::ops::Range<u32>, random: &mut StdRng, statements: &mu
             ]
         },
     ));
-    statements.push(insert(
-        "bills",
-        &["quantity", "price", "tags"],
-        ids,
-        |_| values::bill(random),
-    ));
+    statements.push(insert("bills", &["quantity", "price", "tags"], ids, |_| {
+        values::bill(random)
+    }));
 }
 
 /// One statement for many rows; nothing for none.

@@ -185,7 +185,9 @@ fn delete_staged(table: TableId, shape: &Shape) -> String {
 }
 
 fn insert(table: TableId, shape: &Shape, condition: &str) -> String {
-    let staged: Vec<String> = (0..shape.columns.len()).map(|at| format!("s.c{at}")).collect();
+    let staged: Vec<String> = (0..shape.columns.len())
+        .map(|at| format!("s.c{at}"))
+        .collect();
     format!(
         "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} s WHERE {condition}",
         shape.table,
@@ -230,8 +232,14 @@ fn update_partial(table: TableId, shape: &Shape, absent: &Absent) -> String {
 /// As delete-then-insert, so that the error is one row's.
 async fn row_by_row(session: &mut Session, table: TableId, shape: &Shape) -> Result<()> {
     let steps = [
-        (staging::keys(table), delete_keys(table, shape) + " AND s.ctid = $1"),
-        (staging::upserts(table), delete_staged(table, shape) + " AND s.ctid = $1"),
+        (
+            staging::keys(table),
+            delete_keys(table, shape) + " AND s.ctid = $1",
+        ),
+        (
+            staging::upserts(table),
+            delete_staged(table, shape) + " AND s.ctid = $1",
+        ),
         (staging::upserts(table), insert(table, shape, "s.ctid = $1")),
     ];
     for (staged, sql) in steps {
@@ -272,10 +280,8 @@ impl tokio_postgres::types::ToSql for Place<'_> {
         &self,
         _type: &tokio_postgres::types::Type,
         out: &mut bytes::BytesMut,
-    ) -> std::result::Result<
-        tokio_postgres::types::IsNull,
-        Box<dyn std::error::Error + Sync + Send>,
-    > {
+    ) -> std::result::Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>>
+    {
         out.extend_from_slice(self.0.as_bytes());
         Ok(tokio_postgres::types::IsNull::No)
     }

@@ -51,7 +51,9 @@ pub async fn apply(
 /// Rows are equal where the texts of all their columns are: a row's text tells NULL from the empty text, and can be hashed
 /// whatever the types.
 fn delete(table: TableId, shape: &Shape) -> String {
-    let staged: Vec<String> = (0..shape.columns.len()).map(|at| format!("s.c{at}")).collect();
+    let staged: Vec<String> = (0..shape.columns.len())
+        .map(|at| format!("s.c{at}"))
+        .collect();
     format!(
         "DELETE FROM {alone} t USING (
              SELECT part, place FROM (

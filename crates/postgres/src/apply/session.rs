@@ -34,12 +34,10 @@ const SETTINGS: &str =
     "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off";
 
 /// For statements that look up rows without a key: for the transaction, ended by [`BY_INDEX`].
-pub const BY_SCAN: &str =
-    "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on";
+pub const BY_SCAN: &str = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on";
 
 /// Back to looking up by index.
-pub const BY_INDEX: &str =
-    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off";
+pub const BY_INDEX: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off";
 
 impl Session {
     /// Over a writing session.
@@ -74,7 +72,9 @@ impl Session {
     /// # Errors
     /// The connection's.
     pub async fn plan_by_index(&self) -> Result<()> {
-        self.client().batch("setting up the session", SETTINGS).await
+        self.client()
+            .batch("setting up the session", SETTINGS)
+            .await
     }
 
     /// A statement, prepared at its first use.
@@ -150,8 +150,11 @@ impl Session {
     /// The server's.
     pub async fn empty(&mut self, staging_table: &str) -> Result<()> {
         if !self.filled.insert(staging_table.to_owned()) {
-            self.run("emptying a staging table", &format!("DELETE FROM {staging_table}"))
-                .await?;
+            self.run(
+                "emptying a staging table",
+                &format!("DELETE FROM {staging_table}"),
+            )
+            .await?;
         }
         Ok(())
     }

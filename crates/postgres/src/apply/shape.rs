@@ -132,10 +132,7 @@ impl Shape {
     }
 
     /// The key's cells of a row.
-    pub fn key_cells<'a>(
-        &'a self,
-        row: &'a Row,
-    ) -> impl Iterator<Item = (Canonical, &'a Cell)> {
+    pub fn key_cells<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (Canonical, &'a Cell)> {
         self.key
             .iter()
             .filter_map(|&at| Some((self.columns[at].class, row.0.get(at)?)))
@@ -169,7 +166,9 @@ impl Shape {
     pub fn row_at(&self, error: StoreError) -> StoreError {
         let mut error = self.at(error);
         if !self.key.is_empty() {
-            error.what.push_str(&format!(" (rows are identified by {})", self.key_list()));
+            error
+                .what
+                .push_str(&format!(" (rows are identified by {})", self.key_list()));
         }
         error
     }

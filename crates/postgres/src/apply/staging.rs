@@ -28,7 +28,9 @@ impl Absent {
     /// The staged or, where its bit is set, the target's value of a column, as SQL over `s` and `t`.
     pub fn choose(&self, at: usize, column: &str) -> String {
         match self.0.binary_search(&at) {
-            Ok(bit) => format!("CASE WHEN get_bit(s.u, {bit}) = 1 THEN t.{column} ELSE s.c{at} END"),
+            Ok(bit) => {
+                format!("CASE WHEN get_bit(s.u, {bit}) = 1 THEN t.{column} ELSE s.c{at} END")
+            }
             Err(_) => format!("s.c{at}"),
         }
     }
@@ -119,14 +121,9 @@ pub async fn stage_upserts(
                     .cells(filled)
                     .chain(shape.key.iter().enumerate().map(|(place, &at)| {
                         let cell = base.and_then(|cells| cells.get(place));
-                        (
-                            shape.columns[at].class,
-                            cell.unwrap_or(&Cell::Null),
-                        )
+                        (shape.columns[at].class, cell.unwrap_or(&Cell::Null))
                     }))
-                    .chain(extra.marks.iter().map(|cell| {
-                        (Canonical::Exact, cell)
-                    })),
+                    .chain(extra.marks.iter().map(|cell| (Canonical::Exact, cell))),
             )
         };
         row.map_err(|bad| shape.refused(session.label(), bad, &written))?;
@@ -148,7 +145,7 @@ struct BaseCells {
 
 impl BaseCells {
     fn of(shape: &Shape, absent: &Absent, upsert: &Upsert) -> BaseCells {
-                if upsert.row.is_complete() {
+        if upsert.row.is_complete() {
             return BaseCells {
                 filled: None,
                 base: None,
@@ -165,7 +162,12 @@ impl BaseCells {
         let moved = if upsert.base.is_some() { "t" } else { "f" };
         BaseCells {
             filled: Some(filled),
-            base: Some(shape.key_cells(holder).map(|(_, cell)| cell.clone()).collect()),
+            base: Some(
+                shape
+                    .key_cells(holder)
+                    .map(|(_, cell)| cell.clone())
+                    .collect(),
+            ),
             marks: [
                 Cell::TextForm(absent.bits(&upsert.row).into()),
                 Cell::TextForm(bytes::Bytes::from_static(moved.as_bytes())),
@@ -208,7 +210,9 @@ pub async fn stage_counted(
 ) -> Result<()> {
     let name = upserts(table);
     session.empty(&name).await?;
-    let mut columns: Vec<String> = (0..shape.columns.len()).map(|at| format!("c{at}")).collect();
+    let mut columns: Vec<String> = (0..shape.columns.len())
+        .map(|at| format!("c{at}"))
+        .collect();
     columns.push("n".into());
     let written: Vec<usize> = (0..shape.columns.len()).collect();
     let mut copy = begin(session, &name, &columns).await?;

@@ -48,9 +48,9 @@ pub async fn ensure(client: &Client, label: &str, name: &str, spec: &CaptureSpec
     let statement = create(name, spec);
     let made = client.batch("making the publication", &statement).await;
     made.map_err(|e| match e.kind {
-        ErrorKind::Permission => {
-            e.fix(format!("As the tables' owner or an administrator: {statement}"))
-        }
+        ErrorKind::Permission => e.fix(format!(
+            "As the tables' owner or an administrator: {statement}"
+        )),
         _ => e,
     })
 }
@@ -116,11 +116,15 @@ pub async fn difference(
         return Ok(Some("it publishes all tables, or those of a schema".into()));
     }
     if first.get(1) {
-        return Ok(Some("it leaves out inserts, updates, deletes or truncates".into()));
+        return Ok(Some(
+            "it leaves out inserts, updates, deletes or truncates".into(),
+        ));
     }
     let partitioned = tables.iter().any(|t| t.source.partition_by.is_some());
     if partitioned && first.get(2) {
-        return Ok(Some("publish_via_partition_root is on: truncated partitions would not show".into()));
+        return Ok(Some(
+            "publish_via_partition_root is on: truncated partitions would not show".into(),
+        ));
     }
     if first.get(3) {
         return Ok(Some("it publishes generated columns".into()));
@@ -136,10 +140,14 @@ pub async fn difference(
             continue;
         };
         if row.get(4) {
-            return Ok(Some(format!("it has a filter or a column list on {schema}.{table}")));
+            return Ok(Some(format!(
+                "it has a filter or a column list on {schema}.{table}"
+            )));
         }
         if !planned.remove(&(schema, table)) {
-            return Ok(Some(format!("it has {schema}.{table}, which is not planned")));
+            return Ok(Some(format!(
+                "it has {schema}.{table}, which is not planned"
+            )));
         }
     }
     Ok(planned

@@ -88,8 +88,10 @@ impl Shape {
 
     fn column_difference(&self, table: &Table) -> Option<String> {
         for column in &table.columns {
-            let Some((_, declared, generated)) =
-                self.columns.iter().find(|(name, _, _)| *name == column.name)
+            let Some((_, declared, generated)) = self
+                .columns
+                .iter()
+                .find(|(name, _, _)| *name == column.name)
             else {
                 return Some(format!("column {} was removed or renamed", column.name));
             };

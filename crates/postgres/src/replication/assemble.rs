@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crossfade_model::{Cell, Change, Position, Row, StreamEvent, TableId, Transaction, TransactionId};
+use crossfade_model::{
+    Cell, Change, Position, Row, StreamEvent, TableId, Transaction, TransactionId,
+};
 
 use super::pgoutput::{Message, OldTuple};
 use super::tables::{Carried, Differs, Known, Tables};
@@ -171,7 +173,10 @@ impl Assembler {
 
     fn row(&self, carried: &Carried, cells: Vec<Cell>) -> Result<Row, Broken> {
         carried.arrange(cells).ok_or_else(|| {
-            self.incomplete(carried, "a row has another number of columns than its table")
+            self.incomplete(
+                carried,
+                "a row has another number of columns than its table",
+            )
         })
     }
 

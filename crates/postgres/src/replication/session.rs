@@ -145,14 +145,16 @@ impl ReplicationSession {
                     let salt = *body
                         .first_chunk::<4>()
                         .ok_or_else(|| self.broken("a message is cut off"))?;
-                    let hash =
-                        md5_hash(target.user.as_bytes(), self.password(target)?, salt);
+                    let hash = md5_hash(target.user.as_bytes(), self.password(target)?, salt);
                     self.send(|out| frontend::password_message(hash.as_bytes(), out))
                         .await?;
                 }
                 request::SASL => {
                     let offered = body.split(|b| *b == 0);
-                    if !offered.into_iter().any(|m| m == sasl::SCRAM_SHA_256.as_bytes()) {
+                    if !offered
+                        .into_iter()
+                        .any(|m| m == sasl::SCRAM_SHA_256.as_bytes())
+                    {
                         return Err(self.refused("the server offers no SCRAM-SHA-256"));
                     }
                     let first =
@@ -180,7 +182,9 @@ impl ReplicationSession {
                 _ => {
                     return Err(self
                         .refused("the server asks for a way of authentication that is not known")
-                        .fix("Let pg_hba.conf use scram-sha-256, md5, cert or trust for this role"));
+                        .fix(
+                            "Let pg_hba.conf use scram-sha-256, md5, cert or trust for this role",
+                        ));
                 }
             }
         }

@@ -87,7 +87,10 @@ impl Tables {
         let mut by_name = HashMap::new();
         for (index, mapping) in mappings.iter().enumerate() {
             let name = &mapping.source.name;
-            by_name.insert((schema_of(name).to_owned(), name.name.clone()), (index, None));
+            by_name.insert(
+                (schema_of(name).to_owned(), name.name.clone()),
+                (index, None),
+            );
             for (at, partition) in mapping.source.partitions.iter().enumerate() {
                 let name = &partition.name;
                 let key = (schema_of(name).to_owned(), name.name.clone());

@@ -1,10 +1,10 @@
 //! Net effects on targets.
 
+use crossfade_model::Position;
 use crossfade_model::{Canonical, Cell, Row, TableMapping};
 use crossfade_store::{
     Bound, ChunkRange, Effect, ErrorKind, MergeMode, Record, RecordKey, RecordWrite, Upsert,
 };
-use crossfade_model::Position;
 
 use crate::kit::{Apply, Db, contents, full, keyed, mappings, row, t, upsert};
 use crate::support::SERVERS;
@@ -49,7 +49,10 @@ async fn every_mode_reaches_the_same_end() {
             );
             apply.apply(&mapping, &effect, mode).await.unwrap();
             // the same once more: what is there is replaced, what is gone stays gone
-            let again = keyed(vec![upsert(full(&["1", "x"]))], vec![row(&[Some("2"), None])]);
+            let again = keyed(
+                vec![upsert(full(&["1", "x"]))],
+                vec![row(&[Some("2"), None])],
+            );
             apply.apply(&mapping, &again, mode).await.unwrap();
             let found = db
                 .text("SELECT jsonb_agg(jsonb_build_array(id, note) ORDER BY id)::text FROM t")
@@ -123,14 +126,18 @@ async fn an_update_beside_a_large_value_does_not_write_it_again() {
     let size = "SELECT pg_relation_size(reltoastrelid)::text FROM pg_class WHERE relname = 't'";
     let before = db.text(size).await;
     let mut apply = Apply::begin(&db.store(), "toast").await;
-    let rows = (1..=50).map(|id: i32| {
-        upsert(Row(vec![t(&id.to_string()), t("1"), Cell::Unchanged]))
-    });
+    let rows =
+        (1..=50).map(|id: i32| upsert(Row(vec![t(&id.to_string()), t("1"), Cell::Unchanged])));
     let effect = keyed(rows.collect(), vec![]);
-    apply.apply(&mapping, &effect, MergeMode::Fast).await.unwrap();
+    apply
+        .apply(&mapping, &effect, MergeMode::Fast)
+        .await
+        .unwrap();
     assert_eq!(db.text(size).await, before);
     assert_eq!(
-        db.text("SELECT sum(n)::text || ' ' || sum(length(big)) FROM t").await.unwrap(),
+        db.text("SELECT sum(n)::text || ' ' || sum(length(big)) FROM t")
+            .await
+            .unwrap(),
         "50 5000000"
     );
     db.drop().await;
@@ -225,7 +232,10 @@ async fn triggers_and_foreign_keys_of_the_target_rest() {
     .await;
     let mut apply = Apply::begin(&db.store(), "triggers").await;
     for mode in MODES {
-        let effect = keyed(vec![upsert(full(&["1", "5"])), upsert(full(&["2", "6"]))], vec![]);
+        let effect = keyed(
+            vec![upsert(full(&["1", "5"])), upsert(full(&["2", "6"]))],
+            vec![],
+        );
         apply.apply(&mapping, &effect, mode).await.unwrap();
         assert_eq!(contents(&db, "t").await, "(1,5)\n(2,6)");
         assert_eq!(contents(&db, "child").await, "(7,1)");
@@ -380,7 +390,10 @@ async fn ranges_are_cleared_by_key() {
     )
     .await;
     let bound = |n: usize| {
-        let cells = vec![t(&n.to_string()), t(&format!("00000000-0000-0000-0000-00000000000{n}"))];
+        let cells = vec![
+            t(&n.to_string()),
+            t(&format!("00000000-0000-0000-0000-00000000000{n}")),
+        ];
         Some(Bound {
             key: mapping.key_of(&Row(cells.clone())).unwrap(),
             cells,
@@ -394,7 +407,10 @@ async fn ranges_are_cleared_by_key() {
         (bound(9), None, "125678"),
     ] {
         let clear = Effect::Clear(ChunkRange::Keys { low, high });
-        apply.apply(&mapping, &clear, MergeMode::Fast).await.unwrap();
+        apply
+            .apply(&mapping, &clear, MergeMode::Fast)
+            .await
+            .unwrap();
         assert_eq!(db.text(count).await.unwrap(), left);
     }
     let all = Effect::Clear(ChunkRange::All);
@@ -417,8 +433,14 @@ async fn one_table_may_be_written_several_times_in_one_transaction() {
         let note = round.to_string();
         for effect in [
             keyed(vec![], vec![row(&[Some("1"), None])]),
-            keyed(vec![upsert(full(&["1", "b"])), upsert(full(&["2", "b"]))], vec![]),
-            keyed(vec![upsert(full(&["1", &note]))], vec![row(&[Some("2"), None])]),
+            keyed(
+                vec![upsert(full(&["1", "b"])), upsert(full(&["2", "b"]))],
+                vec![],
+            ),
+            keyed(
+                vec![upsert(full(&["1", &note]))],
+                vec![row(&[Some("2"), None])],
+            ),
         ] {
             apply
                 .applier
@@ -455,11 +477,20 @@ async fn rollback_takes_all_back_also_the_staging_tables() {
         assert_eq!(contents(&db, "t").await, "(1,a)");
     }
     // an error in the middle of the data, then again whole
-    let bad = keyed(vec![upsert(full(&["1", "b"])), upsert(full(&["x", "b"]))], vec![]);
-    let refused = apply.apply(&mapping, &bad, MergeMode::Fast).await.unwrap_err();
+    let bad = keyed(
+        vec![upsert(full(&["1", "b"])), upsert(full(&["x", "b"]))],
+        vec![],
+    );
+    let refused = apply
+        .apply(&mapping, &bad, MergeMode::Fast)
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind, ErrorKind::RowRefused);
     assert_eq!(refused.table.as_deref(), Some("public.t"));
-    apply.apply(&mapping, &effect, MergeMode::Fast).await.unwrap();
+    apply
+        .apply(&mapping, &effect, MergeMode::Fast)
+        .await
+        .unwrap();
     assert_eq!(contents(&db, "t").await, "(1,b)");
     db.drop().await;
 }
@@ -497,7 +528,10 @@ async fn values_of_a_store_with_dynamic_types_are_written_or_refused_by_column()
     ]);
     let mut apply = Apply::begin(&db.store(), "dynamic").await;
     let effect = keyed(vec![upsert(good.clone())], vec![]);
-    apply.apply(&mapping, &effect, MergeMode::Fast).await.unwrap();
+    apply
+        .apply(&mapping, &effect, MergeMode::Fast)
+        .await
+        .unwrap();
     let found = db
         .text("SELECT concat_ws('|', id, b, f, n, x, note, at) FROM t")
         .await
@@ -540,7 +574,14 @@ async fn records_are_kept_with_the_rows_and_the_last_write_counts() {
     apply.applier.begin().await.unwrap();
     apply
         .applier
-        .records(&[put("a", "1"), put("b", "1"), put("a", "2"), remove("c"), put("d", "1"), remove("d")])
+        .records(&[
+            put("a", "1"),
+            put("b", "1"),
+            put("a", "2"),
+            remove("c"),
+            put("d", "1"),
+            remove("d"),
+        ])
         .await
         .unwrap();
     let effect = keyed(vec![upsert(full(&["1"]))], vec![]);
@@ -564,7 +605,11 @@ async fn records_are_kept_with_the_rows_and_the_last_write_counts() {
     // the checkpoint is moved from where it is, or not at all
     apply.applier.begin().await.unwrap();
     apply.applier.records(&[remove("a")]).await.unwrap();
-    let e = apply.applier.commit(Some(Position(4)), Position(9)).await.unwrap_err();
+    let e = apply
+        .applier
+        .commit(Some(Position(4)), Position(9))
+        .await
+        .unwrap_err();
     assert_eq!(e.kind, ErrorKind::Fenced);
     apply.applier.rollback().await.unwrap();
     let state = crossfade_postgres::tenure::peek(&db.store(), "records").await;

@@ -33,7 +33,12 @@ async fn what_was_made_is_listed_and_removed() {
         let removed = capture::remove_capture(&store, "made").await.unwrap();
         assert_eq!(removed.len(), 2);
         assert!(capture::made(&store, "made").await.unwrap().is_empty());
-        assert!(capture::remove_capture(&store, "made").await.unwrap().is_empty());
+        assert!(
+            capture::remove_capture(&store, "made")
+                .await
+                .unwrap()
+                .is_empty()
+        );
         db.drop().await;
     }
 }
@@ -57,10 +62,12 @@ async fn an_administrators_publication_is_used_where_it_is_exactly_right() {
         assert_eq!(refused.kind, ErrorKind::Permission);
         let statement = capture::create_publication_statement(&spec);
         assert!(refused.fix.unwrap().contains(&statement));
-        db.run("CREATE PUBLICATION crossfade_admin FOR TABLE t, u").await;
+        db.run("CREATE PUBLICATION crossfade_admin FOR TABLE t, u")
+            .await;
         let refused = capture::create_capture(&store, &spec).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Permission);
-        db.run(&format!("DROP PUBLICATION crossfade_admin; {statement}")).await;
+        db.run(&format!("DROP PUBLICATION crossfade_admin; {statement}"))
+            .await;
         capture::create_capture(&store, &spec).await.unwrap();
         // its slot is the role's to drop, the publication is not
         let refused = capture::remove_capture(&store, "admin").await.unwrap_err();
@@ -76,7 +83,10 @@ async fn a_slot_waits_for_running_transactions_beyond_the_lock_timeout() {
     let db = Db::create(SERVERS[0]).await;
     db.run("CREATE TABLE t (id int PRIMARY KEY)").await;
     let writer = db.client().await;
-    writer.batch("writing", "BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    writer
+        .batch("writing", "BEGIN; INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
     let begun = Instant::now();
     let making = {
         let store = db.store();
@@ -114,16 +124,31 @@ async fn a_slot_waits_for_running_transactions_beyond_the_lock_timeout() {
 async fn the_watch_sees_what_the_stream_cannot() {
     for server in SERVERS {
         for (ddl, words) in [
-            ("ALTER PUBLICATION crossfade_watch DROP TABLE t", "does not have public.t"),
-            ("ALTER PUBLICATION crossfade_watch ADD TABLE u", "public.u, which is not planned"),
-            ("ALTER PUBLICATION crossfade_watch SET (publish = 'insert')", "leaves out"),
+            (
+                "ALTER PUBLICATION crossfade_watch DROP TABLE t",
+                "does not have public.t",
+            ),
+            (
+                "ALTER PUBLICATION crossfade_watch ADD TABLE u",
+                "public.u, which is not planned",
+            ),
+            (
+                "ALTER PUBLICATION crossfade_watch SET (publish = 'insert')",
+                "leaves out",
+            ),
             (
                 "ALTER PUBLICATION crossfade_watch SET (publish_via_partition_root = true)",
                 "publish_via_partition_root",
             ),
             ("DROP PUBLICATION crossfade_watch", "does not exist"),
-            ("SELECT pg_drop_replication_slot('crossfade_watch')", "it is gone"),
-            ("ALTER TABLE p DETACH PARTITION p1", "partition public.p1 was detached"),
+            (
+                "SELECT pg_drop_replication_slot('crossfade_watch')",
+                "it is gone",
+            ),
+            (
+                "ALTER TABLE p DETACH PARTITION p1",
+                "partition public.p1 was detached",
+            ),
             (
                 "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
                 "partition public.p2 was added",
@@ -140,12 +165,18 @@ async fn the_watch_sees_what_the_stream_cannot() {
             let store = db.store();
             let spec = spec(&db, "watch", &["t", "p"]).await;
             capture::create_capture(&store, &spec).await.unwrap();
-            assert_eq!(capture::watch(&store, &spec).await.unwrap(), WatchOutcome::Same);
+            assert_eq!(
+                capture::watch(&store, &spec).await.unwrap(),
+                WatchOutcome::Same
+            );
             db.run(ddl).await;
             let WatchOutcome::Changed(found) = capture::watch(&store, &spec).await.unwrap() else {
                 panic!("not seen: {ddl}");
             };
-            assert!(found.iter().any(|(_, what)| what.contains(words)), "{ddl}: {found:?}");
+            assert!(
+                found.iter().any(|(_, what)| what.contains(words)),
+                "{ddl}: {found:?}"
+            );
             capture::remove_capture(&store, "watch").await.unwrap();
             db.drop().await;
         }

@@ -75,7 +75,9 @@ impl Follow {
         };
         let start = capture::create_capture(store, &spec).await.unwrap();
         let at = start.position;
-        let stream = replication::stream::open_stream(store, &spec, at).await.unwrap();
+        let stream = replication::stream::open_stream(store, &spec, at)
+            .await
+            .unwrap();
         Follow {
             store: store.clone(),
             spec,
@@ -99,7 +101,11 @@ impl Follow {
         let mut whole = Vec::new();
         let mut open: Option<(Transaction, Vec<Change>)> = None;
         while whole.len() < count {
-            assert!(begun.elapsed() < PATIENCE, "{} of {count} came", whole.len());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} of {count} came",
+                whole.len()
+            );
             for event in self.stream.next().await.unwrap() {
                 match event {
                     StreamEvent::Begin(t) => {

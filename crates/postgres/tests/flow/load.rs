@@ -40,7 +40,8 @@ fn rows(ids: std::ops::Range<u32>, note: &str) -> RowBlock {
 async fn rows_that_are_there_are_an_error_or_are_replaced() {
     for server in SERVERS {
         let db = Db::create(server).await;
-        db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+        db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+            .await;
         let mapping = mappings(&db.store(), &["t"]).await.remove(0);
         let tenure = tenure::acquire(&db.store(), "load").await.unwrap();
         let form = ReadForm::Rows;
@@ -68,7 +69,8 @@ async fn rows_that_are_there_are_an_error_or_are_replaced() {
 #[tokio::test]
 async fn a_chunk_without_rows_is_a_copy_too() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+        .await;
     let mapping = mappings(&db.store(), &["t"]).await.remove(0);
     let tenure = tenure::acquire(&db.store(), "empty").await.unwrap();
     for format in [CopyFormat::PostgresBinary, CopyFormat::PostgresText] {
@@ -95,7 +97,8 @@ async fn a_chunk_without_rows_is_a_copy_too() {
 #[tokio::test]
 async fn a_loader_goes_on_after_a_rollback_in_the_middle_of_its_rows() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+        .await;
     let mapping = mappings(&db.store(), &["t"]).await.remove(0);
     let tenure = tenure::acquire(&db.store(), "again").await.unwrap();
     let mut loader = tenure.open_loader().await.unwrap();
@@ -126,7 +129,8 @@ async fn a_loader_goes_on_after_a_rollback_in_the_middle_of_its_rows() {
 #[tokio::test]
 async fn a_failed_chunk_cannot_be_committed_by_mistake() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+        .await;
     let mapping = mappings(&db.store(), &["t"]).await.remove(0);
     let tenure = tenure::acquire(&db.store(), "failed").await.unwrap();
     let mut loader = tenure.open_loader().await.unwrap();

@@ -40,9 +40,11 @@ fn ids(rows: &[Row]) -> Vec<Cell> {
 async fn a_snapshot_sees_what_had_committed_and_says_so() {
     for server in SERVERS {
         let db = Db::create(server).await;
-        db.run("CREATE TABLE t (id int PRIMARY KEY, xid bigint)").await;
+        db.run("CREATE TABLE t (id int PRIMARY KEY, xid bigint)")
+            .await;
         let mapping = mappings(&db.store(), &["t"]).await.remove(0);
-        let write = |id: u32| format!("INSERT INTO t VALUES ({id}, pg_current_xact_id()::text::bigint)");
+        let write =
+            |id: u32| format!("INSERT INTO t VALUES ({id}, pg_current_xact_id()::text::bigint)");
         db.run(&write(1)).await;
         let open_writer = db.client().await;
         open_writer
@@ -78,7 +80,8 @@ async fn a_snapshot_sees_what_had_committed_and_says_so() {
 #[tokio::test]
 async fn what_was_committed_asynchronously_is_waited_for() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+        .await;
     let mapping = mappings(&db.store(), &["t"]).await.remove(0);
     let writer = db.client().await;
     writer
@@ -92,7 +95,10 @@ async fn what_was_committed_asynchronously_is_waited_for() {
         let begun = Instant::now();
         snapshot.wait_durable().await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(2));
-        let flushed = db.text("SELECT pg_current_wal_flush_lsn()::text").await.unwrap();
+        let flushed = db
+            .text("SELECT pg_current_wal_flush_lsn()::text")
+            .await
+            .unwrap();
         let flushed = crossfade_postgres::lsn::parse(&flushed).unwrap();
         assert!(flushed >= snapshot.horizon());
     }
@@ -126,7 +132,10 @@ async fn covers(db: &Db, mapping: &TableMapping, chunks: usize) -> usize {
             high: high.clone(),
         };
         let piece = read(snapshot.as_mut(), mapping, &range).await;
-        assert!(piece.iter().all(inside), "the program's order is the server's");
+        assert!(
+            piece.iter().all(inside),
+            "the program's order is the server's"
+        );
         pieces.extend(piece);
     }
     let sorted = |rows: Vec<Row>| {
@@ -202,10 +211,12 @@ async fn parts_hold_every_row_once_and_a_row_stays_in_its_part() {
             let identity = first.physical_identity(&mapping).await.unwrap();
             first.close().await.unwrap();
             let name = mapping.source.name.name.clone();
-            db.run(&format!("INSERT INTO {name} SELECT 'new' || g, '1' FROM generate_series(1, 3000) g").replace(
-                "'1'",
-                if name == "p" { "1" } else { "'1'" },
-            ))
+            db.run(
+                &format!(
+                    "INSERT INTO {name} SELECT 'new' || g, '1' FROM generate_series(1, 3000) g"
+                )
+                .replace("'1'", if name == "p" { "1" } else { "'1'" }),
+            )
             .await;
             let mut later = open(&db, &mapping).await;
             assert_eq!(later.physical_identity(&mapping).await.unwrap(), identity);
@@ -221,7 +232,10 @@ async fn parts_hold_every_row_once_and_a_row_stays_in_its_part() {
             let leaf = if name == "p" { "p2a" } else { "plain" };
             db.run(&format!("VACUUM FULL {leaf}")).await;
             let mut rewritten = open(&db, &mapping).await;
-            assert_ne!(rewritten.physical_identity(&mapping).await.unwrap(), identity);
+            assert_ne!(
+                rewritten.physical_identity(&mapping).await.unwrap(),
+                identity
+            );
         }
         db.drop().await;
     }
@@ -239,12 +253,10 @@ async fn rows_are_read_by_key() {
         )
         .await;
         let mappings = mappings(&db.store(), &["t", "p"]).await;
-        let mut snapshot = snapshot::open_snapshot(
-            &db.store(),
-            &[&mappings[0].source, &mappings[1].source],
-        )
-        .await
-        .unwrap();
+        let mut snapshot =
+            snapshot::open_snapshot(&db.store(), &[&mappings[0].source, &mappings[1].source])
+                .await
+                .unwrap();
         let keys = [
             row(&[None, Some("7"), Some("it's \\ 7")]),
             row(&[None, Some("7"), Some("it's \\ 8")]),
@@ -272,18 +284,25 @@ async fn rows_are_read_by_key() {
 async fn a_changed_table_is_not_read_and_an_open_snapshot_holds_off_ddl() {
     for server in SERVERS {
         let db = Db::create(server).await;
-        db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+        db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+            .await;
         let mapping = mappings(&db.store(), &["t"]).await.remove(0);
         let snapshot = open(&db, &mapping).await;
         let ddl = "ALTER TABLE t ALTER note TYPE varchar(5)";
         let client = db.client().await;
-        client.batch("setting", "SET lock_timeout = '200ms'").await.unwrap();
+        client
+            .batch("setting", "SET lock_timeout = '200ms'")
+            .await
+            .unwrap();
         assert_eq!(
             client.batch("altering", ddl).await.unwrap_err().kind,
             ErrorKind::Busy
         );
         snapshot.close().await.unwrap();
-        client.batch("setting", "SET lock_timeout = 0").await.unwrap();
+        client
+            .batch("setting", "SET lock_timeout = 0")
+            .await
+            .unwrap();
         client.batch("altering", ddl).await.unwrap();
         let Err(e) = snapshot::open_snapshot(&db.store(), &[&mapping.source]).await else {
             panic!("another type was read");

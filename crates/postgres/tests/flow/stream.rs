@@ -18,8 +18,10 @@ async fn changes_come_as_whole_transactions_with_ids_that_the_base_snapshot_does
         db.run("CREATE TABLE t (id int PRIMARY KEY, note text); INSERT INTO t VALUES (1, 'a')")
             .await;
         let mut follow = Follow::begin(&db.store(), "whole", &["t"]).await;
-        db.run("BEGIN; INSERT INTO t VALUES (2, NULL); UPDATE t SET note = '' WHERE id = 1; COMMIT;")
-            .await;
+        db.run(
+            "BEGIN; INSERT INTO t VALUES (2, NULL); UPDATE t SET note = '' WHERE id = 1; COMMIT;",
+        )
+        .await;
         db.run("UPDATE t SET id = 3 WHERE id = 2; DELETE FROM t WHERE id = 1")
             .await;
         let whole = follow.transactions(2).await;
@@ -68,7 +70,8 @@ async fn changes_come_as_whole_transactions_with_ids_that_the_base_snapshot_does
 async fn what_was_rolled_back_to_a_savepoint_never_shows_however_large() {
     for server in SERVERS {
         let db = Db::create(server).await;
-        db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+        db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+            .await;
         let mut follow = Follow::begin(&db.store(), "savepoints", &["t"]).await;
         // beyond logical_decoding_work_mem (64 MB): the server spills, and would stream if it were asked to
         db.run(
@@ -84,7 +87,8 @@ async fn what_was_rolled_back_to_a_savepoint_never_shows_however_large() {
              COMMIT",
         )
         .await;
-        db.run("BEGIN; INSERT INTO t VALUES (4, 'gone'); ROLLBACK").await;
+        db.run("BEGIN; INSERT INTO t VALUES (4, 'gone'); ROLLBACK")
+            .await;
         db.run("INSERT INTO t VALUES (5, 'kept')").await;
         let whole = follow.transactions(2).await;
         assert_eq!(whole[0].changes.len(), 3);
@@ -97,9 +101,11 @@ async fn what_was_rolled_back_to_a_savepoint_never_shows_however_large() {
 #[tokio::test]
 async fn a_large_transaction_comes_in_pieces_and_in_order() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+        .await;
     let mut follow = Follow::begin(&db.store(), "large", &["t"]).await;
-    db.run("INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 60000) g").await;
+    db.run("INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 60000) g")
+        .await;
     let mut ids = Vec::new();
     let mut calls = 0;
     'all: loop {
@@ -114,7 +120,9 @@ async fn a_large_transaction_comes_in_pieces_and_in_order() {
             }
         }
     }
-    let expected: Vec<_> = (1..=60_000).map(|id: u32| crate::kit::t(&id.to_string())).collect();
+    let expected: Vec<_> = (1..=60_000)
+        .map(|id: u32| crate::kit::t(&id.to_string()))
+        .collect();
     assert_eq!(ids, expected);
     assert!(calls > 10);
     follow.end().await;
@@ -152,7 +160,8 @@ async fn a_stream_opened_at_an_end_brings_what_follows_and_nothing_twice() {
 #[tokio::test]
 async fn confirming_is_what_moves_the_slot_and_nothing_else() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)")
+        .await;
     let mut follow = Follow::begin(&db.store(), "confirm", &["t"]).await;
     let confirmed = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'crossfade_confirm'";
     let before = db.text(confirmed).await;
@@ -162,7 +171,8 @@ async fn confirming_is_what_moves_the_slot_and_nothing_else() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(db.text(confirmed).await, before);
     // an idle table beside a busy one: progress comes without a change of ours, and can be confirmed
-    db.run("INSERT INTO other SELECT generate_series(1, 10000)").await;
+    db.run("INSERT INTO other SELECT generate_series(1, 10000)")
+        .await;
     let probe = capture::probe(&follow.store, "confirm").await.unwrap();
     assert!(probe.log_kept_bytes > 100_000);
     follow.pass(probe.log_end).await;
@@ -173,7 +183,10 @@ async fn confirming_is_what_moves_the_slot_and_nothing_else() {
         if probe.log_kept_bytes < 100_000 {
             break;
         }
-        assert!(begun.elapsed() < crate::kit::PATIENCE, "the slot does not move");
+        assert!(
+            begun.elapsed() < crate::kit::PATIENCE,
+            "the slot does not move"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     follow.end().await;
@@ -183,11 +196,17 @@ async fn confirming_is_what_moves_the_slot_and_nothing_else() {
 #[tokio::test]
 async fn a_consumer_that_is_slow_keeps_its_connection() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
-    db.run(&format!("ALTER DATABASE {} SET wal_sender_timeout = '2s'", db.name)).await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+        .await;
+    db.run(&format!(
+        "ALTER DATABASE {} SET wal_sender_timeout = '2s'",
+        db.name
+    ))
+    .await;
     let mut follow = Follow::begin(&db.store(), "slow", &["t"]).await;
     // more than the queue and the sockets hold
-    db.run("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 60000) g").await;
+    db.run("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 60000) g")
+        .await;
     let mut changes = 0;
     let begun = Instant::now();
     'all: loop {
@@ -307,7 +326,10 @@ async fn two_phase_transactions_come_when_they_are_committed() {
     db.run("CREATE TABLE t (id int PRIMARY KEY)").await;
     let mut follow = Follow::begin(&db.store(), "two_phase", &["t"]).await;
     let name = db.name.clone();
-    db.run(&format!("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION '{name}'")).await;
+    db.run(&format!(
+        "BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION '{name}'"
+    ))
+    .await;
     db.run("INSERT INTO t VALUES (2)").await;
     db.run(&format!("COMMIT PREPARED '{name}'")).await;
     let whole = follow.transactions(2).await;
@@ -326,7 +348,8 @@ async fn two_phase_transactions_come_when_they_are_committed() {
 #[tokio::test]
 async fn the_start_and_the_base_snapshot_meet_without_gap_or_overlap() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, xid bigint)").await;
+    db.run("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, xid bigint)")
+        .await;
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut writers = Vec::new();
     for _ in 0..4 {

@@ -26,7 +26,8 @@ async fn unchanged_large_values_are_marked_and_with_full_identity_they_are_there
         .await;
         let big = db.text(&format!("SELECT {LONG}")).await.unwrap();
         let mut follow = Follow::begin(&db.store(), "toast", &["t", "f"]).await;
-        db.run("UPDATE t SET n = 2; UPDATE f SET n = 2; UPDATE t SET id = 2; DELETE FROM f").await;
+        db.run("UPDATE t SET n = 2; UPDATE f SET n = 2; UPDATE t SET id = 2; DELETE FROM f")
+            .await;
         let changes = follow.changes().await;
         let kept = crossfade_model::Row(vec![t("1"), t("2"), Cell::Unchanged]);
         assert_eq!(
@@ -130,7 +131,8 @@ async fn generated_and_dropped_columns_are_absent_and_names_may_be_anything() {
         .await;
         let name = "Été \"x\".Tab.le 表";
         let mut follow = Follow::begin(&db.store(), "Odd Nämes", &[name]).await;
-        db.run(r#"INSERT INTO "Été ""x"""."Tab.le 表" ("drop me", "a""b") VALUES ('ä', 'ö')"#).await;
+        db.run(r#"INSERT INTO "Été ""x"""."Tab.le 表" ("drop me", "a""b") VALUES ('ä', 'ö')"#)
+            .await;
         assert_eq!(
             follow.changes().await,
             [Change::Insert {
@@ -211,7 +213,8 @@ async fn a_partition_truncated_or_attached_alone_stops_the_stream_after_what_cam
 #[tokio::test]
 async fn truncated_tables_come_together() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a)").await;
+    db.run("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a)")
+        .await;
     let mut follow = Follow::begin(&db.store(), "truncate", &["a", "b"]).await;
     db.run("INSERT INTO a VALUES (1); TRUNCATE a CASCADE").await;
     assert_eq!(
@@ -228,10 +231,19 @@ async fn truncated_tables_come_together() {
 async fn a_changed_definition_stops_the_stream_and_the_watch_sees_it_without_a_write() {
     for server in SERVERS {
         for (ddl, words) in [
-            ("ALTER TABLE t ADD COLUMN extra int DEFAULT 7", "column extra was added"),
+            (
+                "ALTER TABLE t ADD COLUMN extra int DEFAULT 7",
+                "column extra was added",
+            ),
             ("ALTER TABLE t DROP COLUMN note", "column note was removed"),
-            ("ALTER TABLE t RENAME COLUMN note TO text", "column note was removed"),
-            ("ALTER TABLE t ALTER COLUMN note TYPE varchar(9)", "is character varying(9)"),
+            (
+                "ALTER TABLE t RENAME COLUMN note TO text",
+                "column note was removed",
+            ),
+            (
+                "ALTER TABLE t ALTER COLUMN note TYPE varchar(9)",
+                "is character varying(9)",
+            ),
             ("ALTER TABLE t REPLICA IDENTITY NOTHING", ""),
             ("ALTER TABLE t RENAME TO u", "renamed"),
             (
@@ -240,7 +252,8 @@ async fn a_changed_definition_stops_the_stream_and_the_watch_sees_it_without_a_w
             ),
         ] {
             let db = Db::create(server).await;
-            db.run("CREATE TABLE t (id int PRIMARY KEY, note text)").await;
+            db.run("CREATE TABLE t (id int PRIMARY KEY, note text)")
+                .await;
             let mut follow = Follow::begin(&db.store(), "ddl", &["t"]).await;
             db.run("INSERT INTO t (id) VALUES (1)").await;
             let same = capture::watch(&follow.store, &follow.spec).await.unwrap();
@@ -250,9 +263,13 @@ async fn a_changed_definition_stops_the_stream_and_the_watch_sees_it_without_a_w
             let WatchOutcome::Changed(found) = changed else {
                 panic!("not seen by the watch: {ddl}");
             };
-            assert!(found.iter().any(|(_, what)| what.contains(words)), "{found:?}");
+            assert!(
+                found.iter().any(|(_, what)| what.contains(words)),
+                "{found:?}"
+            );
             let table = if ddl.contains("TO u") { "u" } else { "t" };
-            db.run(&format!("INSERT INTO {table} (id) VALUES (2)")).await;
+            db.run(&format!("INSERT INTO {table} (id) VALUES (2)"))
+                .await;
             let (whole, what) = follow.until_changed().await;
             assert_eq!(whole, 1, "{ddl}");
             assert!(what.contains(words), "{what}");
@@ -265,7 +282,8 @@ async fn a_changed_definition_stops_the_stream_and_the_watch_sees_it_without_a_w
 #[tokio::test]
 async fn ddl_that_changes_nothing_of_the_rows_goes_by() {
     let db = Db::create(SERVERS[0]).await;
-    db.run("CREATE TABLE t (id int PRIMARY KEY, note text, n varchar(5))").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, note text, n varchar(5))")
+        .await;
     let mut follow = Follow::begin(&db.store(), "harmless", &["t"]).await;
     for (at, ddl) in [
         "CREATE INDEX ON t (note)",
@@ -281,7 +299,8 @@ async fn ddl_that_changes_nothing_of_the_rows_goes_by() {
     {
         db.run(ddl).await;
         let id = at + 1;
-        db.run(&format!("INSERT INTO t VALUES ({id}, 'n', NULL)")).await;
+        db.run(&format!("INSERT INTO t VALUES ({id}, 'n', NULL)"))
+            .await;
         let id = id.to_string();
         assert_eq!(
             follow.changes().await,

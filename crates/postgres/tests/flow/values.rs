@@ -138,12 +138,18 @@ async fn every_value_comes_through_the_stream_as_it_is_read() {
         }
         assert_eq!(inserted, read);
         let mut apply = Apply::begin(&target.store(), "values").await;
-        for mode in [MergeMode::Fast, MergeMode::DeleteThenInsert, MergeMode::RowByRow] {
+        for mode in [
+            MergeMode::Fast,
+            MergeMode::DeleteThenInsert,
+            MergeMode::RowByRow,
+        ] {
             let effect = keyed(inserted.iter().cloned().map(upsert).collect(), vec![]);
             apply.apply(&mapping, &effect, mode).await.unwrap();
         }
         // read back from the target: the same cells again
-        let mut reader = reader::open_reader(&target.store(), "values").await.unwrap();
+        let mut reader = reader::open_reader(&target.store(), "values")
+            .await
+            .unwrap();
         assert_eq!(reader.position(), apply.at);
         let mut back = Vec::new();
         {

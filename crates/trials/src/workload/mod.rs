@@ -54,7 +54,10 @@ impl Writers {
             Self::Sqlite(process) => process.stop(),
         };
         assert!(work.done > 0, "the writers did nothing: {work:?}");
-        eprintln!("writers: {} transactions, {} refused", work.done, work.refused);
+        eprintln!(
+            "writers: {} transactions, {} refused",
+            work.done, work.refused
+        );
         work
     }
 }

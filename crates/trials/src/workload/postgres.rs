@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use postgres::Client;
 
-use super::transactions::{Options, Transactions};
 use super::Work;
+use super::transactions::{Options, Transactions};
 use crate::database::Dialect;
 use crate::postgres::{PostgresDatabase, connect, describe};
 

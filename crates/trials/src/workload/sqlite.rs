@@ -28,7 +28,10 @@ impl Process {
     pub(super) fn start(path: &Path, options: Options, seed: u64) -> Self {
         let mut child = Command::new(build_folder().join(PROGRAM))
             .arg(path)
-            .args([seed, options.rows.into(), options.big.into(), options.pause].map(|n: u64| n.to_string()))
+            .args(
+                [seed, options.rows.into(), options.big.into(), options.pause]
+                    .map(|n: u64| n.to_string()),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -46,7 +49,9 @@ impl Process {
         output.read_to_string(&mut said).expect("UTF-8");
         let status = self.child.wait().expect("a child can be waited for");
         assert!(status.success(), "the writer failed: {status}");
-        let mut numbers = said.split_whitespace().map(|word| word.parse().expect("a number"));
+        let mut numbers = said
+            .split_whitespace()
+            .map(|word| word.parse().expect("a number"));
         Work {
             done: numbers.next().expect("two numbers"),
             refused: numbers.next().expect("two numbers"),
@@ -103,7 +108,9 @@ pub fn writer_main() {
 }
 
 fn run(connection: &Connection, steps: &[String]) -> rusqlite::Result<()> {
-    steps.iter().try_for_each(|step| connection.execute_batch(step))
+    steps
+        .iter()
+        .try_for_each(|step| connection.execute_batch(step))
 }
 
 /// Constraints and locks; never a mistake in the SQL.

@@ -159,7 +159,8 @@ impl Transactions {
                 let column = self.random.random_range(1..values.len());
                 format!(
                     "UPDATE accounts SET {} = {} WHERE id = {id}",
-                    values::ACCOUNT_COLUMNS[column], values[column]
+                    values::ACCOUNT_COLUMNS[column],
+                    values[column]
                 )
             }
             4 => {

@@ -72,7 +72,9 @@ pub fn document_id(i: u32) -> String {
 /// Word `i`: upper and lower case, accents and other scripts, which collations order in their own ways.
 #[must_use]
 pub fn word(i: u32) -> String {
-    let starts = ["a", "B", "é", "Z", "ß", "ж", "中", "_", "ae", "Ä", "ǅ", "🦀", "a b", "-"];
+    let starts = [
+        "a", "B", "é", "Z", "ß", "ж", "中", "_", "ae", "Ä", "ǅ", "🦀", "a b", "-",
+    ];
     let start = starts[(i as usize) % starts.len()];
     literal(&format!("{start}{}", i / 2))
 }
@@ -80,7 +82,12 @@ pub fn word(i: u32) -> String {
 /// Day `i`.
 #[must_use]
 pub fn day(i: u32) -> String {
-    literal(&format!("20{:02}-{:02}-{:02}", i % 37, 1 + i % 12, 1 + i % 28))
+    literal(&format!(
+        "20{:02}-{:02}-{:02}",
+        i % 37,
+        1 + i % 12,
+        1 + i % 28
+    ))
 }
 
 /// A code of bytes; some are prefixes of others, some end in zeros.
@@ -95,7 +102,9 @@ pub fn code(dialect: Dialect, i: u32) -> String {
 #[must_use]
 pub fn event(random: &mut StdRng) -> Vec<String> {
     vec![
-        nullable(random, |random| literal(["seen", "sold", ""][random.random_range(0..3)])),
+        nullable(random, |random| {
+            literal(["seen", "sold", ""][random.random_range(0..3)])
+        }),
         nullable(random, |random| random.random_range(0..6).to_string()),
         nullable(random, |random| {
             literal(&format!("{{\"n\": {}}}", random.random_range(0..3)))
@@ -119,8 +128,22 @@ pub fn bill(random: &mut StdRng) -> Vec<String> {
 #[must_use]
 pub fn text(random: &mut StdRng) -> String {
     let parts = [
-        "", " ", "plain", "it's", "\\N", "\\.", "tab\there", "line\nbreak", "Grüße", "日本語", "a,b;c",
-        "\"quoted\"", "NULL", "{}", "%s", "trailing ",
+        "",
+        " ",
+        "plain",
+        "it's",
+        "\\N",
+        "\\.",
+        "tab\there",
+        "line\nbreak",
+        "Grüße",
+        "日本語",
+        "a,b;c",
+        "\"quoted\"",
+        "NULL",
+        "{}",
+        "%s",
+        "trailing ",
     ];
     let count = random.random_range(0..4);
     let text: String = (0..count)
@@ -175,7 +198,10 @@ fn double(random: &mut StdRng) -> String {
     match random.random_range(0..4) {
         0 => format!("{:e}", random.random_range(-1.0e300..1.0e300_f64)),
         1 => format!("{:e}", random.random_range(-1.0..1.0_f64)),
-        2 => format!("{:.1}", f64::from(random.random_range(-1_000_000..1_000_000_i32))),
+        2 => format!(
+            "{:.1}",
+            f64::from(random.random_range(-1_000_000..1_000_000_i32))
+        ),
         _ => "0.1".to_owned(),
     }
 }

@@ -68,15 +68,28 @@ fn the_comparison_sees_what_differs_and_nothing_else_between_engines() {
         ("s = 'x '", "s = 'x'"),
         ("s = NULL", "s = 'x'"),
     ] {
-        trial.target.run(&format!("UPDATE t SET {change} WHERE id = 1"));
+        trial
+            .target
+            .run(&format!("UPDATE t SET {change} WHERE id = 1"));
         assert!(!equal(), "{change} is not seen");
-        trial.target.run(&format!("UPDATE t SET {back} WHERE id = 1"));
+        trial
+            .target
+            .run(&format!("UPDATE t SET {back} WHERE id = 1"));
         assert!(equal(), "{back}");
     }
     for (change, back) in [
-        ("UPDATE t SET s = '' WHERE id = 2", "UPDATE t SET s = NULL WHERE id = 2"),
-        ("DELETE FROM t WHERE id = 2", "INSERT INTO t (id) VALUES (2)"),
-        ("INSERT INTO t (id) VALUES (4)", "DELETE FROM t WHERE id = 4"),
+        (
+            "UPDATE t SET s = '' WHERE id = 2",
+            "UPDATE t SET s = NULL WHERE id = 2",
+        ),
+        (
+            "DELETE FROM t WHERE id = 2",
+            "INSERT INTO t (id) VALUES (2)",
+        ),
+        (
+            "INSERT INTO t (id) VALUES (4)",
+            "DELETE FROM t WHERE id = 4",
+        ),
         ("ALTER TABLE t ADD extra TEXT", "ALTER TABLE t DROP extra"),
     ] {
         trial.target.run(change);
@@ -84,7 +97,10 @@ fn the_comparison_sees_what_differs_and_nothing_else_between_engines() {
         trial.target.run(back);
         assert!(equal(), "{back}");
     }
-    let absent = (TableName::new(Some("public"), "t"), TableName::new(None, "u"));
+    let absent = (
+        TableName::new(Some("public"), "t"),
+        TableName::new(None, "u"),
+    );
     assert!(!differences_of(&trial.source, &trial.target, &[absent]).is_empty());
     assert_eq!(trial.target.dialect(), Dialect::Sqlite);
 }

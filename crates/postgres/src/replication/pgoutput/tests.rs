@@ -154,7 +154,10 @@ fn samples() -> Vec<(Bytes, Message)> {
                 relations: vec![5, 6],
             },
         ),
-        (Build::new(b'O').u64(1).text("origin").bytes(), Message::Other),
+        (
+            Build::new(b'O').u64(1).text("origin").bytes(),
+            Message::Other,
+        ),
         (
             Build::new(b'Y').u32(9).text("public").text("mood").bytes(),
             Message::Other,
@@ -171,7 +174,11 @@ fn every_kind_of_message_is_read() {
 
 #[test]
 fn a_cell_is_a_slice_of_the_message() {
-    let bytes = Build::new(b'I').u32(5).u8(b'N').tuple(&[cell("abc")]).bytes();
+    let bytes = Build::new(b'I')
+        .u32(5)
+        .u8(b'N')
+        .tuple(&[cell("abc")])
+        .bytes();
     let Ok(Message::Insert { new, .. }) = parse(&bytes) else {
         panic!("not an insert");
     };
