@@ -2,6 +2,7 @@
 //! full bounds, benchmarks. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
 
 pub mod bench;
+pub mod chaos;
 pub mod failure;
 pub mod model;
 pub mod phases;

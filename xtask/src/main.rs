@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use xtask::failure::{Failure, Result};
 use xtask::servers::server::Durability;
-use xtask::{bench, model, servers, test};
+use xtask::{bench, chaos, model, servers, test};
 
 const HELP: &str = "\
 cargo xtask servers install            PostgreSQL 15, 17 and 18 and the tools of the tests, as root or through sudo
@@ -14,6 +14,8 @@ cargo xtask servers stop               stops them and removes their data
 cargo xtask test                       format, lint, build, every test against real servers, demo
 cargo xtask test [-p CRATE] [-- FILTER…]
                                        only the tests of a crate, or with names that contain a filter
+cargo xtask chaos [--seeds N] [--from SEED]
+                                       migrations under live writes in which everything fails that can (200 seeds)
 cargo xtask model [ARGUMENT…]          explores the rules over their full bounds (long)
 cargo xtask bench [--rounds N] [--only NAME] [--quick]
                                        crossfade and its rivals in turn on durable servers (long)
@@ -43,6 +45,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["servers", "start", "--durable"] => servers::start(Durability::Durable),
         ["servers", "stop"] => servers::stop(),
         ["test", ..] => test::test(&test::Selection::new(&arguments[1..])),
+        ["chaos", ..] => chaos::chaos(&arguments[1..]),
         ["model", ..] => model::full(&arguments[1..]),
         ["bench", ..] => bench::bench(&arguments[1..]),
         [] | ["help" | "--help" | "-h"] => {

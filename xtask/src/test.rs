@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::chaos;
 use crate::failure::Result;
 use crate::model;
 use crate::phases::Phases;
@@ -68,7 +69,12 @@ fn everything(phases: &mut Phases) -> Result<()> {
     })?;
     with_servers(phases, |phases, environment| {
         phases.run("tests", || {
-            run(with(cargo().args(["test", "--workspace"]), environment))
+            // the end-to-end tests drive the program that was just built
+            let mut command = cargo();
+            command
+                .args(["test", "--workspace"])
+                .env("CROSSFADE_BINARY", target().join("debug/crossfade"));
+            run(with(&mut command, environment))
         })?;
         // The program that was just built, not `cargo run`: another selection of packages could
         // choose other features and build much of the workspace again.
@@ -77,14 +83,15 @@ fn everything(phases: &mut Phases) -> Result<()> {
                 Command::new(target().join("debug/crossfade")).arg("demo"),
                 environment,
             ))
-        })?;
-        slices(phases, environment)
-    })
+        })
+    })?;
+    slices(phases)
 }
 
 /// Shortened runs of what is too long to run whole for every change.
-fn slices(_phases: &mut Phases, _environment: &[(String, String)]) -> Result<()> {
-    Ok(())
+fn slices(phases: &mut Phases) -> Result<()> {
+    let arguments = ["--seeds", "10"].map(str::to_owned);
+    phases.run("chaos", || chaos::built(&arguments))
 }
 
 fn selected(phases: &mut Phases, selection: &Selection) -> Result<()> {

@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod binary;
+pub mod chaos;
 pub mod compare;
 pub mod database;
 pub mod patience;

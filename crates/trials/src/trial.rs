@@ -126,7 +126,6 @@ impl Trial {
             if !self.least_privileges {
                 return all_rights;
             }
-            self.write(&self.file_text(&all_rights.0, &all_rights.1));
             self.make_roles()
         })
     }
@@ -141,8 +140,17 @@ impl Trial {
         std::fs::write(self.file(), text).expect("the trial's folder can be written");
     }
 
+    /// Grants the roles once more what they need: an aborted migration has taken its publication along, which only an
+    /// administrator can make.
+    pub fn grant_again(&self) {
+        if self.least_privileges {
+            self.make_roles();
+        }
+    }
+
     /// Runs the SQL of `plan --grants` on both sides and gives the roles' URLs.
     fn make_roles(&self) -> (String, String) {
+        self.write(&self.file_text(&self.source.url(), &self.target.url()));
         let planned = Running::start(
             self.folder(),
             &["plan", "migration.toml", "--grants", "--json"],
@@ -203,7 +211,12 @@ impl Trial {
     #[track_caller]
     pub fn call(&self, words: &[&str]) -> Outcome {
         let outcome = self.start(words).wait(LONG);
-        eprintln!("{:?} after {:.1} s: {}", outcome.code, outcome.took.as_secs_f64(), outcome.call);
+        eprintln!(
+            "{:?} after {:.1} s: {}",
+            outcome.code,
+            outcome.took.as_secs_f64(),
+            outcome.call
+        );
         outcome
     }
 

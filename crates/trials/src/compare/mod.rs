@@ -80,6 +80,26 @@ pub fn differences(source: &Database, target: &Database) -> Vec<String> {
     differences_of(source, target, &pairs)
 }
 
+/// All rows of all tables, sorted: to see later whether anything was written.
+#[must_use]
+pub fn contents(database: &Database) -> Vec<(TableName, Vec<TextRow>)> {
+    tables(database)
+        .into_iter()
+        .map(|table| {
+            let forms: Vec<(String, Form)> = columns(database, &table)
+                .into_iter()
+                .map(|column| {
+                    let form = Form::of(&column, &column);
+                    (column.name, form)
+                })
+                .collect();
+            let mut rows = read::rows(database, &table, &forms);
+            rows.sort();
+            (table, rows)
+        })
+        .collect()
+}
+
 /// As [`differences`], of these pairs of tables.
 #[must_use]
 pub fn differences_of(
@@ -206,11 +226,7 @@ mod tests {
         let theirs = [row(&["1"]), row(&["2"]), row(&["3"])];
         assert_eq!(
             first_differences(&ours, &theirs),
-            [
-                "  source only: 2",
-                "  target only: 3",
-                "  source only: 4"
-            ]
+            ["  source only: 2", "  target only: 3", "  source only: 4"]
         );
     }
 }

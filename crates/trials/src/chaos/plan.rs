@@ -1,0 +1,199 @@
+//! What a seed stands for: a direction, options, and a row of disturbances.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+
+use super::control::Down;
+use super::points::POINTS;
+use crate::database::Engine;
+use crate::seed::generator;
+
+/// The directions that chaos takes.
+pub const DIRECTIONS: &[(Engine, Engine)] = &[
+    (Engine::Pg15, Engine::Pg17),
+    (Engine::Sqlite, Engine::Sqlite),
+    (Engine::Pg17, Engine::Pg18),
+    (Engine::Sqlite, Engine::Pg18),
+    (Engine::Pg15, Engine::Sqlite),
+];
+
+/// One side of the migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where rows come from.
+    Source,
+    /// Where rows go to.
+    Target,
+}
+
+/// Something that goes wrong while `run` is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disturbance {
+    /// The process dies the `count`-th time that it passes a named point.
+    KillPoint {
+        /// The point.
+        point: &'static str,
+        /// At which passing.
+        count: u32,
+    },
+    /// `kill -9` after some milliseconds.
+    KillAfter(u64),
+    /// Ctrl-C after some milliseconds.
+    InterruptAfter(u64),
+    /// The process stands still for some milliseconds, then goes on.
+    FreezeFor(u64),
+    /// A server goes down and comes back after some milliseconds.
+    Server {
+        /// Whose.
+        side: Side,
+        /// How.
+        how: Down,
+        /// For how long.
+        away: u64,
+    },
+    /// Some of the process's sessions are ended by the server.
+    Sessions(Side),
+    /// The application's process is killed and started again.
+    KillWriter,
+    /// The target's disk is full for a while.
+    FullDisk,
+    /// While nobody runs, what the source keeps for the migration is removed by somebody else. It must stop then; it is
+    /// aborted and begun anew.
+    LoseCapture,
+}
+
+/// A whole run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its seed.
+    pub seed: u64,
+    /// Where rows come from.
+    pub source: Engine,
+    /// Where rows go to.
+    pub target: Engine,
+    /// Rows that the main tables begin with.
+    pub rows: u32,
+    /// What `[run]` says.
+    pub options: Vec<(&'static str, u64)>,
+    /// The source's servers acknowledge commits before they are flushed.
+    pub asynchronous_commit: bool,
+    /// In this order.
+    pub disturbances: Vec<Disturbance>,
+    /// The end is compared by the product too.
+    pub verify: bool,
+}
+
+impl Plan {
+    /// The plan of a seed. The same for the same seed, whatever the machine permits.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let random = &mut generator(seed, 1_000);
+        // neighbouring seeds take each direction in turn, so that a few of them see all
+        let (source, target) = DIRECTIONS[usize::try_from(seed % 5).unwrap_or(0)];
+        let count = random.random_range(2..=4);
+        let mut disturbances: Vec<Disturbance> = (0..count)
+            .map(|_| disturbance(source, target, random))
+            .collect();
+        // at most once, since all begins anew after it
+        let mut lost = false;
+        disturbances
+            .retain(|one| *one != Disturbance::LoseCapture || !std::mem::replace(&mut lost, true));
+        Self {
+            seed,
+            source,
+            target,
+            rows: random.random_range(400..2_500),
+            options: vec![
+                ("loaders", random.random_range(1..=3)),
+                ("chunk_rows", random.random_range(100..1_000)),
+                (
+                    "batch_changes",
+                    *[50, 500, 10_000].choose(random).unwrap_or(&500),
+                ),
+                ("batch_milliseconds", random.random_range(0..60)),
+                ("retry_seconds", 60),
+            ],
+            asynchronous_commit: !source.is_sqlite() && random.random_range(0..3) == 0,
+            disturbances,
+            verify: random.random_range(0..3) == 0,
+        }
+    }
+}
+
+fn disturbance(source: Engine, target: Engine, random: &mut StdRng) -> Disturbance {
+    let has_server = !source.is_sqlite() || !target.is_sqlite();
+    loop {
+        let drawn = match random.random_range(0..100) {
+            0..50 => {
+                let point = *POINTS.choose(random).unwrap_or(&POINTS[0]);
+                let count = if random.random() {
+                    1
+                } else {
+                    random.random_range(1..12)
+                };
+                Disturbance::KillPoint { point, count }
+            }
+            50..65 => Disturbance::KillAfter(random.random_range(0..3_000)),
+            65..68 => Disturbance::InterruptAfter(random.random_range(0..3_000)),
+            68..71 => Disturbance::FreezeFor(random.random_range(100..2_000)),
+            71..79 if has_server => Disturbance::Server {
+                side: side(source, target, random),
+                how: *[Down::Kill, Down::Immediate, Down::Fast]
+                    .choose(random)
+                    .unwrap_or(&Down::Kill),
+                away: random.random_range(0..1_500),
+            },
+            79..86 if has_server => Disturbance::Sessions(side(source, target, random)),
+            86..90 if source.is_sqlite() => Disturbance::KillWriter,
+            90..95 => Disturbance::FullDisk,
+            95..100 => Disturbance::LoseCapture,
+            _ => continue,
+        };
+        return drawn;
+    }
+}
+
+/// A side that has a server.
+fn side(source: Engine, target: Engine, random: &mut StdRng) -> Side {
+    match (source.is_sqlite(), target.is_sqlite()) {
+        (false, true) => Side::Source,
+        (true, false) => Side::Target,
+        _ if random.random() => Side::Source,
+        _ => Side::Target,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_hundred_seeds_pass_every_point_in_every_direction() {
+        let plans: Vec<Plan> = (0..600).map(Plan::new).collect();
+        for (source, target) in DIRECTIONS {
+            let points: Vec<&str> = plans
+                .iter()
+                .filter(|plan| (plan.source, plan.target) == (*source, *target))
+                .flat_map(|plan| &plan.disturbances)
+                .filter_map(|one| match one {
+                    Disturbance::KillPoint { point, .. } => Some(*point),
+                    _ => None,
+                })
+                .collect();
+            for point in POINTS {
+                assert!(points.contains(point), "{source:?} to {target:?}: {point}");
+            }
+        }
+        assert!(
+            plans
+                .iter()
+                .any(|plan| plan.disturbances.contains(&Disturbance::LoseCapture))
+        );
+        assert!(
+            plans
+                .iter()
+                .any(|plan| plan.disturbances.contains(&Disturbance::FullDisk))
+        );
+    }
+}
