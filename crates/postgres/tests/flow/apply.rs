@@ -448,9 +448,9 @@ async fn one_table_may_be_written_several_times_in_one_transaction() {
                 .await
                 .unwrap();
         }
-        let to = Some(Position(round + 1));
-        apply.applier.commit(apply.at, to.unwrap()).await.unwrap();
-        apply.at = to;
+        let to = Position(round + 1);
+        apply.applier.commit(apply.at, to).await.unwrap();
+        apply.at = Some(to);
         assert_eq!(contents(&db, "t").await, format!("(1,{round})"));
     }
     db.drop().await;

@@ -53,8 +53,8 @@ pub(crate) fn parse(sql: &str) -> Option<CreateTable<'_>> {
         (open + 1..tokens.len()).find(|&i| tokens[i].is_sign(sql, ")") && tokens[i].depth == 0)?;
     let mut items = Vec::new();
     let mut start = open + 1;
-    for at in open + 1..=close {
-        let ends = at == close || (tokens[at].is_sign(sql, ",") && tokens[at].depth == 1);
+    for (at, token) in tokens.iter().enumerate().take(close + 1).skip(open + 1) {
+        let ends = at == close || (token.is_sign(sql, ",") && token.depth == 1);
         if ends {
             items.push(start..at);
             start = at + 1;
