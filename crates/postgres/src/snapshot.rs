@@ -306,10 +306,17 @@ impl SourceSnapshot for PostgresSnapshot {
             .enumerate()
             .map(|(at, column)| splits::sampled_column(mapping, at, column))
             .collect();
-        let sample = splits::sample_clause(mapping.source.estimated_rows, chunks);
-        let source = format!("(SELECT {} FROM {from} {sample})", columns.join(", "));
-        let rows = self.rows(mapping, &source).await?;
-        Ok(splits::quantiles(mapping, rows, chunks))
+        let mut percent = splits::sample_percent(&mapping.source, chunks);
+        loop {
+            let sample = splits::sample_clause(percent);
+            let source = format!("(SELECT {} FROM {from} {sample})", columns.join(", "));
+            let rows = self.rows(mapping, &source).await?;
+            if !splits::is_too_small(rows.len(), percent, chunks) {
+                return Ok(splits::quantiles(mapping, rows, chunks));
+            }
+            // estimates were wrong
+            percent = (percent * 10.0).min(100.0);
+        }
     }
 
     async fn parts(&mut self, mapping: &TableMapping, parts: usize) -> Result<Vec<String>> {

@@ -1,13 +1,16 @@
 //! Where to cut an ordered table: evenly where keys are dense integers, else at quantiles of a sample.
 
 use bytes::Bytes;
-use crossfade_model::{Cell, Column, LogicalType, Row, TableMapping};
+use crossfade_model::{Cell, Column, LogicalType, Row, Table, TableMapping};
 use crossfade_store::Bound;
 
 use crate::names::quote_ident;
 
 /// Sampled rows for each chunk.
 const SAMPLES: u64 = 64;
+
+/// Bytes of a page, as servers are usually built.
+const PAGE: f64 = 8192.0;
 
 /// Sampled rows at most.
 const MOST_SAMPLES: u64 = 200_000;
@@ -71,15 +74,31 @@ pub fn sampled_column(mapping: &TableMapping, at: usize, column: &Column) -> Str
     }
 }
 
-/// `TABLESAMPLE` of whole pages for about enough rows, and a bound on them.
+/// Pages that a sample has at least: few pages say little about where keys lie.
+const LEAST_PAGES: f64 = 200.0;
+
+/// Per cent of the pages that hold about enough rows for `chunks`; from 0 to 100.
 #[must_use]
-pub fn sample_clause(rows: u64, chunks: usize) -> String {
-    let wanted = (chunks as u64).saturating_mul(SAMPLES).min(MOST_SAMPLES);
+pub fn sample_percent(table: &Table, chunks: usize) -> f64 {
+    let wanted = (chunks as u64).saturating_mul(SAMPLES).min(MOST_SAMPLES) as f64;
+    let by_rows = 100.0 * wanted / (table.estimated_rows.max(1) as f64);
+    let by_pages = 100.0 * LEAST_PAGES * PAGE / (table.estimated_bytes.max(1) as f64);
+    by_rows.max(by_pages).clamp(0.001, 100.0)
+}
+
+/// True where a sample of `percent` has too few rows, and a larger one has more.
+#[must_use]
+pub fn is_too_small(rows: usize, percent: f64, chunks: usize) -> bool {
+    percent < 100.0 && rows < chunks.saturating_mul(8)
+}
+
+/// `TABLESAMPLE` of whole pages, and a bound on the rows.
+#[must_use]
+pub fn sample_clause(percent: f64) -> String {
     let limit = MOST_SAMPLES * 2;
-    if rows <= wanted.saturating_mul(2) {
+    if percent >= 100.0 {
         return format!("LIMIT {limit}");
     }
-    let percent = (100.0 * wanted as f64 / rows as f64).clamp(0.001, 100.0);
     format!("TABLESAMPLE SYSTEM ({percent:.6}) LIMIT {limit}")
 }
 
