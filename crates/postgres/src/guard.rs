@@ -111,7 +111,7 @@ pub async fn guarded(client: &Client, migration: &str) -> Result<Vec<Guarded>> {
         .collect())
 }
 
-/// Puts the guard on tables that are there without it and that this role may put a trigger on.
+/// Puts the guard on tables that are there without it and that are this role's: only an owner can take it off again.
 ///
 /// # Errors
 /// The server's.
@@ -122,7 +122,7 @@ pub async fn close(client: &Client, migration: &str, tables: &[TableName]) -> Re
             "looking for guards",
             "SELECT k.place - 1 FROM unnest($1::text[]) WITH ORDINALITY AS k (name, place)
              JOIN pg_class c ON c.oid = to_regclass(k.name)
-             WHERE has_table_privilege(c.oid, 'TRIGGER')
+             WHERE pg_has_role(c.relowner, 'USAGE')
                AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = $2)",
             &[&names, &TRIGGER],
         )
@@ -131,7 +131,7 @@ pub async fn close(client: &Client, migration: &str, tables: &[TableName]) -> Re
         let place = usize::try_from(row.get::<_, i64>(0)).ok();
         if let Some(table) = place.and_then(|at| tables.get(at)) {
             let sql = create_statement(table, migration, false);
-            client.batch("guarding a table", &sql).await?;
+            super::ddl::patiently(client, "guarding a table", &sql).await?;
         }
     }
     Ok(())

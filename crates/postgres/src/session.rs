@@ -46,7 +46,7 @@ impl Purpose {
 
     /// How long a statement waits for a lock. Short on the source: whoever waits for a table's lock makes all later users of
     /// the table wait behind him.
-    fn lock_timeout(self) -> &'static str {
+    pub(crate) fn lock_timeout(self) -> &'static str {
         match self {
             Purpose::Describe
             | Purpose::Check

@@ -3,6 +3,7 @@
 use crossfade_model::{Omission, TableMapping};
 use crossfade_store::{Recovery, Result};
 
+use super::patient::patiently;
 use super::table::is_late;
 use crate::connect::Client;
 use crate::names::{qualified, quote_ident};
@@ -68,7 +69,7 @@ async fn add(client: &Client, mapping: &TableMapping, name: &str, definition: &s
             let suffix = if plain { "" } else { " NOT VALID" };
             let sql =
                 format!("ALTER TABLE {table} ADD CONSTRAINT {constraint} {definition}{suffix}");
-            client.batch("adding a constraint", &sql).await?;
+            patiently(client, "adding a constraint", &sql).await?;
             if plain {
                 return Ok(());
             }
@@ -81,9 +82,7 @@ async fn add(client: &Client, mapping: &TableMapping, name: &str, definition: &s
     {
         // an unproven constraint would refuse changes that the source allowed
         let sql = format!("ALTER TABLE {table} DROP CONSTRAINT {constraint}");
-        client
-            .batch("dropping a constraint that does not hold", &sql)
-            .await?;
+        patiently(client, "dropping a constraint that does not hold", &sql).await?;
     }
     validated
 }

@@ -3,6 +3,7 @@
 use crossfade_model::{Index, TableMapping};
 use crossfade_store::{Result, StoreError};
 
+use super::patient::patiently;
 use crate::connect::Client;
 use crate::describe::unique_parts;
 use crate::names::{cut_identifier, ident_list, qualified, quote_ident};
@@ -130,7 +131,7 @@ async fn identify_by_index(client: &Client, mapping: &TableMapping) -> Result<()
             quote_ident(table),
             quote_ident(index)
         );
-        client.batch("setting the replica identity", &sql).await?;
+        patiently(client, "setting the replica identity", &sql).await?;
     }
     Ok(())
 }
@@ -202,7 +203,7 @@ async fn build_unique(client: &Client, mapping: &TableMapping, index: &Index) ->
                     "ALTER TABLE {table} ADD CONSTRAINT {name} {}",
                     index.definition
                 );
-                client.batch(&doing, &sql).await
+                patiently(client, &doing, &sql).await
             }
         };
     }
@@ -253,7 +254,7 @@ async fn build_unique(client: &Client, mapping: &TableMapping, index: &Index) ->
                 "ALTER TABLE {table} ADD CONSTRAINT {name} {kind} USING INDEX {name} {}",
                 parts.deferral
             );
-            client.batch(&doing, &sql).await
+            patiently(client, &doing, &sql).await
         }
         None => Ok(()),
     }

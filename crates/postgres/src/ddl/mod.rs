@@ -4,6 +4,7 @@
 
 mod foreign_keys;
 mod keys;
+mod patient;
 mod remove;
 mod sequences;
 mod table;
@@ -21,6 +22,7 @@ use crate::store::PostgresStore;
 
 pub use foreign_keys::build_foreign_keys;
 pub use keys::{build_key, build_unique_indexes, has_key};
+pub(crate) use patient::patiently;
 pub use remove::{made, remove};
 pub use sequences::raise_sequences;
 

@@ -94,7 +94,7 @@ pub async fn remove(
     }
     for guard in guard::guarded(&client, migration).await? {
         let sql = guard::drop_statement(&guard.table);
-        client.batch("taking off a guard", &sql).await?;
+        super::patiently(&client, "taking off a guard", &sql).await?;
     }
     remove_rows(&client, migration).await?;
     Ok(removed)

@@ -286,7 +286,7 @@ async fn present(
             "postgres.write",
             "the role may not read and write it",
             format!(
-                "GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON TABLE {name} TO {};",
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {name} TO {};",
                 facts.role
             ),
         ));
