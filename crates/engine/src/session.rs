@@ -147,6 +147,8 @@ pub(crate) struct Session {
     pub careful: Arc<AtomicBool>,
     /// Set when the attempt is to end.
     pub stop: watch::Receiver<bool>,
+    /// Held by the comparison at work.
+    pub comparing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -174,6 +176,7 @@ impl Session {
             observer,
             careful,
             stop,
+            comparing: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),
             changed: Notify::new(),
         }

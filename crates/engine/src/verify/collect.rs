@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 
-use crossfade_model::{Change, Position, Row, TableMapping, TransactionId};
+use crossfade_model::{Change, Position, Row, Snapshot, TableMapping, TransactionId};
 use crossfade_store::TargetSnapshot;
 use tokio::sync::oneshot;
 
+use crate::apply::steps::with_key_of;
 use crate::error::EngineError;
+use crate::verify::side::own;
 
-/// Keys collected at most: a comparison that meets more begins again.
-const MOST_KEYS: usize = 200_000;
+/// Keys and rows collected at most: a comparison that meets more begins again.
+const MOST_ENTRIES: usize = 200_000;
+/// Bytes of them at most.
+const MOST_BYTES: usize = 128 << 20;
 
 /// What a verify asks of the applier.
 pub(crate) enum VerifyRequest {
@@ -31,8 +35,31 @@ pub(crate) enum VerifyRequest {
 pub(crate) struct LastImage {
     /// `None`: the row is gone.
     pub row: Option<Row>,
-    /// Identity of the row at S1 that holds the columns which no image carried.
+    /// Identity of the row before the first of the images that did not carry all columns.
     pub base: Vec<u8>,
+    /// The identities that it had since, and the transactions that gave them.
+    pub moves: Vec<(TransactionId, Vec<u8>)>,
+}
+
+impl LastImage {
+    fn gone(identity: Vec<u8>) -> LastImage {
+        LastImage {
+            row: None,
+            base: identity,
+            moves: Vec::new(),
+        }
+    }
+
+    /// The identity of the row as this snapshot shows it: there are the columns that no image carried.
+    pub fn identity_at(&self, view: &Snapshot) -> &[u8] {
+        let seen = self.moves.iter().rev().find(|(t, _)| view.sees(*t));
+        seen.map_or(&self.base, |(_, identity)| identity)
+    }
+
+    fn weight(&self) -> usize {
+        let moves = self.moves.iter().map(|(_, identity)| 32 + identity.len());
+        self.row.as_ref().map_or(0, Row::weight) + self.base.len() + moves.sum::<usize>()
+    }
 }
 
 /// A change to a table without key.
@@ -64,7 +91,8 @@ pub(crate) struct Collected {
 pub(crate) struct Collector {
     mappings: Vec<TableMapping>,
     tables: Vec<Touched>,
-    count: usize,
+    entries: usize,
+    bytes: usize,
     too_much: bool,
     waiting: Option<(Position, oneshot::Sender<Collected>)>,
 }
@@ -74,7 +102,8 @@ impl Collector {
         Collector {
             mappings: mappings.to_vec(),
             tables: mappings.iter().map(|_| Touched::default()).collect(),
-            count: 0,
+            entries: 0,
+            bytes: 0,
             too_much: false,
             waiting: None,
         }
@@ -111,15 +140,22 @@ impl Collector {
             if self.too_much {
                 return Ok(());
             }
-            self.count += 1;
-            if self.count > MOST_KEYS {
-                self.too_much = true;
-                self.tables.iter_mut().for_each(|t| *t = Touched::default());
-                return Ok(());
-            }
             self.change(id, change)?;
+            if self.entries > MOST_ENTRIES || self.bytes > MOST_BYTES {
+                self.give_up();
+            }
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub fn into_touched(self) -> Vec<Touched> {
+        self.tables
+    }
+
+    fn give_up(&mut self) {
+        self.too_much = true;
+        self.tables.iter_mut().for_each(|t| *t = Touched::default());
     }
 
     fn change(&mut self, id: TransactionId, change: &Change) -> Result<(), EngineError> {
@@ -130,75 +166,105 @@ impl Collector {
             Change::Update { table, before, row } => (*table, before.as_ref(), Some(row)),
             Change::Delete { table, before } => (*table, Some(before), None),
             Change::Truncate { .. } => {
-                self.too_much = true;
+                self.give_up();
                 return Ok(());
             }
         };
-        let mapping = &self.mappings[table.0 as usize];
-        let touched = &mut self.tables[table.0 as usize];
-        if mapping.source.key.is_none() {
-            let mut note = |row: &Row, came: bool| {
-                touched.whole.push(WholeChange {
-                    transaction: id,
-                    row: row.clone(),
-                    came,
-                });
-            };
+        let n = table.0 as usize;
+        if self.mappings[n].source.key.is_none() {
             if let Some(before) = before {
-                note(before, false);
+                self.whole(n, id, before, false);
             }
             if let Some(row) = row {
-                note(row, true);
+                self.whole(n, id, row, true);
             }
             return Ok(());
         }
-        let identity = |row: &Row| -> Result<Vec<u8>, EngineError> {
-            let mut out = Vec::new();
-            mapping
-                .identity_of(row, &mut out)
-                .map_err(|e| EngineError::internal(format!("a key in the log: {e}")))?;
-            Ok(out)
-        };
-        let Some(row) = row else {
-            if let Some(before) = before {
-                let key = identity(before)?;
-                touched.keys.insert(
-                    key.clone(),
-                    LastImage {
-                        row: None,
-                        base: key,
-                    },
-                );
+        match row {
+            Some(row) => self.image(n, id, before, row),
+            None => {
+                if let Some(before) = before {
+                    let identity = self.identity(n, before)?;
+                    self.keep(n, identity.clone(), LastImage::gone(identity));
+                }
+                Ok(())
             }
-            return Ok(());
-        };
-        let new = identity(row)?;
-        let old = before.map_or_else(|| Ok(new.clone()), identity)?;
-        let older = touched.keys.get(&old).cloned();
-        let mut image = row.clone();
-        let mut base = old.clone();
-        if let Some(older) = older {
-            if let Some(older_row) = &older.row {
-                image.fill_unchanged_from(older_row);
-            }
-            base = older.base;
         }
+    }
+
+    fn whole(&mut self, table: usize, transaction: TransactionId, row: &Row, came: bool) {
+        self.entries += 1;
+        self.bytes += row.weight();
+        self.tables[table].whole.push(WholeChange {
+            transaction,
+            row: own(row),
+            came,
+        });
+    }
+
+    /// The row is there with this image. What the image lacks is in the image before, else in the row that a snapshot shows.
+    fn image(
+        &mut self,
+        table: usize,
+        id: TransactionId,
+        before: Option<&Row>,
+        row: &Row,
+    ) -> Result<(), EngineError> {
+        let row = with_key_of(&self.mappings[table], before, row);
+        let new = self.identity(table, &row)?;
+        let old = match before {
+            Some(before) => self.identity(table, before)?,
+            None => new.clone(),
+        };
+        let mut image = LastImage {
+            row: None,
+            base: old.clone(),
+            moves: Vec::new(),
+        };
+        let mut row = own(&row);
+        if !row.is_complete()
+            && let Some(older) = self.take(table, &old)
+            && let Some(older_row) = &older.row
+        {
+            row.fill_unchanged_from(older_row);
+            (image.base, image.moves) = (older.base, older.moves);
+        }
+        if row.is_complete() {
+            image = LastImage::gone(new.clone());
+        } else if old != new {
+            image.moves.push((id, new.clone()));
+        }
+        image.row = Some(row);
         if old != new {
-            touched.keys.insert(
-                old.clone(),
-                LastImage {
-                    row: None,
-                    base: old,
-                },
-            );
+            self.keep(table, old.clone(), LastImage::gone(old));
         }
-        touched.keys.insert(
-            new,
-            LastImage {
-                row: Some(image),
-                base,
-            },
-        );
+        self.keep(table, new, image);
         Ok(())
     }
+
+    fn identity(&self, table: usize, row: &Row) -> Result<Vec<u8>, EngineError> {
+        let mut out = Vec::new();
+        self.mappings[table]
+            .identity_of(row, &mut out)
+            .map_err(|e| EngineError::internal(format!("a key in the log: {e}")))?;
+        Ok(out)
+    }
+
+    fn take(&mut self, table: usize, identity: &[u8]) -> Option<LastImage> {
+        let image = self.tables[table].keys.remove(identity)?;
+        self.entries -= 1;
+        self.bytes -= identity.len() + image.weight();
+        Some(image)
+    }
+
+    fn keep(&mut self, table: usize, identity: Vec<u8>, image: LastImage) {
+        self.take(table, &identity);
+        self.entries += 1;
+        self.bytes += identity.len() + image.weight();
+        self.tables[table].keys.insert(identity, image);
+    }
 }
+
+#[cfg(test)]
+#[path = "collect_tests.rs"]
+mod tests;

@@ -4,16 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossfade_model::{BucketSum, Digester, Row, TableMapping, TransactionId};
+use crossfade_model::{BucketSum, Digester, Row, Snapshot, TableMapping, TransactionId};
 use crossfade_store::{ChunkRange, ReadForm, SourceSnapshot, TargetSnapshot};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::error::EngineError;
 use crate::progress::{Difference, TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::collect::{Collected, LastImage, Touched, VerifyRequest};
 use crate::verify::differ::{self, MOST_LISTED};
-use crate::verify::side::{BUCKETS, Reader, Sums, bucket_of};
+use crate::verify::name::name;
+use crate::verify::side::{Reader, Sums, bucket_of};
 
 /// Rounds that may begin again because too much changed between the two snapshots.
 const MOST_ROUNDS: u32 = 20;
@@ -22,6 +24,8 @@ const VISIBLE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Comparisons in a row at most, until two of them show the same differences.
 const MOST_COMPARISONS: u32 = 5;
+/// Pause between them.
+const COMPARISON_PAUSE: Duration = Duration::from_secs(1);
 
 /// Compares both sides. What differs is compared again at later positions, until a comparison is equal or two in a row
 /// show the same keys: only a difference that stays after the stream has passed it is one.
@@ -29,11 +33,14 @@ pub(crate) async fn verify(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
 ) -> Result<VerifyReport, EngineError> {
+    // the applier collects for one comparison at a time
+    let _turn = session.comparing.lock().await;
     let mut report = settled_round(session, requests).await?;
     for _ in 1..MOST_COMPARISONS {
         if report.equal {
             break;
         }
+        tokio::time::sleep(COMPARISON_PAUSE).await;
         let again = settled_round(session, requests).await?;
         let stayed = nothing_new(&report, &again);
         report = again;
@@ -48,7 +55,8 @@ pub(crate) async fn verify(
 fn nothing_new(before: &VerifyReport, now: &VerifyReport) -> bool {
     before.tables.iter().zip(&now.tables).all(|(before, now)| {
         let had: HashSet<&str> = before.differences.iter().map(|d| d.key.as_str()).collect();
-        before.more || now.differences.iter().all(|d| had.contains(d.key.as_str()))
+        let stayed = before.more || now.differences.iter().all(|d| had.contains(d.key.as_str()));
+        now.equal || (!before.equal && stayed)
     })
 }
 
@@ -106,14 +114,25 @@ async fn round(
         })
         .await
         .map_err(gone)?;
-    let collected = collected.await.map_err(gone)?;
+    let paused = session.wait_for(|state| state.paused.then_some(()));
+    let collected = tokio::select! {
+        collected = collected => collected.map_err(gone)?,
+        // the source's snapshot must not outlast a pause: begun again after it
+        paused = paused => {
+            paused.ok_or(EngineError::Ending)?;
+            snapshot.close().await?;
+            return Ok(None);
+        }
+    };
     let position = collected.position;
     if collected.too_much {
         snapshot.close().await?;
         collected.reader.close().await?;
         return Ok(None);
     }
-    let tables = both_sides(session, snapshot, collected).await?;
+    let Some(tables) = both_sides(session, snapshot, collected).await? else {
+        return Ok(None);
+    };
     let equal = tables.iter().all(|t| t.equal);
     Ok(Some(VerifyReport {
         position: session.source.show_position(position),
@@ -153,18 +172,19 @@ async fn seeing_snapshot(
 }
 
 /// What is the same for both sides of a round.
-struct Round {
+pub(super) struct Round {
     session: Arc<Session>,
-    digester: Digester,
+    pub digester: Digester,
     /// Identities to be kept apart, by table.
-    apart: Vec<HashSet<Vec<u8>>>,
+    pub apart: Vec<HashSet<Vec<u8>>>,
 }
 
+/// `None` where the comparison must begin again.
 async fn both_sides(
     session: &Arc<Session>,
     mut snapshot: Box<dyn SourceSnapshot>,
     mut collected: Collected,
-) -> Result<Vec<TableVerify>, EngineError> {
+) -> Result<Option<Vec<TableVerify>>, EngineError> {
     let view = snapshot.snapshot().clone();
     let apart = collected.tables.iter().map(apart_of).collect();
     let round = Arc::new(Round {
@@ -172,18 +192,26 @@ async fn both_sides(
         digester: Digester::new(&rand::random()),
         apart,
     });
-    let theirs = {
+    // ends with this comparison: a reading that went on by itself would hold the snapshot, and the right to write
+    let mut reading = JoinSet::new();
+    {
         let round = Arc::clone(&round);
-        tokio::spawn(async move {
+        reading.spawn(async move {
             let sums = sum_source(&round, snapshot.as_mut()).await;
             (snapshot, sums)
-        })
-    };
-    let ours = sum_target(&round, collected.reader.as_mut()).await;
-    let (mut snapshot, theirs) = theirs
-        .await
+        });
+    }
+    let ours = sum_target(&round, collected.reader.as_mut()).await?;
+    let read = reading.join_next().await;
+    let (mut snapshot, theirs) = read
+        .ok_or_else(|| EngineError::internal("nothing reads the source"))?
         .map_err(|e| EngineError::internal(format!("the reading of the source ended: {e}")))?;
-    let (mut theirs, ours) = (theirs?, ours?);
+    let mut theirs = theirs?;
+    if theirs.iter().chain(&ours).any(|sums| sums.too_much) {
+        snapshot.close().await?;
+        collected.reader.close().await?;
+        return Ok(None);
+    }
     let mut tables = Vec::new();
     for (n, mapping) in session.tables().iter().enumerate() {
         let touched = &collected.tables[n];
@@ -208,7 +236,7 @@ async fn both_sides(
             .zip(&ours[n].buckets)
             .map(|(a, b)| a != b)
             .collect();
-        let mut differences = touched_differences(mapping, touched, &theirs[n], &ours[n]);
+        let mut differences = touched_differences(mapping, touched, &view, &theirs[n], &ours[n]);
         let mut more = false;
         if bad.iter().any(|b| *b) {
             let (some, cut) = name(
@@ -217,7 +245,7 @@ async fn both_sides(
                 snapshot.as_mut(),
                 collected.reader.as_mut(),
                 n,
-                &bad,
+                bad,
                 &unseen,
             )
             .await?;
@@ -241,17 +269,20 @@ async fn both_sides(
     }
     snapshot.close().await?;
     collected.reader.close().await?;
-    Ok(tables)
+    Ok(Some(tables))
 }
 
 /// Keys touched and the rows at S1 that unchanged columns are taken from.
 fn apart_of(touched: &Touched) -> HashSet<Vec<u8>> {
     let mut apart: HashSet<Vec<u8>> = touched.keys.keys().cloned().collect();
-    apart.extend(touched.keys.values().map(|image| image.base.clone()));
+    for image in touched.keys.values() {
+        apart.insert(image.base.clone());
+        apart.extend(image.moves.iter().map(|(_, identity)| identity.clone()));
+    }
     apart
 }
 
-fn shift(sum: &mut BucketSum, digest: crossfade_model::digest::RowDigest, came: bool) {
+pub(super) fn shift(sum: &mut BucketSum, digest: crossfade_model::digest::RowDigest, came: bool) {
     if came {
         sum.add(digest);
     } else {
@@ -301,12 +332,13 @@ async fn sum_target(
 fn touched_differences(
     mapping: &TableMapping,
     touched: &Touched,
+    view: &Snapshot,
     theirs: &Sums,
     ours: &Sums,
 ) -> Vec<Difference> {
     let mut out = Vec::new();
     for (identity, image) in &touched.keys {
-        let expected = expected(identity, image, &theirs.apart);
+        let expected = expected(image, view, &theirs.apart);
         let found = ours.apart.get(identity);
         out.extend(differ::difference(mapping, expected.as_ref(), found));
     }
@@ -329,56 +361,19 @@ fn touched_differences(
 }
 
 fn expected(
-    identity: &[u8],
     image: &LastImage,
+    view: &Snapshot,
     at_snapshot: &HashMap<Vec<u8>, Row>,
 ) -> Option<Row> {
     let mut row = image.row.clone()?;
-    if !row.is_complete() {
-        let older = at_snapshot
-            .get(&image.base)
-            .or_else(|| at_snapshot.get(identity));
-        if let Some(older) = older {
-            row.fill_unchanged_from(older);
-        }
+    if !row.is_complete()
+        && let Some(older) = at_snapshot.get(image.identity_at(view))
+    {
+        row.fill_unchanged_from(older);
     }
     Some(row)
 }
 
-/// Reads both sides once more for the rows of unequal buckets. The flag says that there may be more than is listed.
-async fn name(
-    round: &Round,
-    mapping: &TableMapping,
-    snapshot: &mut dyn SourceSnapshot,
-    target: &mut dyn TargetSnapshot,
-    n: usize,
-    bad: &[bool],
-    unseen: &[&crate::verify::collect::WholeChange],
-) -> Result<(Vec<Difference>, bool), EngineError> {
-    debug_assert_eq!(bad.len(), BUCKETS);
-    let mut reader = Reader::new(mapping, round.digester.clone(), "source");
-    let mut stream = snapshot
-        .read(mapping, &ChunkRange::All, ReadForm::Rows)
-        .await?;
-    let (mut theirs, cut) = differ::rows_in(&mut reader, stream.as_mut(), bad).await?;
-    drop(stream);
-    for whole in unseen {
-        let identity = reader.identity(&whole.row)?.to_vec();
-        if !bad[bucket_of(&identity)] {
-            continue;
-        }
-        let rows = theirs.entry(identity).or_default();
-        if whole.came {
-            rows.push(whole.row.clone());
-        } else {
-            rows.pop();
-        }
-    }
-    let mut reader = Reader::new(mapping, round.digester.clone(), "target");
-    let mut stream = target.read(mapping).await?;
-    let (mut ours, cut_too) = differ::rows_in(&mut reader, stream.as_mut(), bad).await?;
-    let apart = &round.apart[n];
-    theirs.retain(|identity, _| !apart.contains(identity));
-    ours.retain(|identity, _| !apart.contains(identity));
-    Ok((differ::differences(mapping, &theirs, &ours), cut || cut_too))
-}
+#[cfg(test)]
+#[path = "compare_tests.rs"]
+mod tests;

@@ -3,47 +3,14 @@
 use std::collections::HashMap;
 
 use crossfade_model::{Cell, Row, TableMapping, canonical, hex};
-use crossfade_store::RowStream;
 
-use crate::error::EngineError;
 use crate::progress::{Difference, DifferenceKind};
-use crate::verify::side::{Reader, bucket_of, rows_of};
 
 /// Differences listed per table at most.
 pub(crate) const MOST_LISTED: usize = 100;
 
-/// Rows of bad buckets, by identity; a table without key may hold a row several times.
+/// Rows by identity; a table without key may hold a row several times.
 pub(crate) type Rows = HashMap<Vec<u8>, Vec<Row>>;
-
-/// Bytes of rows kept for naming at most.
-const MOST_BYTES: usize = 64 << 20;
-
-/// Reads the rows of some buckets. The flag says that not all were kept.
-pub(crate) async fn rows_in(
-    reader: &mut Reader<'_>,
-    stream: &mut (dyn RowStream + '_),
-    buckets: &[bool],
-) -> Result<(Rows, bool), EngineError> {
-    let mut rows = Rows::new();
-    let mut weight = 0;
-    let mut cut = false;
-    while let Some(block) = stream.next().await? {
-        for row in rows_of(block)? {
-            let identity = reader.identity(&row)?;
-            if !buckets[bucket_of(identity)] {
-                continue;
-            }
-            weight += row.weight() + identity.len();
-            if weight > MOST_BYTES {
-                cut = true;
-                continue;
-            }
-            rows.entry(identity.to_vec()).or_default().push(row);
-        }
-        tokio::task::yield_now().await;
-    }
-    Ok((rows, cut))
-}
 
 /// The differences between both sides' rows.
 pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) -> Vec<Difference> {
@@ -94,7 +61,9 @@ pub(crate) fn difference(
                 let cell = row.0.get(n).unwrap_or(&Cell::Null);
                 canonical::write_framed(column.canonical, cell, &mut out).map(|()| out)
             };
-            if form(source) != form(target) {
+            // values without a comparable form are not equal, whatever they are
+            let equal = matches!((form(source), form(target)), (Ok(a), Ok(b)) if a == b);
+            if !equal {
                 columns.push(column.source.clone());
             }
         }

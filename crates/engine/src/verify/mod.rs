@@ -7,4 +7,5 @@
 pub(crate) mod collect;
 pub(crate) mod compare;
 pub(crate) mod differ;
+pub(crate) mod name;
 pub(crate) mod side;

@@ -3,14 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hasher;
 
+use bytes::Bytes;
 use crossfade_model::digest::RowDigest;
-use crossfade_model::{BucketSum, Digester, Row, TableMapping};
+use crossfade_model::{BucketSum, Cell, Digester, Row, TableMapping};
 use crossfade_store::{RowBlock, RowStream};
 
 use crate::error::EngineError;
 
 /// Buckets of a table.
 pub(crate) const BUCKETS: usize = 1024;
+
+/// Bytes of the rows kept apart at most: a comparison that meets more begins again.
+const MOST_APART_BYTES: usize = 256 << 20;
 
 /// One side's sums.
 #[derive(Debug)]
@@ -19,14 +23,33 @@ pub(crate) struct Sums {
     pub rows: u64,
     /// Rows of the keys that were changing.
     pub apart: HashMap<Vec<u8>, Row>,
+    /// There were more of them than can be held.
+    pub too_much: bool,
+}
+
+/// A row in memory of its own: cells are slices of buffers of many rows, all of which one row that is kept would keep.
+pub(crate) fn own(row: &Row) -> Row {
+    let bytes = |b: &Bytes| Bytes::copy_from_slice(b);
+    let cells = row.0.iter().map(|cell| match cell {
+        Cell::TextForm(b) => Cell::TextForm(bytes(b)),
+        Cell::Text(b) => Cell::Text(bytes(b)),
+        Cell::Blob(b) => Cell::Blob(bytes(b)),
+        Cell::Null | Cell::Unchanged | Cell::Integer(_) | Cell::Real(_) => cell.clone(),
+    });
+    Row(cells.collect())
 }
 
 /// The bucket of a row by its identity.
 pub(crate) fn bucket_of(identity: &[u8]) -> usize {
+    (hash(identity) % BUCKETS as u64) as usize
+}
+
+/// Spreads identities; the same on both sides of one comparison.
+pub(crate) fn hash(identity: &[u8]) -> u64 {
     #[allow(clippy::disallowed_types)]
     let mut hasher = std::collections::hash_map::DefaultHasher::new();
     hasher.write(identity);
-    (hasher.finish() % BUCKETS as u64) as usize
+    hasher.finish()
 }
 
 /// Identity and digest of rows of one table.
@@ -90,16 +113,27 @@ impl<'a> Reader<'a> {
             buckets: vec![BucketSum::default(); BUCKETS],
             rows: 0,
             apart: HashMap::new(),
+            too_much: false,
         };
+        let mut kept = 0;
         while let Some(block) = stream.next().await? {
             for row in rows_of(block)? {
                 sums.rows += 1;
                 let digest = self.digest(&row)?;
                 let identity = self.identity(&row)?;
-                if !apart.is_empty() && apart.contains(identity) {
-                    sums.apart.insert(identity.to_vec(), row);
-                } else {
-                    sums.buckets[bucket_of(identity)].add(digest);
+                let bucket = &mut sums.buckets[bucket_of(identity)];
+                if apart.is_empty() || !apart.contains(identity) {
+                    bucket.add(digest);
+                    continue;
+                }
+                kept += identity.len() + row.weight();
+                if kept > MOST_APART_BYTES {
+                    sums.too_much = true;
+                    return Ok(sums);
+                }
+                // a second row of one key is no row that can be compared by its key: the sums tell of it
+                if sums.apart.insert(identity.to_vec(), own(&row)).is_some() {
+                    bucket.add(digest);
                 }
             }
             tokio::task::yield_now().await;
@@ -115,3 +149,7 @@ pub(crate) fn rows_of(block: RowBlock) -> Result<Vec<Row>, EngineError> {
         RowBlock::Copy(_) => Err(EngineError::internal("rows were asked for as cells")),
     }
 }
+
+#[cfg(test)]
+#[path = "side_tests.rs"]
+mod tests;
