@@ -80,6 +80,8 @@ pub struct ColumnFacts {
     pub base_is_system: bool,
     /// `b` base, `e` enum, `c` composite, `r` range, `m` multirange.
     pub base_kind: char,
+    /// The extension that made the base type, or what it is an array of.
+    pub extension: Option<String>,
     /// Collation, where it is not the type's own; qualified and quoted.
     pub collation: Option<String>,
     /// The type has collations.
@@ -308,6 +310,7 @@ fn column(row: &Row) -> ColumnFacts {
         base_type: row.get("base_type"),
         base_is_system: row.get("base_is_system"),
         base_kind: letter(row, "base_kind"),
+        extension: row.get("extension"),
         collation: row.get("collation"),
         collatable: row.get("collatable"),
         deterministic: row.get("deterministic"),

@@ -70,6 +70,11 @@ pub fn columns() -> String {
            pg_get_expr(d.adbin, d.adrelid) AS expression,
            bt.typname::text AS base_type, bn.nspname = 'pg_catalog' AS base_is_system,
            bt.typtype::text AS base_kind,
+           CASE WHEN bn.nspname <> 'pg_catalog' THEN (
+               SELECT e.extname::text FROM pg_depend x JOIN pg_extension e ON e.oid = x.refobjid
+               WHERE x.classid = 'pg_type'::regclass AND x.refclassid = 'pg_extension'::regclass AND x.deptype = 'e'
+                 AND x.objid = CASE WHEN bt.typelem <> 0 AND bt.typlen = -1 THEN bt.typelem ELSE bt.oid END)
+           END AS extension,
            CASE WHEN a.attcollation <> t.typcollation
                 THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END AS collation,
            a.attcollation <> 0 AS collatable,

@@ -79,6 +79,25 @@ fn table_findings(catalog: &Catalog, relation: &Relation, table: &str) -> Vec<Fi
             ),
         ));
     }
+    for column in catalog.columns_of(relation.oid) {
+        if let Some(extension) = &column.extension {
+            out.push(
+                Finding::new(
+                    "postgres.extension_type",
+                    Severity::Note,
+                    SOURCE,
+                    format!(
+                        "column {} is of type {}, which extension {extension} makes",
+                        column.name, column.declared
+                    ),
+                )
+                .fix(format!(
+                    "A PostgreSQL target needs it before the first run: CREATE EXTENSION {};",
+                    crate::names::quote_ident(extension)
+                )),
+            );
+        }
+    }
     out.into_iter().map(|f| f.table(table)).collect()
 }
 

@@ -94,6 +94,11 @@ const TABLES: &[(&str, &str, &[&str])] = &[
         &["postgres.partition_identity"],
     ),
     (
+        "caseless",
+        "CREATE EXTENSION citext SCHEMA public; CREATE TABLE caseless (id citext PRIMARY KEY, tags citext[])",
+        &["postgres.key_equality"],
+    ),
+    (
         "shut",
         "CREATE TABLE shut (id int PRIMARY KEY)",
         &["postgres.select"],
@@ -165,6 +170,11 @@ async fn each_table_that_cannot_be_followed_is_found_and_the_fixes_help() {
             .collect();
         expected.insert(String::new(), ["postgres.publication".to_owned()].into());
         assert_eq!(blocking(&findings), expected, "{server}");
+
+        let notes = findings
+            .iter()
+            .filter(|f| f.code == "postgres.extension_type");
+        assert_eq!(notes.count(), 2, "{findings:#?}");
 
         let key = |name: &str| {
             let table = schema.tables.iter().find(|t| t.name.name == name).unwrap();
