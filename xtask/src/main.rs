@@ -14,8 +14,9 @@ cargo xtask servers stop               stops them and removes their data
 cargo xtask test                       format, lint, build, every test against real servers, demo
 cargo xtask test [-p CRATE] [-- FILTER…]
                                        only the tests of a crate, or with names that contain a filter
-cargo xtask chaos [--seeds N] [--from SEED]
-                                       migrations under live writes in which everything fails that can (200 seeds)
+cargo xtask chaos [--built] [--seeds N] [--from SEED]
+                                       migrations under live writes in which everything fails that can (200 seeds);
+                                       --built: with the debug programs as they are
 cargo xtask model [ARGUMENT…]          explores the rules over their full bounds (long)
 cargo xtask bench [--rounds N] [--only NAME] [--quick]
                                        crossfade and its rivals in turn on durable servers (long)
@@ -45,6 +46,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["servers", "start", "--durable"] => servers::start(Durability::Durable),
         ["servers", "stop"] => servers::stop(),
         ["test", ..] => test::test(&test::Selection::new(&arguments[1..])),
+        ["chaos", "--built", ..] => chaos::built(&arguments[2..]),
         ["chaos", ..] => chaos::chaos(&arguments[1..]),
         ["model", ..] => model::full(&arguments[1..]),
         ["bench", ..] => bench::bench(&arguments[1..]),

@@ -95,6 +95,8 @@ impl Plan {
         let mut disturbances: Vec<Disturbance> = (0..count)
             .map(|_| disturbance(source, target, random))
             .collect();
+        // a point of a migration's beginning is passed no more when it is over
+        in_order_of_life(&mut disturbances);
         // at most once, since all begins anew after it
         let mut lost = false;
         disturbances
@@ -127,12 +129,10 @@ fn disturbance(source: Engine, target: Engine, random: &mut StdRng) -> Disturban
         let drawn = match random.random_range(0..100) {
             0..50 => {
                 let point = *POINTS.choose(random).unwrap_or(&POINTS[0]);
-                let count = if random.random() {
-                    1
-                } else {
-                    random.random_range(1..12)
-                };
-                Disturbance::KillPoint { point, count }
+                Disturbance::KillPoint {
+                    point,
+                    count: random.random_range(1..=often(point)),
+                }
             }
             50..65 => Disturbance::KillAfter(random.random_range(0..3_000)),
             65..68 => Disturbance::InterruptAfter(random.random_range(0..3_000)),
@@ -151,6 +151,31 @@ fn disturbance(source: Engine, target: Engine, random: &mut StdRng) -> Disturban
             _ => continue,
         };
         return drawn;
+    }
+}
+
+/// How often a process surely passes a point, if it passes it at all.
+fn often(point: &str) -> u32 {
+    match point.split('.').next() {
+        Some("capture" | "tables" | "foreign_keys") => 1,
+        Some("key" | "unique" | "spill" | "reread" | "part") => 2,
+        _ => 10,
+    }
+}
+
+/// Puts the kill points into the order in which a migration passes them; the others stay where they are.
+fn in_order_of_life(disturbances: &mut [Disturbance]) {
+    let place = |one: &Disturbance| match one {
+        Disturbance::KillPoint { point, .. } => POINTS.iter().position(|known| known == point),
+        _ => None,
+    };
+    let places: Vec<usize> = (0..disturbances.len())
+        .filter(|i| place(&disturbances[*i]).is_some())
+        .collect();
+    let mut points: Vec<Disturbance> = places.iter().map(|i| disturbances[*i]).collect();
+    points.sort_by_key(place);
+    for (i, point) in places.into_iter().zip(points) {
+        disturbances[i] = point;
     }
 }
 
