@@ -427,4 +427,14 @@ mod tests {
             assert!(!format!("{e} {e:?}").contains("secret"));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_url_or_an_error(text in "(postgres://)?[a-z0-9:@/?=&%\\[\\]é ,.-]{0,40}") {
+            if let Ok(url) = parse(&text) {
+                let again = parse(&url.label()).unwrap();
+                proptest::prop_assert_eq!((again.host, again.port, again.user, again.dbname), (url.host, url.port, url.user, url.dbname));
+            }
+        }
+    }
 }

@@ -169,4 +169,16 @@ mod tests {
         assert_eq!(unique_parts("EXCLUDE USING gist (a WITH =)"), None);
         assert_eq!(unique_parts("UNIQUE (a, p WITHOUT OVERLAPS)"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_comes_apart_or_does_not(text in "(UNIQUE |FOREIGN KEY |REFERENCES |INCLUDE | USING |[a(),\"' é]){0,12}") {
+            let table = name("n", "m");
+            let _ = retarget_index(true, "i", &table, &text);
+            let _ = retarget_foreign_key(&text, &table);
+            let _ = foreign_key_actions(&text);
+            let _ = unique_parts(&text);
+            let _ = crate::types::parse_declared(&text);
+        }
+    }
 }

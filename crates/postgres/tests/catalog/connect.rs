@@ -293,3 +293,23 @@ async fn why_a_connection_ended_is_kept() {
     drop(other);
     database.drop().await;
 }
+
+#[tokio::test]
+async fn a_socket_in_a_folder_is_a_host_too() {
+    let (folder, port) = (
+        variable("CROSSFADE_SERVER_PG15A_DATA"),
+        variable("CROSSFADE_SERVER_PG15A_PORT"),
+    );
+    // encryption is not asked of a socket that never leaves the machine
+    for mode in ["disable", "prefer", "require"] {
+        let url = format!("postgres://postgres@/postgres?host={folder}&port={port}&sslmode={mode}");
+        let store = PostgresStore::open_with(&url, &nothing).unwrap();
+        let client = store.connect(Purpose::Check).await.unwrap();
+        let sql = "SELECT inet_server_addr() IS NULL";
+        let row = client.query_one("asking", sql, &[]).await.unwrap();
+        assert!(row.get::<_, bool>(0));
+        for &encrypted in store.connect_target().attempts() {
+            store.connect_target().dial(encrypted).await.unwrap();
+        }
+    }
+}
