@@ -69,7 +69,7 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         log_kept_bytes: probe.log_kept_bytes,
         transactions: 0,
         applied_commit_time: 0,
-        recent: Vec::new(),
+        recent: run.recent().clone(),
         finished: false,
         altered: None,
     };
@@ -114,12 +114,15 @@ async fn begin(
     } else {
         None
     };
+    let marked = durable::stored_altered(tenure.state())?.is_some();
+    let planned_since = *run.marked.get_or_init(|| marked);
     let started = start::start(
         &migration.source,
         &migration.target,
         tenure,
         spec,
         &migration.plan,
+        planned_since,
         run.observer.as_ref(),
     )
     .await?;
@@ -223,6 +226,7 @@ async fn work(
         })
     });
     drain(&mut tasks).await;
+    run.recent().clone_from(&session.lock().recent);
     report::last(run, &session).await;
     end
 }
@@ -327,7 +331,13 @@ async fn watch_source(session: Arc<Session>) -> Result<(), EngineError> {
             state.log_kept_bytes = probe.log_kept_bytes;
         }
         if let WatchOutcome::Changed(changes) = session.source.watch(&session.spec).await? {
-            let (table, what) = changes.into_iter().next().unwrap_or_default();
+            // a table that is gone is missing from the publication too: the table says more
+            let mapped = |(name, _): &(String, String)| {
+                let names = session.tables().iter().map(|t| t.source.name.to_string());
+                names.into_iter().any(|n| n == *name)
+            };
+            let first = changes.iter().find(|c| mapped(c)).or(changes.first());
+            let (table, what) = first.cloned().unwrap_or_default();
             note_altered(&session, table, what).await?;
         }
     }

@@ -143,6 +143,21 @@ pub(crate) fn forget_chunks(mapping: &TableMapping) -> Vec<RecordWrite> {
     ]
 }
 
+/// Removes everything that says what of a table was copied.
+pub(crate) fn forget_copy(state: &TargetState, mapping: &TableMapping) -> Vec<RecordWrite> {
+    let word = table_word(mapping);
+    let copy = ["frontier", "parts", "owed", "one_key"];
+    let of_copy = |key: &&RecordKey| copy.contains(&key.kind.as_str()) && is_of(&key.id, &word);
+    let keys = state.records.iter().map(|r| &r.key).filter(of_copy);
+    keys.cloned().map(RecordWrite::Remove).collect()
+}
+
+/// Whether a record's id is a table's word, or begins with it.
+fn is_of(id: &str, word: &str) -> bool {
+    id.strip_prefix(word)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 pub(crate) fn parts_record(
     mapping: &TableMapping,
     parts: &Parts,
@@ -230,12 +245,7 @@ pub(crate) fn stored_table(
         owed_stored: false,
     };
     for record in &state.records {
-        let of_table = record
-            .key
-            .id
-            .strip_prefix(&word)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if !of_table {
+        if !is_of(&record.key.id, &word) {
             continue;
         }
         match record.key.kind.as_str() {

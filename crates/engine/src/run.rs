@@ -1,11 +1,12 @@
 //! A run: attempts from the durable state, one after another, until the end, an order to stop, or an error that a person
 //! must act on.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossfade_control::{ControlStore, Lease};
+use crossfade_model::TransactionId;
 use crossfade_plan::{Phase, Plan, RunOptions};
 use crossfade_store::{ErrorKind, Recovery, Source, Target};
 use tokio::sync::watch;
@@ -49,6 +50,17 @@ pub(crate) struct Run {
     pub stop: watch::Receiver<bool>,
     pub begun: Instant,
     pub careful: Arc<AtomicBool>,
+    /// Transactions that earlier attempts have applied and that no probe has been known to see.
+    pub recent: Mutex<Vec<TransactionId>>,
+    /// The first attempt found the mark of an altered table: the plan was made with it in sight.
+    pub marked: OnceLock<bool>,
+}
+
+impl Run {
+    /// Takes what earlier attempts have left, or leaves it to the next.
+    pub fn recent(&self) -> std::sync::MutexGuard<'_, Vec<TransactionId>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Runs a migration.
@@ -75,6 +87,8 @@ pub async fn run(
         stop,
         begun: Instant::now(),
         careful: Arc::new(AtomicBool::new(false)),
+        recent: Mutex::new(Vec::new()),
+        marked: OnceLock::new(),
     });
     let result = attempts(&run).await;
     let why = match &result {

@@ -14,6 +14,7 @@ use crate::apply::decide::{Decided, PendingTransaction, Rereads, Verdict, decide
 use crate::apply::gather::{Gathered, Gatherer};
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
+use crate::capture::altered;
 use crate::durable;
 use crate::error::EngineError;
 use crate::kill;
@@ -138,17 +139,12 @@ impl ApplierTask {
             .records(&[durable::altered_record(&altered)?])
             .await?;
         self.applier.commit(Some(checkpoint), checkpoint).await?;
-        Ok(EngineError::Stopped {
-            code: "capture.schema_changed",
-            table: Some(altered.table),
-            key: None,
-            what: format!(
-                "the table was altered on the source after position {}: {}. Everything before is applied",
-                self.session.source.show_position(checkpoint),
-                altered.what
-            ),
-            fix: "Make the same change on the target, then `run` again".to_owned(),
-        })
+        Ok(altered::stop(
+            self.session.source.as_ref(),
+            self.session.tables(),
+            checkpoint,
+            altered,
+        ))
     }
 
     pub(super) async fn batch(

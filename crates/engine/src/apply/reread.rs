@@ -111,6 +111,9 @@ impl ApplierTask {
                 .fix("Look for a synchronous standby that does not answer")
                 .into());
             }
+            if session.stopping() {
+                return Err(EngineError::Ending);
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

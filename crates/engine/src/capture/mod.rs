@@ -1,5 +1,6 @@
 //! Capture: the source's changes as a stream, and its rows as chunks.
 
+pub(crate) mod altered;
 pub(crate) mod bounds;
 pub(crate) mod load;
 pub(crate) mod start;

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use crossfade_model::Position;
 use crossfade_plan::Plan;
 use crossfade_rules::resume::{Live, ResumePlan, Stored, check_resume};
-use crossfade_store::{CaptureSpec, CaptureStart, ErrorKind, Source, StoreError, Target, Tenure};
+use crossfade_store::{
+    CaptureSpec, CaptureStart, ChunkRange, Effect, ErrorKind, MergeMode, Source, StoreError,
+    Target, Tenure,
+};
 
+use crate::capture::altered;
 use crate::durable::{self, SourceRecord, table_word};
 use crate::error::EngineError;
 use crate::kill;
-use crate::planning::plan_record;
+use crate::planning::{plan_record, stored_plan};
 use crate::progress::{Event, Observer};
+use crate::session::Altered;
 
 /// Where the stream begins.
 pub(crate) struct Start {
@@ -20,19 +25,34 @@ pub(crate) struct Start {
 }
 
 /// Makes the capture and its first checkpoint, or checks that the stored checkpoint fits the source that is there.
+/// `planned_since`: the plan was made after the mark of an altered table was left, where there is one.
 pub(crate) async fn start(
     source: &Arc<dyn Source>,
     target: &Arc<dyn Target>,
     tenure: &dyn Tenure,
     spec: &CaptureSpec,
     plan: &Plan,
+    planned_since: bool,
     observer: &dyn Observer,
 ) -> Result<Start, EngineError> {
     match durable::stored_source(tenure.state())? {
         Some(stored) => {
             let start = resume(source, target, tenure, spec, stored).await?;
-            if durable::stored_altered(tenure.state())?.is_some() {
-                replan(tenure, plan, start.checkpoint).await?;
+            let checkpoint = start.checkpoint;
+            match durable::stored_altered(tenure.state())? {
+                Some(altered) if planned_since => {
+                    replan(target, tenure, plan, checkpoint, &altered, observer).await?;
+                }
+                // of an attempt of this very run, which did not hear that its mark was kept
+                Some(altered) => {
+                    return Err(altered::stop(
+                        source.as_ref(),
+                        &spec.tables,
+                        checkpoint,
+                        altered,
+                    ));
+                }
+                None => {}
             }
             Ok(start)
         }
@@ -40,17 +60,47 @@ pub(crate) async fn start(
     }
 }
 
-/// The run before ended at an altered table, and the target was matched: the new plan holds from the checkpoint on.
-async fn replan(tenure: &dyn Tenure, plan: &Plan, checkpoint: Position) -> Result<(), EngineError> {
+/// The run before ended at an altered table, and the target was matched: the new plan holds from the checkpoint on. Tables
+/// whose rows moved past the log are emptied with their frontiers; the attempt then begins again.
+async fn replan(
+    target: &Arc<dyn Target>,
+    tenure: &dyn Tenure,
+    plan: &Plan,
+    checkpoint: Position,
+    altered: &Altered,
+    observer: &dyn Observer,
+) -> Result<(), EngineError> {
+    let state = tenure.state();
+    let anew = match stored_plan(state, target.as_ref())? {
+        Some(old) => altered::to_copy_anew(&old, plan, altered)?,
+        None => Vec::new(),
+    };
+    let mut records = vec![plan_record(plan)?, durable::altered_gone()];
     let mut applier = tenure.open_applier().await?;
     applier.begin().await?;
-    applier
-        .records(&[plan_record(plan)?, durable::altered_gone()])
-        .await?;
-    applier
-        .commit(tenure.state().checkpoint, checkpoint)
-        .await?;
-    Ok(())
+    for mapping in plan.tables.iter().filter(|t| anew.contains(&t.id)) {
+        observer.event(&Event::Warning {
+            what: format!(
+                "{} was altered in a way that moves rows past the log ({}): its copy begins again",
+                mapping.source.name, altered.what
+            ),
+        });
+        let clear = Effect::Clear(ChunkRange::All);
+        applier.apply(mapping, &clear, MergeMode::Fast).await?;
+        records.extend(durable::forget_copy(state, mapping));
+    }
+    applier.records(&records).await?;
+    applier.commit(state.checkpoint, checkpoint).await?;
+    if anew.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        ErrorKind::Unavailable,
+        "engine.copied_anew",
+        target.label(),
+        "tables were emptied to be copied anew",
+    )
+    .into())
 }
 
 async fn fresh(
