@@ -12,7 +12,7 @@ mod table;
 use std::collections::BTreeSet;
 
 use crossfade_model::{Sequence, TableMapping, TableName, UserType};
-use crossfade_store::Result;
+use crossfade_store::{ErrorKind, Result, StoreError};
 
 use crate::connect::Client;
 use crate::guard;
@@ -138,9 +138,17 @@ async fn exists(client: &Client, lookup: &str, name: &str) -> Result<bool> {
 /// One table with its partitions and guards, in one transaction: all of it or nothing.
 async fn make_table(client: &Client, mapping: &TableMapping, migration: &str) -> Result<()> {
     let target = &mapping.target;
-    let of_table = |e: crossfade_store::StoreError| match e.table {
-        Some(_) => e,
-        None => e.table(&target.name),
+    let of_table = |e: StoreError| {
+        let e = match (e.kind, &e.fix) {
+            (ErrorKind::Missing, None) => {
+                e.fix("Create it on the target first: functions and extensions are not carried")
+            }
+            _ => e,
+        };
+        match e.table {
+            Some(_) => e,
+            None => e.table(&target.name),
+        }
     };
     let mut all: Vec<TableName> = vec![target.name.clone()];
     all.extend(target.partitions.iter().map(|p| p.name.clone()));

@@ -1,7 +1,7 @@
 //! Sequences are no part of the log: they are raised to the source's values, never set back.
 
 use crossfade_model::{Sequence, TableMapping};
-use crossfade_store::Result;
+use crossfade_store::{ErrorKind, Result, StoreError};
 
 use crate::connect::Client;
 use crate::names::{qualified, quote_literal};
@@ -70,5 +70,18 @@ async fn raise(client: &Client, name: &str, value: i64) -> Result<()> {
         quote_literal(name)
     );
     let doing = format!("raising sequence {name}");
-    client.query_opt(&doing, &sql, &[&value]).await.map(drop)
+    let raised = client.query_opt(&doing, &sql, &[&value]).await;
+    raised.map(drop).map_err(|e| match e.kind {
+        // no row is refused here: the source's value is beyond the target's bounds
+        ErrorKind::RowRefused => StoreError {
+            kind: ErrorKind::SchemaMismatch,
+            code: "postgres.sequence_bounds",
+            what: format!("sequence {name} ends before the source's value"),
+            ..e
+        }
+        .fix(format!(
+            "Give it room: ALTER SEQUENCE {name} AS bigint NO MAXVALUE NO MINVALUE;"
+        )),
+        _ => e,
+    })
 }

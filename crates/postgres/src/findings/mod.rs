@@ -1,5 +1,6 @@
 //! What speaks against a migration, found before anything is made.
 
+mod functions;
 mod privileges;
 mod server;
 mod source_tables;
@@ -50,6 +51,7 @@ pub async fn source(store: &PostgresStore, spec: &CaptureSpec) -> Result<Vec<Fin
     let mut findings = server::source(&client, spec).await?;
     let catalog = crate::describe::catalog(&client).await?;
     findings.extend(source_tables::check(&catalog, spec));
+    findings.extend(functions::needed(&client, &catalog, spec).await?);
     findings.extend(privileges::source(&client, &catalog, spec).await?);
     Ok(findings)
 }

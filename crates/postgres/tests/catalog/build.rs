@@ -371,6 +371,20 @@ async fn sequences_are_raised_and_never_set_back() {
         .unwrap();
     let next = "SELECT format('%s %s %s %s %s', nextval('public.t_id_seq'), nextval('public.t_n_seq'), nextval('public.down'), nextval('public.restarted'), nextval('public.unused'))";
     assert_eq!(pair.to.text(next).await.as_deref(), Some("42 10 47 500 7"));
+    // what the target cannot count to is no row's fault
+    let mut far = sequences.clone();
+    far.retain(|s| s.name.name == "t_id_seq");
+    far[0].last_value = Some(1 << 40);
+    let e = pair
+        .target
+        .raise_sequences(&far, &pair.tables)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (e.kind, e.code),
+        (ErrorKind::SchemaMismatch, "postgres.sequence_bounds"),
+        "{e}"
+    );
     // a second time nothing goes back
     pair.target
         .raise_sequences(&sequences, &pair.tables)
@@ -455,4 +469,36 @@ async fn constraints_come_in_while_writers_hold_the_tables_in_any_order() {
     let made = Target::describe(&pair.target).await.unwrap();
     pretty_equal(&shape(made), &shape(pair.schema.clone()));
     pair.drop().await;
+}
+
+#[tokio::test]
+async fn a_function_that_the_target_lacks_is_noted_and_then_named() {
+    let sql = "CREATE FUNCTION public.next() RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION public.same(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+        CREATE TABLE public.t (id int PRIMARY KEY DEFAULT public.next(), n int CHECK (public.same(n) > 0),
+            g int GENERATED ALWAYS AS (public.same(1)) STORED);
+        CREATE INDEX i ON public.t (public.same(n))";
+    for server in SERVERS {
+        let pair = Pair::new((server, "CROSSFADE_TEST_PG15B"), sql).await;
+        let findings = Source::findings(&pair.source, &pair.spec()).await.unwrap();
+        let needed: Vec<&str> = findings
+            .iter()
+            .filter(|f| f.code == "postgres.needs_function")
+            .map(|f| f.what.rsplit(' ').next().unwrap())
+            .collect();
+        assert_eq!(needed, ["public.next()", "public.same(integer)"]);
+        let _tenure = pair.target.acquire(&pair.migration).await.unwrap();
+        let e = pair
+            .target
+            .create_tables(&[], &[], &pair.tables)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (e.kind, e.table.as_deref()),
+            (ErrorKind::Missing, Some("public.t")),
+            "{e}"
+        );
+        assert!(e.fix.is_some() && e.what.contains("public.next()"), "{e}");
+        pair.drop().await;
+    }
 }

@@ -95,13 +95,9 @@ impl Database {
         self.store().connect(Purpose::Describe).await.unwrap()
     }
 
-    /// Runs statements as the superuser.
+    /// Runs statements as the superuser, in one transaction.
     pub async fn run(&self, sql: &str) {
-        self.client()
-            .await
-            .batch("preparing a test", sql)
-            .await
-            .unwrap();
+        batch(&self.store(), sql).await;
     }
 
     /// One text that a query brings, as the superuser.
@@ -116,8 +112,7 @@ impl Database {
 
     async fn on_server(&self, sql: &str) {
         let store = PostgresStore::open_with(&self.server, &nothing).unwrap();
-        let client = store.connect(Purpose::Describe).await.unwrap();
-        client.batch("preparing a test", sql).await.unwrap();
+        batch(&store, sql).await;
     }
 
     /// Drops it and its roles. A test that fails leaves them to the servers' end.
@@ -129,4 +124,18 @@ impl Database {
             self.on_server(&format!("DROP ROLE {role}")).await;
         }
     }
+}
+
+/// Runs statements again where two tests changed one row of the shared catalog at once, as GRANT ON PARAMETER does.
+async fn batch(store: &PostgresStore, sql: &str) {
+    let client = store.connect(Purpose::Describe).await.unwrap();
+    for _ in 0..50 {
+        match client.batch("preparing a test", sql).await {
+            Err(e) if e.what.contains("concurrently") => {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            done => return done.unwrap(),
+        }
+    }
+    panic!("the catalog is changed all the time");
 }
