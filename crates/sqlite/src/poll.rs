@@ -111,9 +111,10 @@ impl Poller {
             .pragma_update(None, "synchronous", "NORMAL")
             .map_err(&failed)?;
         let inode = place.inode();
-        let state = state::read(&connection, place, &spec.migration)?;
+        let mut state = state::read(&connection, place, &spec.migration)?;
         check_tables(place, spec, &state.tables)?;
         check_position(place, &connection, &spec.migration, &state, from.0)?;
+        adopt(place, &connection, spec, &mut state.tables)?;
         let mut tables = HashMap::new();
         for mapping in &spec.tables {
             if let Some(table) =
@@ -259,6 +260,7 @@ impl Poller {
             }
             Shape::Table(table, what) => Ok(Some((table, what))),
             Shape::Triggers(names) => Err(triggers_lost(&self.place, &names)),
+            Shape::Unlogged(table, what) => Err(log_lost(&self.place, what).table(table)),
         }
     }
 
@@ -422,6 +424,21 @@ fn check_position(
             "the change that the target's checkpoint names is not in the change table",
         ))
     }
+}
+
+/// A run that goes on after a table was altered, under a plan that knows the table as it is now.
+fn adopt(
+    place: &Place,
+    connection: &Connection,
+    spec: &CaptureSpec,
+    tables: &mut [Captured],
+) -> Result<()> {
+    let adopted = state::adopt(connection, &spec.migration, &spec.tables, tables)
+        .map_err(place.failed("cannot take over the altered table"))?;
+    if adopted {
+        tracing::info!(store = %place.label, "the capture goes on with altered tables");
+    }
+    Ok(())
 }
 
 fn set_back(place: &Place) -> StoreError {

@@ -121,19 +121,16 @@ impl Source for SqliteStore {
             Ok(match shape {
                 Shape::Same => WatchOutcome::Same,
                 Shape::Table(id, what) => WatchOutcome::Changed(vec![(table_of(id), what)]),
+                // what carries the changes: named by itself, for no table's change can heal it
                 Shape::Triggers(names) => WatchOutcome::Changed(
                     names
                         .into_iter()
-                        .map(|name| {
-                            let table = state
-                                .tables
-                                .iter()
-                                .find(|t| t.triggers.iter().any(|(n, _)| *n == name))
-                                .map_or_else(String::new, |t| t.name.clone());
-                            (table, format!("the trigger {name} was dropped or altered"))
-                        })
+                        .map(|name| (name, "the trigger was dropped or altered".to_owned()))
                         .collect(),
                 ),
+                Shape::Unlogged(table, what) => {
+                    WatchOutcome::Changed(vec![(format!("capture of {table}"), what)])
+                }
             })
         })
         .await

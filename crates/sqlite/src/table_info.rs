@@ -170,16 +170,31 @@ impl TableInfo {
             .collect()
     }
 
-    /// What must stay the same for the capture to be whole: the table's text and its unique indexes.
-    pub fn fingerprint(&self) -> String {
+    /// The unique indexes, as texts that differ where what they hold unique does.
+    pub fn unique_indexes(&self) -> Vec<String> {
         let mut unique: Vec<String> = self
             .indexes
             .iter()
             .filter(|i| i.unique)
-            .map(|i| format!("{} {}", i.name, i.sql.as_deref().unwrap_or_default()))
+            .map(|i| {
+                let columns: Vec<String> = i
+                    .columns
+                    .iter()
+                    .map(|c| format!("{} {}", c.name.as_deref().unwrap_or_default(), c.collation))
+                    .collect();
+                let sql = i.sql.as_deref().unwrap_or_default();
+                format!("{}\n{}\n{sql}", i.name, columns.join(","))
+            })
             .collect();
         unique.sort();
-        format!("{}\n{}", self.sql, unique.join("\n"))
+        unique
+    }
+
+    /// Names of the key's columns; empty without a key.
+    pub fn key_names(&self) -> Vec<String> {
+        self.key().map_or_else(Vec::new, |key| {
+            key.columns.into_iter().map(|(name, _)| name).collect()
+        })
     }
 
     pub fn table_name(&self) -> TableName {

@@ -192,7 +192,9 @@ fn create_triggers(
     Ok(Captured {
         id: mapping.id,
         name: info.name.clone(),
-        fingerprint: info.fingerprint(),
+        sql: info.sql.clone(),
+        key: info.key_names(),
+        unique: info.unique_indexes(),
         triggers: kept,
     })
 }

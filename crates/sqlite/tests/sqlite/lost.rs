@@ -1,7 +1,7 @@
 //! Gaps in the log are found, and never passed over.
 
 use crossfade_model::{Position, StreamEvent};
-use crossfade_store::{ErrorKind, Source};
+use crossfade_store::{ErrorKind, Source, WatchOutcome};
 
 use crate::common::{MIGRATION, World, words};
 
@@ -39,12 +39,13 @@ async fn a_dropped_trigger_stops_the_stream() {
 async fn a_changed_table_is_said_and_nothing_after_it_is_read() {
     for ddl in [
         "ALTER TABLE t ADD COLUMN x",
-        "CREATE UNIQUE INDEX late ON t(v)",
+        "DROP INDEX early",
         "ALTER TABLE t RENAME TO moved",
         "DROP TABLE t",
     ] {
-        let world =
-            World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)");
+        let world = World::new(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE UNIQUE INDEX early ON t(v)",
+        );
         let mut follower = world.follow().await;
         world.run(ddl);
         let events = follower.events().await.unwrap();
@@ -54,6 +55,57 @@ async fn a_changed_table_is_said_and_nothing_after_it_is_read() {
         );
         assert!(follower.stream.next().await.unwrap().is_empty());
     }
+}
+
+/// What REPLACE removed by an index that the triggers do not know was not logged.
+#[tokio::test]
+async fn a_late_unique_index_is_a_gap() {
+    let world =
+        World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)");
+    let mut follower = world.follow().await;
+    world.run_together("CREATE UNIQUE INDEX late ON t(v); REPLACE INTO t VALUES (2, 1)");
+    let error = follower.failure().await;
+    assert_eq!(error.kind, ErrorKind::LogLost);
+    assert!(error.what.contains("late"), "{error}");
+    let WatchOutcome::Changed(what) = world.source.watch(&follower.spec).await.unwrap() else {
+        panic!("not seen")
+    };
+    assert_ne!(
+        what[0].0, "t",
+        "no change of the target's table can heal it"
+    );
+}
+
+/// A run that is begun again with a plan of the altered table goes on where the one before ended.
+#[tokio::test]
+async fn an_altered_table_is_followed_under_a_new_plan() {
+    let world =
+        World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE UNIQUE INDEX u ON t(v)");
+    let mut follower = world.follow().await;
+    world.run("ALTER TABLE t ADD COLUMN x DEFAULT 7; DROP INDEX u; INSERT INTO t(id) VALUES (1)");
+    let events = follower.events().await.unwrap();
+    assert!(matches!(events[0], StreamEvent::SchemaChanged { .. }));
+    let old = world
+        .source
+        .open_stream(&follower.spec, follower.start.position)
+        .await;
+    let events = old.unwrap().next().await.unwrap();
+    assert!(
+        matches!(events[0], StreamEvent::SchemaChanged { .. }),
+        "the old plan does not know the table: {events:?}"
+    );
+    follower.spec = world.spec().await;
+    follower.stream = world
+        .source
+        .open_stream(&follower.spec, follower.start.position)
+        .await
+        .unwrap();
+    let changes = follower.catch_up(&world).await;
+    assert_eq!(words(&follower.spec, &changes), ["t+1"]);
+    assert_eq!(
+        world.source.watch(&follower.spec).await.unwrap(),
+        WatchOutcome::Same
+    );
 }
 
 #[tokio::test]
