@@ -317,3 +317,7 @@ pub(crate) fn table_state(
         owed_stored: stored.owed_stored,
     })
 }
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;

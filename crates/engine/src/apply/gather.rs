@@ -232,3 +232,7 @@ fn spill_error(error: std::io::Error) -> EngineError {
         "Make room where TMPDIR points, or set TMPDIR to a folder with room, and run again",
     )
 }
+
+#[cfg(test)]
+#[path = "gather_tests.rs"]
+mod tests;

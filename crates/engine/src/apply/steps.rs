@@ -227,3 +227,7 @@ pub(crate) fn with_key_of<'a>(
     }
     Cow::Owned(whole)
 }
+
+#[cfg(test)]
+#[path = "steps_tests.rs"]
+mod tests;
