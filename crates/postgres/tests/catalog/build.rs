@@ -94,7 +94,7 @@ fn only_notes(findings: &[Finding]) {
 }
 
 /// A description without what two equal stores may differ in.
-fn shape(mut schema: Schema) -> Schema {
+pub fn shape(mut schema: Schema) -> Schema {
     for table in &mut schema.tables {
         table.estimated_rows = 0;
         table.estimated_bytes = 0;
@@ -141,7 +141,7 @@ async fn a_target_becomes_what_the_source_is() {
     }
 }
 
-fn pretty_equal(left: &Schema, right: &Schema) {
+pub fn pretty_equal(left: &Schema, right: &Schema) {
     let (left, right) = (format!("{left:#?}"), format!("{right:#?}"));
     for (number, (l, r)) in left.lines().zip(right.lines()).enumerate() {
         assert_eq!(l, r, "line {number}");
@@ -426,79 +426,4 @@ async fn another_name_is_carried_through_all_definitions() {
     );
     assert_eq!(made.tables[0].indexes.len(), 1);
     pair.drop().await;
-}
-
-#[tokio::test]
-async fn constraints_come_in_while_writers_hold_the_tables_in_any_order() {
-    let sql = "CREATE TABLE public.p (id int PRIMARY KEY, n int UNIQUE);
-        CREATE TABLE public.c (id int PRIMARY KEY, p int REFERENCES public.p)";
-    let pair = Pair::new(("CROSSFADE_TEST_PG15A", "CROSSFADE_TEST_PG15B"), sql).await;
-    pair.create_tables().await;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let mut writers = Vec::new();
-    for (first, second) in [("p", "c"), ("c", "p")] {
-        let client = pair.target.connect(Purpose::Apply).await.unwrap();
-        let pass = format!("SET crossfade.apply = '{}'", pair.migration);
-        client.batch("passing", &pass).await.unwrap();
-        let stopped = stopped.clone();
-        writers.push(tokio::spawn(async move {
-            let mut rounds = 0;
-            while !*stopped.borrow() {
-                let touch = |table: &str| format!("DELETE FROM public.{table} WHERE id = -1");
-                client
-                    .batch("writing", &format!("BEGIN; {}", touch(first)))
-                    .await
-                    .unwrap();
-                tokio::time::sleep(std::time::Duration::from_millis(40)).await;
-                // the builder may be the one that waits longer; a writer that is chosen as victim would be a failure here
-                client
-                    .batch("writing", &format!("{}; COMMIT", touch(second)))
-                    .await
-                    .unwrap();
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                rounds += 1;
-            }
-            rounds
-        }));
-    }
-    assert_eq!(pair.finish().await, []);
-    stop.send(true).unwrap();
-    for writer in writers {
-        assert!(writer.await.unwrap() > 0);
-    }
-    let made = Target::describe(&pair.target).await.unwrap();
-    pretty_equal(&shape(made), &shape(pair.schema.clone()));
-    pair.drop().await;
-}
-
-#[tokio::test]
-async fn a_function_that_the_target_lacks_is_noted_and_then_named() {
-    let sql = "CREATE FUNCTION public.next() RETURNS int LANGUAGE sql AS 'SELECT 1';
-        CREATE FUNCTION public.same(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
-        CREATE TABLE public.t (id int PRIMARY KEY DEFAULT public.next(), n int CHECK (public.same(n) > 0),
-            g int GENERATED ALWAYS AS (public.same(1)) STORED);
-        CREATE INDEX i ON public.t (public.same(n))";
-    for server in SERVERS {
-        let pair = Pair::new((server, "CROSSFADE_TEST_PG15B"), sql).await;
-        let findings = Source::findings(&pair.source, &pair.spec()).await.unwrap();
-        let needed: Vec<&str> = findings
-            .iter()
-            .filter(|f| f.code == "postgres.needs_function")
-            .map(|f| f.what.rsplit(' ').next().unwrap())
-            .collect();
-        assert_eq!(needed, ["public.next()", "public.same(integer)"]);
-        let _tenure = pair.target.acquire(&pair.migration).await.unwrap();
-        let e = pair
-            .target
-            .create_tables(&[], &[], &pair.tables)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (e.kind, e.table.as_deref()),
-            (ErrorKind::Missing, Some("public.t")),
-            "{e}"
-        );
-        assert!(e.fix.is_some() && e.what.contains("public.next()"), "{e}");
-        pair.drop().await;
-    }
 }

@@ -9,6 +9,7 @@ mod findings;
 mod foreign;
 #[path = "../support/mapping.rs"]
 mod mapping;
+mod obstacles;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
