@@ -220,6 +220,43 @@ impl Trial {
         outcome
     }
 
+    /// Runs until the process has passed a named point `count` times, and dies there.
+    ///
+    /// # Panics
+    /// When it ends otherwise.
+    #[track_caller]
+    pub fn die_at(&self, point: &str, count: u32) -> Outcome {
+        let armed = format!("{point}:{count}");
+        let words = ["run", "--until", "followed"];
+        let outcome = self
+            .start_with(&words, &[("CROSSFADE_KILL", &armed)])
+            .wait(LONG);
+        assert!(
+            outcome.code.is_none(),
+            "did not die at {point}:\n{}",
+            outcome.text()
+        );
+        outcome
+    }
+
+    /// Makes changes before any chunk is loaded, again when some are, and again when all are; then checks that both sides
+    /// are equal. `changes` gets the number of the stage, 0 to 2.
+    ///
+    /// # Panics
+    /// When a run fails, or the sides differ.
+    #[track_caller]
+    pub fn change_at_every_stage(&self, changes: impl Fn(u32) -> String) {
+        self.die_at("capture.recorded", 1);
+        self.source.run(&changes(0));
+        self.die_at("chunk.after_commit", 2);
+        self.source.run(&changes(1));
+        self.follow();
+        self.assert_equal();
+        self.source.run(&changes(2));
+        self.verify();
+        self.assert_equal();
+    }
+
     /// `run --until followed`, which must succeed.
     ///
     /// # Panics

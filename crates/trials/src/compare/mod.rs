@@ -46,14 +46,15 @@ pub fn quote(name: &str) -> String {
 }
 
 /// Where a table of the source is on the target when the migration file does not say: under its own name, in its own
-/// schema; on PostgreSQL `public` for a table of SQLite.
+/// schema; on PostgreSQL `public` for a table of SQLite; on SQLite with the schema's name before its own.
 #[must_use]
 pub fn counterpart(source: &TableName, target: Dialect) -> TableName {
-    let schema = match target {
-        Dialect::Sqlite => None,
-        Dialect::Postgres => Some(source.schema.as_deref().unwrap_or("public")),
-    };
-    TableName::new(schema, &source.name)
+    let schema = source.schema.as_deref();
+    match (target, schema) {
+        (Dialect::Postgres, _) => TableName::new(Some(schema.unwrap_or("public")), &source.name),
+        (Dialect::Sqlite, None | Some("public")) => TableName::new(None, &source.name),
+        (Dialect::Sqlite, Some(schema)) => TableName::new(None, &format!("{schema}_{}", source.name)),
+    }
 }
 
 /// Checks that each table of the source is on the target with the same rows.

@@ -3,4 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod directions;
+mod generated;
 mod harness;
+mod keyless;
+mod keys;
+mod names;
+mod partitions;
+mod toast;
+mod transactions;
+mod truncate;
+mod values;

@@ -1,0 +1,86 @@
+//! Partitioned tables: followed as one table, made with their partitions.
+
+use crossfade_trials::compare::{TableName, differences_of, shape};
+use crossfade_trials::{Engine, Trial};
+
+const MAKE: &str = "
+    CREATE TABLE sales (region text NOT NULL, no integer NOT NULL, amount numeric, PRIMARY KEY (region, no))
+        PARTITION BY LIST (region);
+    CREATE TABLE sales_north PARTITION OF sales FOR VALUES IN ('n') PARTITION BY RANGE (no);
+    CREATE TABLE sales_north_1 PARTITION OF sales_north FOR VALUES FROM (MINVALUE) TO (200);
+    CREATE TABLE sales_north_2 PARTITION OF sales_north FOR VALUES FROM (200) TO (MAXVALUE);
+    CREATE TABLE sales_south PARTITION OF sales FOR VALUES IN ('s');
+    CREATE TABLE sales_rest PARTITION OF sales DEFAULT;
+    INSERT INTO sales SELECT (ARRAY['n', 's', 'x', 'y'])[1 + i % 4], i, i * 0.5 FROM generate_series(1, 700) i;";
+
+fn changes(stage: u32) -> String {
+    format!(
+        "UPDATE sales SET amount = amount + 1 WHERE no % 7 = {stage};
+         UPDATE sales SET region = 's' WHERE region = 'n' AND no % 5 = {stage};
+         UPDATE sales SET region = 'n', no = no + 1000 WHERE region = 'x' AND no % 5 = {stage};
+         DELETE FROM sales WHERE no % 11 = {stage};
+         DELETE FROM sales_south WHERE no % 13 = {stage};
+         INSERT INTO sales SELECT 'z', i, NULL FROM generate_series({0}, {0} + 20) i;
+         UPDATE sales SET no = no + 190 WHERE region = 'n' AND no BETWEEN {1} AND {1} + 3;",
+        2000 + stage * 100,
+        20 + stage * 10
+    )
+}
+
+#[test]
+fn rows_move_between_partitions() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17).option("chunk_rows", 100);
+    trial.source.run(MAKE);
+    trial.change_at_every_stage(changes);
+    shape::assert_same(&trial.source, &trial.target);
+    for leaf in ["sales_north_1", "sales_north_2", "sales_south", "sales_rest"] {
+        let name = TableName::new(Some("public"), leaf);
+        let found = differences_of(&trial.source, &trial.target, &[(name.clone(), name)]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
+fn a_partitioned_table_becomes_one_table_on_sqlite() {
+    let trial = Trial::new(Engine::Pg18, Engine::Sqlite).option("chunk_rows", 100);
+    trial.source.run(MAKE);
+    trial.change_at_every_stage(changes);
+}
+
+#[test]
+fn truncating_one_partition_leaves_the_others() {
+    let trial = Trial::new(Engine::Pg17, Engine::Pg18).option("chunk_rows", 100);
+    trial.source.run(MAKE);
+    trial.change_at_every_stage(|stage| {
+        let leaf = ["sales_south", "sales_rest", "sales_north_1"][stage as usize];
+        format!(
+            "TRUNCATE {leaf}; INSERT INTO sales SELECT 's', i, 1 FROM generate_series({0}, {0} + 9) i;",
+            5000 + stage * 10
+        )
+    });
+}
+
+#[test]
+fn attaching_or_detaching_a_partition_stops_the_run() {
+    for sql in [
+        "CREATE TABLE sales_west PARTITION OF sales FOR VALUES IN ('w')",
+        "ALTER TABLE sales DETACH PARTITION sales_south",
+        "CREATE TABLE loose (LIKE sales); INSERT INTO loose VALUES ('w', 1, 1);
+         ALTER TABLE sales ATTACH PARTITION loose FOR VALUES IN ('w')",
+    ] {
+        let trial = Trial::new(Engine::Pg15, Engine::Pg17);
+        trial.source.run(MAKE);
+        trial.follow();
+        let running = trial.start(&["run"]);
+        trial.source.run("UPDATE sales SET amount = 0 WHERE no = 1");
+        trial.source.run(sql);
+        trial.source.run("UPDATE sales SET amount = 0 WHERE no = 2");
+        let outcome = running.wait(crossfade_trials::patience::LONG);
+        assert!(
+            matches!(outcome.code, Some(1 | 2)),
+            "{sql}:\n{}",
+            outcome.text()
+        );
+        outcome.says(&["sales"]);
+    }
+}
