@@ -30,6 +30,7 @@ mod load;
 mod own_tables;
 mod poll;
 mod reader;
+mod sink;
 mod sizes;
 mod snapshot;
 mod source;

@@ -11,16 +11,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossfade_model::{
     Cell, Change, Position, Row, StreamEvent, TableId, TableMapping, Transaction, TransactionId,
 };
-use crossfade_store::{CaptureSpec, ErrorKind, Result, StoreError};
+use crossfade_store::{CaptureSpec, ErrorKind, Result};
 use rusqlite::{Connection, Statement};
 use tokio::sync::mpsc;
 
 use crate::blocks::{CellReader, bind};
+use crate::capture::check::{self, set_back, triggers_lost};
 use crate::capture::names::change_table;
 use crate::capture::state::{self, Captured, Shape, log_lost};
 use crate::capture::trim::Trimmer;
 use crate::conn::{PATIENCE, Place, Purpose};
 use crate::key_sql;
+use crate::sink::{Ended, Sent, Sink};
 use crate::snapshot::select_by_key;
 use crate::sql::names::quote;
 use crate::table_info;
@@ -31,34 +33,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// Pause between polls of an idle file.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Events of a block at most.
-const BLOCK_EVENTS: usize = 2048;
-
-/// Bytes of events from which on a block is full.
-const BLOCK_BYTES: usize = 1 << 20;
-
-/// A poll of up to this many bytes is read whole before it is handed on, so that a slow applier does not hold the read
-/// transaction open, which would keep the application's log from being checkpointed.
-const HELD_BYTES: usize = 16 << 20;
-
 /// How often the file under the path is looked at.
 const FILE_CHECK: Duration = Duration::from_secs(1);
-
-/// What the polling thread sends.
-pub(crate) type Sent = std::result::Result<Vec<StreamEvent>, Box<StoreError>>;
-
-/// Why a poll ended early.
-enum Ended {
-    /// Nobody listens any more.
-    Closed,
-    Failed(Box<StoreError>),
-}
-
-impl From<StoreError> for Ended {
-    fn from(error: StoreError) -> Ended {
-        Ended::Failed(Box::new(error))
-    }
-}
 
 /// What a look at the file brought.
 #[derive(PartialEq, Eq)]
@@ -111,10 +87,7 @@ impl Poller {
             .pragma_update(None, "synchronous", "NORMAL")
             .map_err(&failed)?;
         let inode = place.inode();
-        let mut state = state::read(&connection, place, &spec.migration)?;
-        check_tables(place, spec, &state.tables)?;
-        check_position(place, &connection, &spec.migration, &state, from.0)?;
-        adopt(place, &connection, spec, &mut state.tables)?;
+        let state = check::open(place, &connection, spec, from.0)?;
         let mut tables = HashMap::new();
         for mapping in &spec.tables {
             if let Some(table) =
@@ -359,171 +332,10 @@ fn polled(
     }))
 }
 
-fn check_tables(place: &Place, spec: &CaptureSpec, captured: &[Captured]) -> Result<()> {
-    for mapping in &spec.tables {
-        let known = captured
-            .iter()
-            .any(|c| c.id == mapping.id && c.name.eq_ignore_ascii_case(&mapping.source.name.name));
-        if !known {
-            return Err(place
-                .error(
-                    ErrorKind::SchemaMismatch,
-                    "sqlite.not_captured",
-                    "the capture was made without this table",
-                )
-                .table(&mapping.source.name)
-                .fix("Abort the migration and begin it again to add a table"));
-        }
-    }
-    Ok(())
-}
-
-fn check_position(
-    place: &Place,
-    connection: &Connection,
-    migration: &str,
-    state: &state::State,
-    from: u64,
-) -> Result<()> {
-    let failed = place.failed("cannot look for the checkpoint");
-    if let Shape::Triggers(names) =
-        state::check_shape(connection, &state.tables).map_err(&failed)?
-    {
-        return Err(triggers_lost(place, &names));
-    }
-    if from < state.start {
-        return Err(log_lost(
-            place,
-            "the capture was made again after the target's checkpoint",
-        ));
-    }
-    if from < state.trimmed {
-        return Err(log_lost(
-            place,
-            "changes after the target's checkpoint were removed: the source was told of more progress",
-        ));
-    }
-    let last = state::last_sequence(connection, migration).map_err(&failed)?;
-    let last = last.ok_or_else(|| log_lost(place, "the change table was emptied"))?;
-    if last < from {
-        return Err(set_back(place));
-    }
-    // the row at the checkpoint is never removed
-    let there = connection
-        .prepare(&format!(
-            "SELECT 1 FROM {} WHERE seq = ?1",
-            quote(&change_table(migration))
-        ))
-        .and_then(|mut s| s.exists([from]))
-        .map_err(&failed)?;
-    if there {
-        Ok(())
-    } else {
-        Err(log_lost(
-            place,
-            "the change that the target's checkpoint names is not in the change table",
-        ))
-    }
-}
-
-/// A run that goes on after a table was altered, under a plan that knows the table as it is now.
-fn adopt(
-    place: &Place,
-    connection: &Connection,
-    spec: &CaptureSpec,
-    tables: &mut [Captured],
-) -> Result<()> {
-    let adopted = state::adopt(connection, &spec.migration, &spec.tables, tables)
-        .map_err(place.failed("cannot take over the altered table"))?;
-    if adopted {
-        tracing::info!(store = %place.label, "the capture goes on with altered tables");
-    }
-    Ok(())
-}
-
-fn set_back(place: &Place) -> StoreError {
-    log_lost(
-        place,
-        "the change table ends before the target's checkpoint: the file was restored from an older copy",
-    )
-}
-
-fn triggers_lost(place: &Place, names: &[String]) -> StoreError {
-    log_lost(
-        place,
-        format!(
-            "triggers that log changes were dropped or altered (a table rebuild drops them): {}",
-            names.join(", ")
-        ),
-    )
-}
-
 fn now_micros() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()
         .and_then(|d| i64::try_from(d.as_micros()).ok())
         .unwrap_or(0)
-}
-
-/// Events on their way, in blocks. Held back until the read transaction ended, while they are few.
-struct Sink {
-    events: mpsc::Sender<Sent>,
-    block: Vec<StreamEvent>,
-    block_bytes: usize,
-    held: Vec<Vec<StreamEvent>>,
-    held_bytes: usize,
-    streaming: bool,
-}
-
-impl Sink {
-    fn new(events: mpsc::Sender<Sent>) -> Sink {
-        Sink {
-            events,
-            block: Vec::new(),
-            block_bytes: 0,
-            held: Vec::new(),
-            held_bytes: 0,
-            streaming: false,
-        }
-    }
-
-    fn push(&mut self, event: StreamEvent) -> std::result::Result<(), Ended> {
-        self.block_bytes += match &event {
-            StreamEvent::Change(change) => change.weight(),
-            _ => 32,
-        };
-        self.block.push(event);
-        if self.block.len() < BLOCK_EVENTS && self.block_bytes < BLOCK_BYTES {
-            return Ok(());
-        }
-        let full = std::mem::take(&mut self.block);
-        self.held_bytes += self.block_bytes;
-        self.block_bytes = 0;
-        self.held.push(full);
-        if self.streaming || self.held_bytes > HELD_BYTES {
-            self.streaming = true;
-            self.send_held()?;
-        }
-        Ok(())
-    }
-
-    fn send_held(&mut self) -> std::result::Result<(), Ended> {
-        for block in self.held.drain(..) {
-            self.events
-                .blocking_send(Ok(block))
-                .map_err(|_| Ended::Closed)?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> std::result::Result<(), Ended> {
-        self.send_held()?;
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        self.events
-            .blocking_send(Ok(self.block))
-            .map_err(|_| Ended::Closed)
-    }
 }

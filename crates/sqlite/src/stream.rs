@@ -10,7 +10,8 @@ use crossfade_store::{CaptureSpec, ChangeStream, ErrorKind, Result};
 use tokio::sync::mpsc;
 
 use crate::conn::{Place, blocking};
-use crate::poll::{Poller, Sent};
+use crate::poll::Poller;
+use crate::sink::Sent;
 
 /// Blocks on their way to the applier.
 const BLOCKS_AHEAD: usize = 4;

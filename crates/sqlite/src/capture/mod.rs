@@ -1,5 +1,6 @@
 //! Capture on a source: a change table, triggers that log keys into it, and a state row to check them by.
 
+pub(crate) mod check;
 pub(crate) mod names;
 pub(crate) mod state;
 pub(crate) mod triggers;

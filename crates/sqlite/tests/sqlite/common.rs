@@ -372,3 +372,15 @@ fn show(cell: &Cell) -> String {
         other => format!("{other:?}"),
     }
 }
+
+/// Names and statements of what applications see in the target.
+pub fn target_catalogue(world: &World) -> Vec<(String, String)> {
+    Connection::open(world.path("target.db"))
+        .unwrap()
+        .prepare("SELECT name, coalesce(sql, '') FROM sqlite_master WHERE name NOT GLOB '_crossfade*' AND name NOT GLOB 'sqlite_*' ORDER BY 1")
+        .unwrap()
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap()
+}

@@ -1,6 +1,7 @@
 //! SQLite as source and target, on real files, with an application that writes through its own connection.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod around;
 mod capture;
 mod common;
 mod lost;
