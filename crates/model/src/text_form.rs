@@ -211,7 +211,11 @@ pub fn time(text: &[u8]) -> Option<i64> {
     (minute < 60 && second < 60 && total <= 86_400_000_000).then_some(total)
 }
 
-/// Microseconds from 1970-01-01 00:00 of a local date and time (`T` or a blank between; a date alone is its midnight).
+/// Days from 1970-01-01 to 2000-01-01.
+const EPOCH: i64 = 10_957;
+
+/// Microseconds from 2000-01-01 00:00 of a local date and time (`T` or a blank between; a date alone is its midnight). Counted
+/// as PostgreSQL counts them, so that all that it can hold fits: from 4714 BC to the end of 294276.
 pub fn timestamp(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
     timestamp_str(text)
@@ -233,10 +237,12 @@ fn timestamp_str(text: &str) -> Option<i64> {
     };
     let days = civil(day, bc)?;
     let micros = clock.map_or(Some(0), |c| time(c.as_bytes()))?;
-    days.checked_mul(86_400_000_000)?.checked_add(micros)
+    (days - EPOCH)
+        .checked_mul(86_400_000_000)?
+        .checked_add(micros)
 }
 
-/// Microseconds from 1970-01-01 00:00 UTC of an instant with an offset (`Z`, `+HH`, `+HH:MM`, `+HH:MM:SS`).
+/// Microseconds from 2000-01-01 00:00 UTC of an instant with an offset (`Z`, `+HH`, `+HH:MM`, `+HH:MM:SS`).
 pub fn timestamp_with_zone(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
     if matches!(text, "infinity" | "-infinity") {
@@ -288,13 +294,23 @@ mod tests {
 
     #[test]
     fn instants_are_read_with_offsets_eras_and_infinities() {
-        assert_eq!(timestamp(b"1970-01-01 00:00:00"), Some(0));
-        assert_eq!(timestamp(b"1970-01-02"), Some(86_400_000_000));
+        assert_eq!(timestamp(b"2000-01-01 00:00:00"), Some(0));
+        assert_eq!(timestamp(b"2000-01-02"), Some(86_400_000_000));
         assert_eq!(
-            timestamp_with_zone(b"1970-01-01 01:00:00.000001+01"),
+            timestamp(b"1970-01-01"),
+            Some(-EPOCH * 86_400_000_000),
+            "the epoch is 2000"
+        );
+        // the greatest and the least that PostgreSQL can hold
+        let greatest = timestamp(b"294276-12-31 23:59:59.999999").unwrap();
+        let least = timestamp(b"4714-11-24 00:00:00 BC").unwrap();
+        assert!(greatest < i64::MAX && least > i64::MIN);
+        assert_eq!(timestamp(b"294277-01-01 00:00:00"), Some(greatest + 1));
+        assert_eq!(
+            timestamp_with_zone(b"2000-01-01 01:00:00.000001+01"),
             Some(1)
         );
-        assert_eq!(timestamp_with_zone(b"1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(timestamp_with_zone(b"2000-01-01T00:00:00Z"), Some(0));
         assert_eq!(date(b"0001-12-31 BC"), Some(-719_163));
         assert_eq!(date(b"0001-01-01"), Some(-719_162));
         assert_eq!(date(b"infinity"), Some(i64::MAX));
