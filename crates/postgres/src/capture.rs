@@ -28,6 +28,9 @@ const SLOT_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long to wait until a reader that was ended leaves its slot.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long other commits may take to flush what a probe saw.
+const FLUSH_GRACE: Duration = Duration::from_millis(5);
+
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the publication, then the slot; see [`crossfade_store::Source::create_capture`].
@@ -276,7 +279,21 @@ pub async fn remove_capture(store: &PostgresStore, migration: &str) -> Result<Ve
 /// # Errors
 /// The connection's.
 pub async fn probe(store: &PostgresStore, migration: &str) -> Result<Probe> {
+    let mut prober = store.prober().lock().await;
+    // the kept connection may have been idle for long: one that is gone is made anew
+    if let Some(client) = prober.take() {
+        if let Ok(probe) = probe_by(&client, store.label(), migration).await {
+            *prober = Some(client);
+            return Ok(probe);
+        }
+    }
     let client = store.connect(Purpose::Check).await?;
+    let probe = probe_by(&client, store.label(), migration).await?;
+    *prober = Some(client);
+    Ok(probe)
+}
+
+async fn probe_by(client: &Client, label: &str, migration: &str) -> Result<Probe> {
     let name = capture_name(migration);
     // functions of the list are computed after the statement's snapshot was taken
     let row = client
@@ -285,18 +302,51 @@ pub async fn probe(store: &PostgresStore, migration: &str) -> Result<Probe> {
             &format!(
                 "SELECT pg_current_snapshot()::text, {LOG_END},
                     (SELECT greatest(0, pg_current_wal_insert_lsn() - confirmed_flush_lsn)::bigint
-                     FROM pg_replication_slots WHERE slot_name = $1)"
+                     FROM pg_replication_slots WHERE slot_name = $1),
+                    pg_current_wal_flush_lsn()::text"
             ),
             &[&name],
         )
         .await?;
-    let (snapshot, log_end) = snapshot_and_end(store.label(), &row)?;
+    let (snapshot, log_end) = snapshot_and_end(label, &row)?;
     let kept = row.get::<_, Option<i64>>(4);
+    if lsn::parse(row.get(5)).is_none_or(|flushed| flushed < log_end) {
+        flush_beyond(client, log_end).await?;
+    }
     Ok(Probe {
         snapshot,
         log_end,
         log_kept_bytes: kept.and_then(|b| u64::try_from(b).ok()).unwrap_or(0),
     })
+}
+
+/// The stream brings what is flushed, and nobody flushes the last record of a transaction that stays open: whoever waits for
+/// the stream to reach the end would wait for long.
+async fn flush_beyond(client: &Client, end: Position) -> Result<()> {
+    let doing = "looking at the log's flush";
+    tokio::time::sleep(FLUSH_GRACE).await;
+    let row = client
+        .query_one(doing, "SELECT pg_current_wal_flush_lsn()::text", &[])
+        .await?;
+    if lsn::parse(row.get(0)).is_some_and(|flushed| flushed >= end) {
+        return Ok(());
+    }
+    flush_log(client).await
+}
+
+/// Flushes the log: whatever was written before a durable commit is durable with it. The commit is of a message of its own, as
+/// one that wrote nothing flushes nothing.
+///
+/// # Errors
+/// The connection's.
+pub async fn flush_log(client: &Client) -> Result<()> {
+    client
+        .batch(
+            "flushing the log",
+            "SELECT set_config('synchronous_commit', 'local', true);
+             SELECT pg_logical_emit_message(true, 'crossfade', '')",
+        )
+        .await
 }
 
 /// Columns from which [`snapshot_and_end`] reads the end of the log: where the next record begins, and the sizes of pages and

@@ -227,18 +227,6 @@ impl PostgresSnapshot {
             .await?;
         Ok(lsn::parse(row.get(0)).is_some_and(|at| at >= self.horizon))
     }
-
-    /// Flushes the log: whatever was written before a durable commit is durable with it. A message of its own, as a
-    /// transaction that wrote nothing flushes nothing.
-    async fn nudge(&self) -> Result<()> {
-        let client = self.store.connect(Purpose::Check).await?;
-        client
-            .batch(
-                "flushing the log",
-                "SET synchronous_commit = local; SELECT pg_logical_emit_message(true, 'crossfade', '')",
-            )
-            .await
-    }
 }
 
 #[async_trait]
@@ -269,7 +257,8 @@ impl SourceSnapshot for PostgresSnapshot {
                 .fix("Look at the source's disk: its log is not written"));
             }
             if !nudged && begun.elapsed() > NUDGE_AFTER {
-                self.nudge().await?;
+                let client = self.store.connect(Purpose::Check).await?;
+                capture::flush_log(&client).await?;
                 nudged = true;
             }
             tokio::time::sleep(FLUSH_PAUSE).await;

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossfade_store::{Result, StoreError};
 
-use crate::connect::ConnectTarget;
+use crate::connect::{Client, ConnectTarget};
 use crate::url::{self, ConnectUrl, Environment};
 
-/// A PostgreSQL database. Cheap to clone; holds no connection.
+/// A PostgreSQL database. Cheap to clone; holds no connection but, once asked, that of the probe.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     inner: Arc<Inner>,
@@ -18,6 +18,8 @@ struct Inner {
     target: ConnectTarget,
     label: String,
     migration: Mutex<Option<String>>,
+    /// The connection of the last probe, for the next one.
+    prober: tokio::sync::Mutex<Option<Client>>,
 }
 
 impl PostgresStore {
@@ -41,6 +43,7 @@ impl PostgresStore {
                 target: ConnectTarget::new(url, &label)?,
                 label,
                 migration: Mutex::new(None),
+                prober: tokio::sync::Mutex::new(None),
             }),
         })
     }
@@ -69,6 +72,11 @@ impl PostgresStore {
     pub(crate) fn migration(&self) -> Option<String> {
         let kept = self.inner.migration.lock();
         kept.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the connection of the probe is kept: it is asked many times.
+    pub(crate) fn prober(&self) -> &tokio::sync::Mutex<Option<Client>> {
+        &self.inner.prober
     }
 
     /// The driver's error as this store's; `doing` completes "while …".

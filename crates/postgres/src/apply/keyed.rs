@@ -207,9 +207,12 @@ fn upsert(table: TableId, shape: &Shape) -> String {
     } else {
         format!("UPDATE SET {}", set.join(", "))
     };
+    // in the key's order, so that the index and often the table are walked from one end to the other
+    let order: Vec<String> = shape.key.iter().map(|at| format!("s.c{at}")).collect();
     format!(
-        "{} ON CONFLICT ({}) DO {action}",
+        "{} ORDER BY {} ON CONFLICT ({}) DO {action}",
         insert(table, shape, "s.u IS NULL"),
+        order.join(", "),
         shape.key_list()
     )
 }

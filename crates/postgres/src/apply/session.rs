@@ -29,9 +29,9 @@ pub struct Session {
 }
 
 /// Staging tables have no statistics, and target tables may grow by orders of magnitude under a prepared plan: rows are always
-/// looked up by the index.
+/// looked up by the index. A batch is sorted in memory.
 const SETTINGS: &str =
-    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off";
+    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET work_mem = '64MB'";
 
 /// For statements that look up rows without a key: for the transaction, ended by [`BY_INDEX`].
 pub const BY_SCAN: &str = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on";
