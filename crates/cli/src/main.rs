@@ -17,6 +17,9 @@ use crate::args::{Arguments, Command};
 use crate::failure::Failure;
 use crate::show::Output;
 
+/// Libraries whose log lines can hold values of cells.
+const QUIET: &[&str] = &["tokio_postgres", "postgres_protocol"];
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -60,6 +63,11 @@ fn start(arguments: Arguments, output: &Output) -> Result<u8, Failure> {
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // the driver logs bound parameters: values of cells are never logged, whatever RUST_LOG asks for
+    let filter = QUIET
+        .iter()
+        .filter_map(|target| format!("{target}=off").parse().ok())
+        .fold(filter, tracing_subscriber::EnvFilter::add_directive);
     let logger = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
