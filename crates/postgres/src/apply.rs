@@ -86,8 +86,7 @@ impl Applier for PostgresApplier {
     }
 
     async fn commit(&mut self, from: Option<Position>, to: Position) -> Result<()> {
-        self.session.writer().advance(from, to).await?;
-        self.session.writer().commit().await?;
+        self.session.writer().advance_and_commit(from, to).await?;
         self.session.committed();
         Ok(())
     }

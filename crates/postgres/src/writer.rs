@@ -26,6 +26,8 @@ pub struct Writer {
 /// Constraints that can be deferred are checked at the commit: within a batch rows may pass through states that break them.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL DEFERRED";
 
+const DIVISION_BY_ZERO: &str = "22012";
+
 impl Writer {
     /// Opens the session. `lock` is the advisory lock by which a successor finds it.
     ///
@@ -78,9 +80,13 @@ impl Writer {
              WHERE t.migration = $1 AND t.kind = r.kind AND t.id = r.id"
         ))
         .await?;
+        // a statement that fails where it moved nothing: the COMMIT that is sent behind it then fails, too
         let advance = prepare(format!(
-            "UPDATE {OWN_SCHEMA}.run SET checkpoint = $1
-             WHERE migration = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4"
+            "WITH moved AS (
+                 UPDATE {OWN_SCHEMA}.run SET checkpoint = $1
+                 WHERE migration = $2 AND epoch = $3 AND checkpoint IS NOT DISTINCT FROM $4
+                 RETURNING 1)
+             SELECT 1 / count(*) FROM moved"
         ))
         .await?;
         Ok(Writer {
@@ -119,7 +125,7 @@ impl Writer {
                 .map_err(|e| self.client.error(doing, &e))
         };
         // both are sent at once
-        let (begun, row) = tokio::join!(self.client.batch(doing, BEGIN), check);
+        let (begun, row) = tokio::join!(biased; self.client.batch(doing, BEGIN), check);
         begun?;
         may_write(&self.label, self.epoch, row?.map(|row| row.get(0)))
     }
@@ -154,24 +160,29 @@ impl Writer {
         }
         let raw = self.client.raw();
         let failed = |e: tokio_postgres::Error| self.client.error(doing, &e);
-        if !kinds.is_empty() {
+        let put = async {
+            if kinds.is_empty() {
+                return Ok(0);
+            }
             raw.execute(&self.put, &[&self.migration, &kinds, &ids, &bodies])
                 .await
-                .map_err(failed)?;
-        }
-        if !gone_kinds.is_empty() {
+        };
+        let remove = async {
+            if gone_kinds.is_empty() {
+                return Ok(0);
+            }
             raw.execute(&self.remove, &[&self.migration, &gone_kinds, &gone_ids])
                 .await
-                .map_err(failed)?;
-        }
-        Ok(())
+        };
+        let (put, removed) = tokio::join!(biased; put, remove);
+        put.and(removed).map(drop).map_err(failed)
     }
 
-    /// Moves the checkpoint by compare-and-swap.
+    /// Moves the checkpoint by compare-and-swap and commits; both are sent at once.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`] where it is not at `from`.
-    pub async fn advance(&self, from: Option<Position>, to: Position) -> Result<()> {
+    /// [`ErrorKind::Fenced`] where the checkpoint is not at `from`; otherwise as [`Writer::commit`].
+    pub async fn advance_and_commit(&self, from: Option<Position>, to: Position) -> Result<()> {
         let signed = |number: u64| {
             i64::try_from(number).map_err(|_| {
                 StoreError::new(
@@ -185,19 +196,26 @@ impl Writer {
         let to = signed(to.0)?;
         let from = from.map(|p| signed(p.0)).transpose()?;
         let epoch = signed(self.epoch)?;
-        let moved = self
-            .client
-            .raw()
-            .execute(&self.advance, &[&to, &self.migration, &epoch, &from])
-            .await
-            .map_err(|e| self.client.error("moving the checkpoint", &e))?;
-        if moved == 1 {
-            return Ok(());
+        let advance = async {
+            let moved = self
+                .client
+                .raw()
+                .query_one(&self.advance, &[&to, &self.migration, &epoch, &from])
+                .await;
+            moved
+                .map(drop)
+                .map_err(|e| self.client.error("moving the checkpoint", &e))
+        };
+        let (advanced, committed) = tokio::join!(biased; advance, self.commit());
+        match advanced {
+            Ok(()) => committed,
+            Err(e) if e.server_code.as_deref() == Some(DIVISION_BY_ZERO) => Err(fenced(
+                &self.label,
+                "the checkpoint is not where this run left it".into(),
+            )),
+            // with the connection lost between the two, the commit may have been done
+            Err(e) => Err(self.in_doubt(e)),
         }
-        Err(fenced(
-            &self.label,
-            "the checkpoint is not where this run left it".into(),
-        ))
     }
 
     /// Commits.
@@ -207,13 +225,15 @@ impl Writer {
     pub async fn commit(&self) -> Result<()> {
         // a transaction that has failed answers a lone COMMIT with ROLLBACK and no error; a statement before it fails
         let committed = self.client.batch("committing", "SELECT; COMMIT").await;
-        committed.map_err(|mut e| {
-            // a server that ends the session may have committed before
-            if e.kind == ErrorKind::Unavailable || self.client.is_closed() {
-                e.kind = ErrorKind::Connection;
-            }
-            e
-        })
+        committed.map_err(|e| self.in_doubt(e))
+    }
+
+    /// A server that ends the session may have committed before.
+    fn in_doubt(&self, mut e: StoreError) -> StoreError {
+        if e.kind == ErrorKind::Unavailable || self.client.is_closed() {
+            e.kind = ErrorKind::Connection;
+        }
+        e
     }
 
     /// Ends the transaction without effect.

@@ -6,6 +6,7 @@ use crossfade_store::{ErrorKind, MergeMode, Result, StoreError, Upsert};
 use super::session::Session;
 use super::shape::Shape;
 use super::staging::{self, Absent};
+use crate::copy_in::CopyIn;
 
 const DOING: &str = "applying changes";
 
@@ -37,27 +38,23 @@ pub async fn apply(
         return merge(session, table, shape, upserts, deletes).await;
     }
     session.make_staging(table, shape).await?;
-    staging::stage_keys(session, table, shape, deletes).await?;
+    let copy = staging::stage_keys(session, table, shape, deletes).await?;
+    run(session, shape, Some(copy), &[]).await?;
     let all: Vec<&Upsert> = upserts.iter().collect();
-    let absent = staging::stage_upserts(session, table, shape, &all).await?;
+    let (absent, copy) = staging::stage_upserts(session, table, shape, &all).await?;
     let partial = upserts.iter().filter(|u| !u.row.is_complete()).count();
-    fill(session, table, shape, &absent, "true", partial).await?;
+    let mut steps = Steps::default();
+    steps.fill(table, shape, &absent, "true", partial);
     if mode == MergeMode::DeleteThenInsert {
-        session
-            .run(DOING, &delete_keys(table, shape))
-            .await
-            .map_err(|e| shape.at(e))?;
-        session
-            .run(DOING, &delete_staged(table, shape))
-            .await
-            .map_err(|e| shape.at(e))?;
-        session
-            .run(DOING, &insert(table, shape, "true"))
-            .await
-            .map_err(|e| shape.at(e))?;
-        return Ok(());
+        steps.push(delete_keys(table, shape));
+        steps.push(delete_staged(table, shape));
+        steps.push(insert(table, shape, "true"));
     }
-    row_by_row(session, table, shape).await
+    steps.run(session, shape, copy).await?;
+    if mode == MergeMode::RowByRow {
+        row_by_row(session, table, shape).await?;
+    }
+    Ok(())
 }
 
 /// Deletes, then updates of rows that keep columns, then upserts, then new rows.
@@ -73,32 +70,29 @@ async fn merge(
     if !deletes.is_empty() || !staged.is_empty() {
         session.make_staging(table, shape).await?;
     }
-    let mut absent = Absent::default();
-    if !staged.is_empty() {
-        absent = staging::stage_upserts(session, table, shape, &staged).await?;
-        let moved = |u: &&&Upsert| !u.row.is_complete() && u.base.is_some();
-        let moved = staged.iter().filter(moved).count();
-        // before anything is deleted: the rows that hold the columns may go
-        fill(session, table, shape, &absent, "s.m", moved).await?;
-    }
     if !deletes.is_empty() {
-        staging::stage_keys(session, table, shape, deletes).await?;
-        session
-            .run(DOING, &delete_keys(table, shape))
-            .await
-            .map_err(|e| shape.at(e))?;
+        let copy = staging::stage_keys(session, table, shape, deletes).await?;
+        // with rows to stage, they may need columns of what is to go
+        let delete = delete_keys(table, shape);
+        let now: &[&str] = if staged.is_empty() { &[&delete] } else { &[] };
+        run(session, shape, Some(copy), now).await?;
     }
-    let stay = |u: &&&Upsert| !u.row.is_complete() && u.base.is_none();
-    let stay = staged.iter().filter(stay).count();
-    if stay > 0 {
-        let updated = session
-            .run(DOING, &update_partial(table, shape, &absent))
-            .await
-            .map_err(|e| shape.at(e))?;
-        require_all(session, shape, updated, stay)?;
-    }
-    if staged.len() > stay {
-        merge_staged(session, table, shape).await?;
+    if !staged.is_empty() {
+        let (absent, copy) = staging::stage_upserts(session, table, shape, &staged).await?;
+        let partial = staged.iter().filter(|u| !u.row.is_complete());
+        let (moved, stay): (Vec<&Upsert>, Vec<&Upsert>) = partial.partition(|u| u.base.is_some());
+        let mut steps = Steps::default();
+        steps.fill(table, shape, &absent, "s.m", moved.len());
+        if !deletes.is_empty() {
+            steps.push(delete_keys(table, shape));
+        }
+        if !stay.is_empty() {
+            steps.expect(update_partial(table, shape, &absent), stay.len());
+        }
+        if staged.len() > stay.len() {
+            steps.push(upsert(table, shape));
+        }
+        steps.run(session, shape, copy).await?;
     }
     if staged.len() < upserts.len() {
         let new: Vec<&Row> = upserts.iter().filter(is_new).map(|u| &u.row).collect();
@@ -107,47 +101,79 @@ async fn merge(
     Ok(())
 }
 
+async fn run(
+    session: &mut Session,
+    shape: &Shape,
+    copy: Option<CopyIn>,
+    statements: &[&str],
+) -> Result<Vec<u64>> {
+    let ran = session.run_all(DOING, copy, statements).await;
+    ran.map_err(|e| shape.at(e))
+}
+
+/// Statements that follow the staging of rows, sent together.
+#[derive(Default)]
+struct Steps(Vec<(String, Option<usize>)>);
+
+impl Steps {
+    fn push(&mut self, sql: String) {
+        self.0.push((sql, None));
+    }
+
+    /// Must touch exactly so many rows.
+    fn expect(&mut self, sql: String, rows: usize) {
+        self.0.push((sql, Some(rows)));
+    }
+
+    /// Takes absent columns of the staged rows under `condition` from the rows that hold them.
+    fn fill(
+        &mut self,
+        table: TableId,
+        shape: &Shape,
+        absent: &Absent,
+        condition: &str,
+        rows: usize,
+    ) {
+        if rows > 0 {
+            self.expect(fill(table, shape, absent, condition), rows);
+        }
+    }
+
+    async fn run(self, session: &mut Session, shape: &Shape, copy: CopyIn) -> Result<()> {
+        let statements: Vec<&str> = self.0.iter().map(|(sql, _)| sql.as_str()).collect();
+        let touched = run(session, shape, Some(copy), &statements).await?;
+        for ((_, expected), found) in self.0.iter().zip(touched) {
+            if let Some(expected) = expected {
+                require_all(session, shape, found, *expected)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Inserts the complete staged rows, and replaces those whose key is there.
 ///
 /// # Errors
 /// The server's.
 pub async fn merge_staged(session: &mut Session, table: TableId, shape: &Shape) -> Result<()> {
-    session
-        .run(DOING, &upsert(table, shape))
+    run(session, shape, None, &[&upsert(table, shape)])
         .await
         .map(drop)
-        .map_err(|e| shape.at(e))
 }
 
-/// Takes absent columns of the staged rows under `condition` from the rows that hold them.
-async fn fill(
-    session: &mut Session,
-    table: TableId,
-    shape: &Shape,
-    absent: &Absent,
-    condition: &str,
-    expected: usize,
-) -> Result<()> {
-    if expected == 0 {
-        return Ok(());
-    }
+fn fill(table: TableId, shape: &Shape, absent: &Absent, condition: &str) -> String {
     let columns: Vec<String> = absent
         .0
         .iter()
         .map(|&at| format!("c{at} = {}", absent.choose(at, &shape.columns[at].name)))
         .collect();
-    let sql = format!(
+    format!(
         "UPDATE {} s SET u = NULL, {} FROM {} t WHERE s.u IS NOT NULL AND {condition} AND {}",
         staging::upserts(table),
         columns.join(", "),
         shape.alone,
         shape.key_matches(|place, _| format!("b{place}")),
-    );
-    let filled = session
-        .run("reading unchanged columns", &sql)
-        .await
-        .map_err(|e| shape.at(e))?;
-    require_all(session, shape, filled, expected)
+    )
 }
 
 fn require_all(session: &Session, shape: &Shape, found: u64, expected: usize) -> Result<()> {

@@ -22,7 +22,11 @@ pub async fn apply(
 ) -> Result<()> {
     if !deletes.is_empty() {
         session.make_staging(table, shape).await?;
-        staging::stage_counted(session, table, shape, deletes).await?;
+        let copy = staging::stage_counted(session, table, shape, deletes).await?;
+        session
+            .run_all(DOING, Some(copy), &[])
+            .await
+            .map_err(|e| shape.at(e))?;
         session.client().batch(DOING, BY_SCAN).await?;
         let gone = session
             .run(DOING, &delete(table, shape))

@@ -10,6 +10,7 @@ use tokio_postgres::Statement;
 use super::shape::Shape;
 use super::staging;
 use crate::connect::Client;
+use crate::copy_in::CopyIn;
 use crate::writer::Writer;
 
 /// Statements kept prepared; beyond, all are forgotten (a plan of very many tables).
@@ -30,8 +31,7 @@ pub struct Session {
 
 /// Staging tables have no statistics, and target tables may grow by orders of magnitude under a prepared plan: rows are always
 /// looked up by the index. A batch is sorted in memory.
-const SETTINGS: &str =
-    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET work_mem = '64MB'";
+const SETTINGS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET work_mem = '64MB'";
 
 /// For statements that look up rows without a key: for the transaction, ended by [`BY_INDEX`].
 pub const BY_SCAN: &str = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on";
@@ -103,13 +103,49 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn run(&mut self, doing: &str, sql: &str) -> Result<u64> {
-        let statement = self.statement(sql).await?;
+        let touched = self.run_all(doing, None, &[sql]).await?;
+        Ok(touched.first().copied().unwrap_or(0))
+    }
+
+    /// Ends a COPY and runs statements without parameters, all sent at once; returns the rows that each statement touched. The
+    /// first error counts: what follows it in a transaction fails for it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn run_all(
+        &mut self,
+        doing: &str,
+        mut copy: Option<CopyIn>,
+        statements: &[&str],
+    ) -> Result<Vec<u64>> {
+        // nothing can be prepared while a COPY is open
+        if statements
+            .iter()
+            .any(|sql| !self.statements.contains_key(*sql))
+        {
+            if let Some(copy) = copy.take() {
+                copy.finish(self.client(), staging::DOING).await?;
+            }
+        }
+        let mut prepared = Vec::with_capacity(statements.len());
+        for sql in statements {
+            prepared.push(self.statement(sql).await?);
+        }
         let client = self.writer.client();
-        client
-            .raw()
-            .execute(&statement, &[])
-            .await
-            .map_err(|e| client.error(doing, &e))
+        let ending = async {
+            match copy {
+                Some(copy) => copy.finish(client, staging::DOING).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let running = prepared.iter().map(|statement| async move {
+            let done = client.raw().execute(statement, &[]).await;
+            done.map_err(|e| client.error(doing, &e))
+        });
+        // each sends its messages when it is first polled, in this order
+        let (ended, ran) = tokio::join!(biased; ending, futures_util::future::join_all(running));
+        ended?;
+        ran.into_iter().collect()
     }
 
     /// What is known of the target table.

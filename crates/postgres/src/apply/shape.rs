@@ -154,9 +154,10 @@ impl Shape {
         .fix("Correct the row on the source, or map the column to a type that holds it")
     }
 
-    /// An error with this table and what identifies its rows.
+    /// An error with this table, where it names none or a staging table.
     pub fn at(&self, mut error: StoreError) -> StoreError {
-        if error.table.is_none() {
+        let staged = |table: &String| table.contains("pg_temp");
+        if error.table.as_ref().is_none_or(staged) {
             error.table = Some(self.shown.clone());
         }
         error

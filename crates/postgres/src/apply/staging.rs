@@ -85,9 +85,10 @@ pub fn create(table: TableId, shape: &Shape) -> String {
     sql
 }
 
-const DOING: &str = "staging changes";
+/// What staging is called in errors.
+pub const DOING: &str = "staging changes";
 
-/// Copies upserts in; returns the columns that some of them lack.
+/// Copies upserts in; returns the columns that some of them lack, and the COPY, which is still to be ended.
 ///
 /// # Errors
 /// [`crossfade_store::ErrorKind::RowRefused`] for values that have no text here or no value of the column's type.
@@ -96,7 +97,7 @@ pub async fn stage_upserts(
     table: TableId,
     shape: &Shape,
     upserts: &[&Upsert],
-) -> Result<Absent> {
+) -> Result<(Absent, CopyIn)> {
     let absent = Absent::of(upserts.iter().map(|u| &u.row));
     let name = self::upserts(table);
     session.empty(&name).await?;
@@ -129,8 +130,7 @@ pub async fn stage_upserts(
         row.map_err(|bad| shape.refused(session.label(), bad, &written))?;
         copy.flush(session.client(), DOING).await?;
     }
-    finish(session, copy, shape).await?;
-    Ok(absent)
+    Ok((absent, copy))
 }
 
 /// What stands beside a row's own cells where a batch has rows with absent columns.
@@ -176,7 +176,7 @@ impl BaseCells {
     }
 }
 
-/// Copies keys in.
+/// Copies keys in; the COPY is still to be ended.
 ///
 /// # Errors
 /// As [`stage_upserts`].
@@ -185,7 +185,7 @@ pub async fn stage_keys(
     table: TableId,
     shape: &Shape,
     rows: &[Row],
-) -> Result<()> {
+) -> Result<CopyIn> {
     let name = keys(table);
     session.empty(&name).await?;
     let columns: Vec<String> = (0..shape.key.len()).map(|at| format!("k{at}")).collect();
@@ -195,10 +195,10 @@ pub async fn stage_keys(
             .map_err(|bad| shape.refused(session.label(), bad, &shape.key))?;
         copy.flush(session.client(), DOING).await?;
     }
-    finish(session, copy, shape).await
+    Ok(copy)
 }
 
-/// Copies distinct rows in, each with how many of it.
+/// Copies distinct rows in, each with how many of it; the COPY is still to be ended.
 ///
 /// # Errors
 /// As [`stage_upserts`].
@@ -207,7 +207,7 @@ pub async fn stage_counted(
     table: TableId,
     shape: &Shape,
     rows: &[(Row, u64)],
-) -> Result<()> {
+) -> Result<CopyIn> {
     let name = upserts(table);
     session.empty(&name).await?;
     let mut columns: Vec<String> = (0..shape.columns.len())
@@ -223,7 +223,7 @@ pub async fn stage_counted(
             .map_err(|bad| shape.refused(session.label(), bad, &written))?;
         copy.flush(session.client(), DOING).await?;
     }
-    finish(session, copy, shape).await
+    Ok(copy)
 }
 
 /// Copies rows straight into the target table.
@@ -252,15 +252,4 @@ async fn begin(session: &mut Session, table: &str, columns: &[String]) -> Result
     let sql = format!("COPY {table} ({}) FROM STDIN", columns.join(", "));
     let statement = session.statement(&sql).await?;
     CopyIn::begin(session.client(), DOING, &statement).await
-}
-
-async fn finish(session: &Session, copy: CopyIn, shape: &Shape) -> Result<()> {
-    match copy.finish(session.client(), DOING).await {
-        Ok(_rows) => Ok(()),
-        // the staging table's own name says nothing to anyone
-        Err(mut e) => {
-            e.table = Some(shape.shown.clone());
-            Err(e)
-        }
-    }
 }
