@@ -9,7 +9,9 @@ const MAKE: &str = "
     FROM generate_series(1, 500) i;";
 
 fn changes(stage: u32) -> String {
-    let some = |n: u32, rows: u32| format!("ctid IN (SELECT ctid FROM t WHERE a = {n} ORDER BY ctid LIMIT {rows})");
+    let some = |n: u32, rows: u32| {
+        format!("ctid IN (SELECT ctid FROM t WHERE a = {n} ORDER BY ctid LIMIT {rows})")
+    };
     format!(
         "INSERT INTO t SELECT {stage}, NULL, NULL FROM generate_series(1, 7);
          DELETE FROM t WHERE {0};
@@ -55,7 +57,9 @@ fn a_table_without_any_identity_is_refused_with_the_statement_that_helps() {
         .says(&["public.bare", "REPLICA IDENTITY FULL"]);
     crossfade_trials::chaos::capture::assert_gone(&trial.source);
     assert!(crossfade_trials::compare::tables(&trial.target).is_empty());
-    trial.source.run("ALTER TABLE bare REPLICA IDENTITY FULL; INSERT INTO bare VALUES (1, 'x')");
+    trial
+        .source
+        .run("ALTER TABLE bare REPLICA IDENTITY FULL; INSERT INTO bare VALUES (1, 'x')");
     trial.follow();
     trial.assert_equal();
 }

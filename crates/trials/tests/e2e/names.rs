@@ -63,11 +63,12 @@ fn odd_names_are_quoted_in_sqlite_too() {
         let trial = Trial::new(Engine::Sqlite, target).option("chunk_rows", 100);
         for name in NAMES {
             // SQLite's columns differ in more than case
-            trial.source.run(&make(name).replace("\"k\" text", "\"l\" text"));
+            trial
+                .source
+                .run(&make(name).replace("\"k\" text", "\"l\" text"));
         }
-        trial.change_at_every_stage(|stage| {
-            NAMES.iter().map(|name| changes(name, stage)).collect()
-        });
+        trial
+            .change_at_every_stage(|stage| NAMES.iter().map(|name| changes(name, stage)).collect());
     }
 }
 

@@ -65,7 +65,9 @@ fn unchanged_large_values_survive_a_crash_between_reading_again_and_applying() {
          UPDATE t SET n = n + 1",
     );
     trial.die_at("reread.read", 1);
-    trial.source.run("UPDATE t SET n = n + 1, k = -k WHERE k % 10 = 5");
+    trial
+        .source
+        .run("UPDATE t SET n = n + 1, k = -k WHERE k % 10 = 5");
     trial.follow();
     trial.assert_equal();
 }

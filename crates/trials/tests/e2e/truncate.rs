@@ -55,6 +55,8 @@ fn a_table_without_key_is_truncated_while_it_is_copied() {
          CREATE TABLE u (k integer PRIMARY KEY); INSERT INTO u SELECT generate_series(1, 900)",
     );
     trial.change_at_every_stage(|stage| {
-        format!("INSERT INTO t VALUES (7); TRUNCATE t; INSERT INTO t VALUES ({stage}), ({stage}), (8);")
+        format!(
+            "INSERT INTO t VALUES (7); TRUNCATE t; INSERT INTO t VALUES ({stage}), ({stage}), (8);"
+        )
     });
 }

@@ -4,26 +4,130 @@ use crossfade_trials::{Engine, Trial};
 
 /// A type and values of it, as SQL.
 const POSTGRES: &[(&str, &[&str])] = &[
-    ("text", &["''", "' '", "E'\\\\N'", "E'\\\\.'", "E'a\\tb\\nc\\rd\\\\e'", "'NULL'", "U&'\\+01F600'", "repeat('é', 3000)"]),
+    (
+        "text",
+        &[
+            "''",
+            "' '",
+            "E'\\\\N'",
+            "E'\\\\.'",
+            "E'a\\tb\\nc\\rd\\\\e'",
+            "'NULL'",
+            "U&'\\+01F600'",
+            "repeat('é', 3000)",
+        ],
+    ),
     ("varchar(5)", &["'ab   '", "'é日本'"]),
     ("char(5)", &["'ab'", "''"]),
     ("integer", &["-2147483648", "2147483647", "0"]),
     ("bigint", &["-9223372036854775808", "9223372036854775807"]),
-    ("numeric", &["'NaN'", "0.000", "-0.10", "1e200 + 1e-200", "repeat('9', 200)::numeric", "('0.' || repeat('1', 150))::numeric"]),
-    ("double precision", &["'NaN'", "'Infinity'", "'-Infinity'", "'-0'", "0.1", "1.7976931348623157e308", "5e-324", "1e15", "123456789.123456789"]),
-    ("real", &["'NaN'", "'Infinity'", "0.1", "3.4028235e38", "1e-45"]),
+    (
+        "numeric",
+        &[
+            "'NaN'",
+            "0.000",
+            "-0.10",
+            "1e200 + 1e-200",
+            "repeat('9', 200)::numeric",
+            "('0.' || repeat('1', 150))::numeric",
+        ],
+    ),
+    (
+        "double precision",
+        &[
+            "'NaN'",
+            "'Infinity'",
+            "'-Infinity'",
+            "'-0'",
+            "0.1",
+            "1.7976931348623157e308",
+            "5e-324",
+            "1e15",
+            "123456789.123456789",
+        ],
+    ),
+    (
+        "real",
+        &["'NaN'", "'Infinity'", "0.1", "3.4028235e38", "1e-45"],
+    ),
     ("boolean", &["true", "false"]),
-    ("bytea", &["''", "'\\x00'", "'\\x00ff5c6e0a27'", "decode(repeat('00ff', 4000), 'hex')"]),
-    ("date", &["'0044-03-15 BC'", "'infinity'", "'-infinity'", "'9999-12-31'", "'0001-01-01'", "'2024-02-29'", "'5874897-12-31'"]),
-    ("timestamp", &["'0044-03-15 12:00 BC'", "'infinity'", "'2024-03-31 02:30:00.000001'", "'294276-12-31 23:59:59.999999'"]),
-    ("timestamptz", &["'0044-03-15 12:00+00 BC'", "'-infinity'", "'2024-10-27 02:30:00.5+02'", "'2024-10-27 02:30:00.5+01'", "'1883-11-18 12:00:00+00'"]),
+    (
+        "bytea",
+        &[
+            "''",
+            "'\\x00'",
+            "'\\x00ff5c6e0a27'",
+            "decode(repeat('00ff', 4000), 'hex')",
+        ],
+    ),
+    (
+        "date",
+        &[
+            "'0044-03-15 BC'",
+            "'infinity'",
+            "'-infinity'",
+            "'9999-12-31'",
+            "'0001-01-01'",
+            "'2024-02-29'",
+            "'5874897-12-31'",
+        ],
+    ),
+    (
+        "timestamp",
+        &[
+            "'0044-03-15 12:00 BC'",
+            "'infinity'",
+            "'2024-03-31 02:30:00.000001'",
+            "'294276-12-31 23:59:59.999999'",
+        ],
+    ),
+    (
+        "timestamptz",
+        &[
+            "'0044-03-15 12:00+00 BC'",
+            "'-infinity'",
+            "'2024-10-27 02:30:00.5+02'",
+            "'2024-10-27 02:30:00.5+01'",
+            "'1883-11-18 12:00:00+00'",
+        ],
+    ),
     ("time", &["'00:00'", "'24:00'", "'23:59:59.999999'"]),
-    ("uuid", &["'00000000-0000-0000-0000-000000000000'", "'FFFFFFFF-ffff-ffff-ffff-ffffffffffff'"]),
-    ("jsonb", &["'null'", "'{}'", "'{\"a\": [1, 1.0, 1e400, \"\\u00e9\\n\", null, {\"b\": \"\"}]}'", "'\"x\"'"]),
+    (
+        "uuid",
+        &[
+            "'00000000-0000-0000-0000-000000000000'",
+            "'FFFFFFFF-ffff-ffff-ffff-ffffffffffff'",
+        ],
+    ),
+    (
+        "jsonb",
+        &[
+            "'null'",
+            "'{}'",
+            "'{\"a\": [1, 1.0, 1e400, \"\\u00e9\\n\", null, {\"b\": \"\"}]}'",
+            "'\"x\"'",
+        ],
+    ),
     ("json", &["'{\"b\":1,  \"a\":2, \"a\":3}'", "'[]'"]),
-    ("interval", &["'1 year -2 mons +3 days 04:05:06.789'", "'-00:00:00.000001'", "'0'"]),
-    ("integer[]", &["'{}'", "'{1,NULL,-3}'", "'[2:3][0:1]={{1,2},{3,4}}'"]),
-    ("text[]", &["ARRAY['', 'NULL', NULL, 'a,b', '{}', '\"', E'\\\\', ' ']", "'{{a,b},{c,d}}'"]),
+    (
+        "interval",
+        &[
+            "'1 year -2 mons +3 days 04:05:06.789'",
+            "'-00:00:00.000001'",
+            "'0'",
+        ],
+    ),
+    (
+        "integer[]",
+        &["'{}'", "'{1,NULL,-3}'", "'[2:3][0:1]={{1,2},{3,4}}'"],
+    ),
+    (
+        "text[]",
+        &[
+            "ARRAY['', 'NULL', NULL, 'a,b', '{}', '\"', E'\\\\', ' ']",
+            "'{{a,b},{c,d}}'",
+        ],
+    ),
     ("numrange", &["'empty'", "'[1.0,2.50)'", "'(,)'"]),
     ("tstzrange", &["'[2024-01-01 00:00+00,infinity]'"]),
     ("bit(5)", &["B'10110'"]),
@@ -77,7 +181,10 @@ fn all_values(trial: &Trial, types: &[(&str, &[&str])]) {
 
 /// Every value in turn, and NULL.
 fn value<'a>(values: &[&'a str], i: usize) -> &'a str {
-    values.get(i % (values.len() + 1)).copied().unwrap_or("NULL")
+    values
+        .get(i % (values.len() + 1))
+        .copied()
+        .unwrap_or("NULL")
 }
 
 #[test]
@@ -166,7 +273,9 @@ fn whatever_sqlite_lets_in_comes_out_the_same() {
     trial.source.run(SQLITE);
     for i in 0..300 {
         let values = LOOSE[i % LOOSE.len()];
-        trial.source.run(&format!("INSERT INTO loose VALUES ({i}, {values})"));
+        trial
+            .source
+            .run(&format!("INSERT INTO loose VALUES ({i}, {values})"));
     }
     trial.change_at_every_stage(loose);
 }
@@ -188,7 +297,9 @@ fn declared_types_of_sqlite_go_to_postgres_by_their_meaning() {
     );
     for i in 0..300 {
         let values = DECLARED[i % DECLARED.len()];
-        trial.source.run(&format!("INSERT INTO t VALUES ({i}, {values})"));
+        trial
+            .source
+            .run(&format!("INSERT INTO t VALUES ({i}, {values})"));
     }
     trial.change_at_every_stage(|stage| {
         let mut sql = "BEGIN;".to_owned();
