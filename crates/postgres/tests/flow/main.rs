@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod apply;
+mod apply_more;
 mod capture;
 mod kit;
 mod load;
 mod snapshot;
 mod stream;
+mod stream_encrypted;
 mod stream_shapes;
 #[path = "../support/mod.rs"]
 mod support;
