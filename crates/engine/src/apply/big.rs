@@ -9,6 +9,7 @@ use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{ErrorKind, MergeMode, StoreError};
 
 use crate::apply::applier::ApplierTask;
+use crate::apply::clearing::{self, Partial};
 use crate::apply::gather::BigTransaction;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{frontier_records, ledger_records};
@@ -125,6 +126,9 @@ impl ApplierTask {
         let mut left = false;
         let mut done = 0u64;
         self.applier.begin().await?;
+        if mode == MergeMode::DeleteThenInsert {
+            self.clear_touched(big).await?;
+        }
         loop {
             let changes = reader
                 .next(most_changes, most_bytes)
@@ -171,6 +175,44 @@ impl ApplierTask {
         self.applier.commit(Some(from), big.end).await?;
         kill::point("apply.after_commit");
         Ok(counts)
+    }
+
+    /// Takes away every row that the transaction touches; see [`crate::apply::clearing`].
+    async fn clear_touched(&mut self, big: &mut BigTransaction) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
+        let mut partial = Partial::default();
+        let mut reader = big.spill.reader().map_err(spill_failed)?;
+        loop {
+            let changes = reader.next(10_000, 4 << 20).map_err(spill_failed)?;
+            if changes.is_empty() {
+                break;
+            }
+            partial.note(session.tables(), &changes);
+            tokio::task::yield_now().await;
+        }
+        let most_changes = session.options.batch_changes as usize;
+        let most_bytes = usize::try_from(session.options.batch_bytes).unwrap_or(usize::MAX);
+        let mut reader = big.spill.reader().map_err(spill_failed)?;
+        loop {
+            let changes = reader
+                .next(most_changes, most_bytes)
+                .map_err(spill_failed)?;
+            if changes.is_empty() {
+                return Ok(());
+            }
+            let clearable = partial.clearable(&changes);
+            let decided = self
+                .decided(std::iter::once((big.id, clearable.as_slice())), true)
+                .await?;
+            for (table, effect) in decided.effects {
+                let mapping = session.table(table)?;
+                if let Some(effect) = clearing::cleared(mapping, effect) {
+                    self.applier
+                        .apply(mapping, &effect, MergeMode::DeleteThenInsert)
+                        .await?;
+                }
+            }
+        }
     }
 
     /// Keys read by themselves for one piece of a big transaction become durable with it, and decide its later pieces.

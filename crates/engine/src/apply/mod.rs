@@ -2,6 +2,7 @@
 
 pub(crate) mod applier;
 pub(crate) mod big;
+pub(crate) mod clearing;
 pub(crate) mod decide;
 pub(crate) mod finish;
 pub(crate) mod gather;
