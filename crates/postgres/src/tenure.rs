@@ -4,6 +4,8 @@
 //! compares, makes sure that a run which lost that right without noticing commits nothing. Writers' sessions hold a second
 //! advisory lock, shared, by which a successor finds what a dead run left open.
 
+mod holder;
+
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -17,10 +19,11 @@ use crate::apply::PostgresApplier;
 use crate::capture::refuse_standby;
 use crate::connect::Client;
 use crate::load::PostgresLoader;
-use crate::names::OWN_SCHEMA;
+use crate::names::{OWN_SCHEMA, quote_literal};
 use crate::session::Purpose;
 use crate::store::PostgresStore;
 use crate::writer::{self, Writer};
+use holder::{Life, Mark, Process};
 
 /// How long a run that has just died may still seem alive: its server process notices the closed socket within milliseconds,
 /// one that is busy at its next message.
@@ -136,6 +139,7 @@ fn unsigned(label: &str, stored: i64) -> Result<u64> {
 pub async fn acquire(store: &PostgresStore, migration: &str) -> Result<Box<dyn Tenure>> {
     let client = store.connect(Purpose::Tenure).await?;
     refuse_standby(&client, store.label()).await?;
+    let mark = name_session(&client).await?;
     take_run_lock(&client, store.label(), migration).await?;
     end_old_writers(&client, store.label(), migration).await?;
     make_tables(&client).await?;
@@ -145,7 +149,23 @@ pub async fn acquire(store: &PostgresStore, migration: &str) -> Result<Box<dyn T
         migration: migration.to_owned(),
         client,
         state,
+        _mark: mark,
     }))
+}
+
+/// Says in the session's name whose it is.
+async fn name_session(client: &Client) -> Result<Mark> {
+    let doing = "setting up the session";
+    if let Some(process) = Process::this() {
+        let name = quote_literal(&process.session_name());
+        client
+            .batch(doing, &format!("SET application_name = {name}"))
+            .await?;
+    }
+    let row = client
+        .query_one(doing, "SELECT pg_backend_pid()", &[])
+        .await?;
+    Ok(Mark::new(row.get(0)))
 }
 
 async fn take_run_lock(client: &Client, label: &str, migration: &str) -> Result<()> {
@@ -159,36 +179,66 @@ async fn take_run_lock(client: &Client, label: &str, migration: &str) -> Result<
         if row.get(0) {
             return Ok(());
         }
+        let holder = holder(client, key).await?;
+        if let Some(holder) = &holder {
+            if holder.life == Life::Ended {
+                end_session(client, holder.backend).await?;
+            }
+        }
         if begun.elapsed() > ALIVE_PATIENCE {
-            break;
+            let shown = holder.map_or_else(String::new, |h| format!(": {}", h.shown));
+            return Err(StoreError::new(
+                ErrorKind::AlreadyRunning,
+                "postgres.already_running",
+                label,
+                format!("another run of migration {migration} holds the target{shown}"),
+            )
+            .fix("Let it go on, or end that process first"));
         }
         tokio::time::sleep(PAUSE).await;
     }
-    let holders = client
-        .query(
-            doing,
-            &format!(
-                "SELECT a.pid, coalesce(a.client_addr::text, 'a local socket'), a.backend_start::text
-                 FROM {HOLDERS}"
-            ),
-            &[&key],
-        )
+}
+
+/// The session that holds a lock.
+struct Holder {
+    backend: i32,
+    life: Life,
+    shown: String,
+}
+
+async fn holder(client: &Client, key: i64) -> Result<Option<Holder>> {
+    let sql = format!(
+        "SELECT a.pid, coalesce(a.application_name, ''),
+                coalesce(a.client_addr::text, 'a local socket'), coalesce(a.backend_start::text, '')
+         FROM {HOLDERS}"
+    );
+    let row = client
+        .query("looking for the other run", &sql, &[&key])
         .await?;
-    let holder = holders.first().map_or_else(String::new, |row| {
-        format!(
-            ": server process {} from {} since {}",
-            row.get::<_, i32>(0),
-            row.get::<_, &str>(1),
-            row.get::<_, &str>(2)
+    Ok(row.first().map(|row| {
+        let backend = row.get(0);
+        let process = Process::parse(row.get(1));
+        Holder {
+            backend,
+            life: process.map_or(Life::PerhapsAlive, |process| process.life(backend)),
+            shown: format!(
+                "server process {backend} from {} since {}",
+                row.get::<_, &str>(2),
+                row.get::<_, &str>(3)
+            ),
+        }
+    }))
+}
+
+async fn end_session(client: &Client, backend: i32) -> Result<()> {
+    client
+        .execute(
+            "ending a dead run's session",
+            "SELECT pg_terminate_backend($1)",
+            &[&backend],
         )
-    });
-    Err(StoreError::new(
-        ErrorKind::AlreadyRunning,
-        "postgres.already_running",
-        label,
-        format!("another run of migration {migration} holds the target{holder}"),
-    )
-    .fix("Let it go on, or end that process first"))
+        .await
+        .map(drop)
 }
 
 /// Sessions that hold the advisory lock `$1` (PostgreSQL documentation, `pg_locks`: a 64-bit key stands in two columns).
@@ -286,6 +336,8 @@ struct PostgresTenure {
     migration: String,
     client: Client,
     state: TargetState,
+    /// As long as it is there, the session is not taken for a dead one.
+    _mark: Mark,
 }
 
 impl PostgresTenure {

@@ -34,7 +34,11 @@ async fn the_stream_is_encrypted_and_authenticated_as_the_url_says() {
     let certified = format!("{verified}&sslcert={dir}/client.crt&sslkey={dir}/client.key");
     for (name, user, parameters) in [
         ("plain_login", "CROSSFADE_TEST_TLS_URL", verified.as_str()),
-        ("certified", "CROSSFADE_TEST_TLS_CERTIFIED_URL", certified.as_str()),
+        (
+            "certified",
+            "CROSSFADE_TEST_TLS_CERTIFIED_URL",
+            certified.as_str(),
+        ),
     ] {
         let mut follow = Follow::begin(&store(&url(&db, user, parameters)), name, &["t"]).await;
         db.run("DELETE FROM t; INSERT INTO t VALUES (1)").await;
@@ -82,8 +86,11 @@ async fn replication_is_a_privilege() {
         let mut db = Db::create(server).await;
         let role = format!("{}_reader", db.name);
         db.own(&role);
-        db.run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'")).await;
-        let refused = connect(&db.url_of(Some((&role, "secret")))).await.unwrap_err();
+        db.run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'"))
+            .await;
+        let refused = connect(&db.url_of(Some((&role, "secret"))))
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Permission, "{refused}");
         db.run(&format!("ALTER ROLE {role} REPLICATION")).await;
         connect(&db.url_of(Some((&role, "secret")))).await.unwrap();

@@ -61,7 +61,7 @@ async fn a_zombie_in_the_middle_of_its_transaction_commits_nothing() {
         // its hold on the target breaks, as by a network that is cut, while its writers go on
         db.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE application_name = 'crossfade:tenure' AND datname = current_database()",
+             WHERE application_name LIKE 'crossfade:tenure%' AND datname = current_database()",
         )
         .await;
         let second = tenure::acquire(&store, "m").await.unwrap();
@@ -145,6 +145,55 @@ async fn a_role_that_owns_only_its_schema_can_hold_a_target() {
             .unwrap();
         assert_eq!(contents(&db, "t").await, "(1,a)");
         drop(apply);
+        db.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_its_process_has_let_go_of_is_ended() {
+    for server in SERVERS {
+        let db = Db::create(server).await;
+        let store = db.store();
+        let first = tenure::acquire(&store, "m").await.unwrap();
+        let held = db
+            .text(
+                "SELECT application_name FROM pg_stat_activity
+                 WHERE application_name LIKE 'crossfade:tenure %' AND datname = current_database()",
+            )
+            .await
+            .unwrap();
+        drop(first);
+        // as a session that a cut network left behind: under the process's name, holding the lock
+        let left = db.client().await;
+        let sql = format!("SET application_name = '{held}'");
+        left.batch("leaving a session", &sql).await.unwrap();
+        let key = tenure::acquire(&store, "m").await.unwrap();
+        let lock = db
+            .text(
+                "SELECT ((classid::bigint << 32) | objid::bigint)::text FROM pg_locks
+                 WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            )
+            .await
+            .unwrap();
+        drop(key);
+        let sql = format!("SELECT pg_advisory_lock({lock})");
+        left.batch("leaving a session", &sql).await.unwrap();
+        let begun = Instant::now();
+        let second = tenure::acquire(&store, "m").await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        second.check().await.unwrap();
+        assert!(left.batch("asking", "SELECT 1").await.is_err());
+        drop(second);
+        // somebody else's session is left alone
+        let other = db.client().await;
+        let sql = format!("SELECT pg_advisory_lock({lock})");
+        other.batch("holding", &sql).await.unwrap();
+        let Err(refused) = tenure::acquire(&store, "m").await else {
+            panic!("it was taken away from a living process");
+        };
+        assert_eq!(refused.kind, ErrorKind::AlreadyRunning);
+        other.batch("asking", "SELECT 1").await.unwrap();
         db.drop().await;
     }
 }
