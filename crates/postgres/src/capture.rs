@@ -281,11 +281,11 @@ pub async fn remove_capture(store: &PostgresStore, migration: &str) -> Result<Ve
 pub async fn probe(store: &PostgresStore, migration: &str) -> Result<Probe> {
     let mut prober = store.prober().lock().await;
     // the kept connection may have been idle for long: one that is gone is made anew
-    if let Some(client) = prober.take() {
-        if let Ok(probe) = probe_by(&client, store.label(), migration).await {
-            *prober = Some(client);
-            return Ok(probe);
-        }
+    if let Some(client) = prober.take()
+        && let Ok(probe) = probe_by(&client, store.label(), migration).await
+    {
+        *prober = Some(client);
+        return Ok(probe);
     }
     let client = store.connect(Purpose::Check).await?;
     let probe = probe_by(&client, store.label(), migration).await?;

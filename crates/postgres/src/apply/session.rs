@@ -119,13 +119,11 @@ impl Session {
         statements: &[&str],
     ) -> Result<Vec<u64>> {
         // nothing can be prepared while a COPY is open
-        if statements
+        let unprepared = statements
             .iter()
-            .any(|sql| !self.statements.contains_key(*sql))
-        {
-            if let Some(copy) = copy.take() {
-                copy.finish(self.client(), staging::DOING).await?;
-            }
+            .any(|sql| !self.statements.contains_key(*sql));
+        if unprepared && let Some(copy) = copy.take() {
+            copy.finish(self.client(), staging::DOING).await?;
         }
         let mut prepared = Vec::with_capacity(statements.len());
         for sql in statements {
