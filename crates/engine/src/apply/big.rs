@@ -121,7 +121,6 @@ impl ApplierTask {
             usize::try_from(session.options.batch_bytes).unwrap_or(usize::MAX),
         );
         let half = big.spill.len() / 2;
-        let mut reader = big.spill.reader().map_err(spill_failed)?;
         let mut counts: HashMap<TableId, LedgerCounts> = HashMap::new();
         let mut left = false;
         let mut done = 0u64;
@@ -129,6 +128,8 @@ impl ApplierTask {
         if mode == MergeMode::DeleteThenInsert {
             self.clear_touched(big).await?;
         }
+        // not before: readers of a spill share its place in the file
+        let mut reader = big.spill.reader().map_err(spill_failed)?;
         loop {
             let changes = reader
                 .next(most_changes, most_bytes)
