@@ -270,6 +270,7 @@ pub fn timestamp_with_zone(text: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -180,10 +180,10 @@ async fn take_run_lock(client: &Client, label: &str, migration: &str) -> Result<
             return Ok(());
         }
         let holder = holder(client, key).await?;
-        if let Some(holder) = &holder {
-            if holder.life == Life::Ended {
-                end_session(client, holder.backend).await?;
-            }
+        if let Some(holder) = &holder
+            && holder.life == Life::Ended
+        {
+            end_session(client, holder.backend).await?;
         }
         if begun.elapsed() > ALIVE_PATIENCE {
             let shown = holder.map_or_else(String::new, |h| format!(": {}", h.shown));
