@@ -152,6 +152,23 @@ async fn keys_that_differ_in_case_only_follow_each_other() {
     assert_equal(&world, &["t"]);
 }
 
+/// A target may tell 'b' from 'B': the replaced key is logged too.
+#[tokio::test]
+async fn a_key_replaced_by_one_in_other_case_is_deleted() {
+    let world = World::new(
+        "CREATE TABLE t(k TEXT NOT NULL COLLATE NOCASE PRIMARY KEY, v); INSERT INTO t VALUES ('b', 1), ('c', 1), ('d', 1)",
+    );
+    let mut follower = world.follow().await;
+    world.run_together(
+        "REPLACE INTO t VALUES ('B', 2); UPDATE OR REPLACE t SET k = 'C' WHERE k = 'd'",
+    );
+    let changes = follower.catch_up(&world).await;
+    assert_eq!(
+        words(&follower.spec, &changes),
+        ["t+B", "t+C", "t-b", "t-c", "t-d"]
+    );
+}
+
 #[tokio::test]
 async fn unique_values_that_change_places_converge() {
     let world = World::new(
