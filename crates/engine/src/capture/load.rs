@@ -116,10 +116,6 @@ fn key_is_due(table: &TableState) -> bool {
 
 async fn build_key(session: &Session, table: TableId) -> Result<(), EngineError> {
     let mapping = session.table(table)?;
-    session.observer.event(&Event::TableCopied {
-        table: mapping.source.name.to_string(),
-        rows: session.lock().tables[table.0 as usize].copied_rows,
-    });
     kill::point("key.before");
     session.target.build_key(mapping).await?;
     kill::point("key.after");
@@ -137,7 +133,7 @@ async fn chunk_with_retries(
         let result = load(session, loader, table, chunk).await;
         let Err(EngineError::Store(error)) = &result else {
             if result.is_ok() {
-                session.lock().tables[table.0 as usize].loading -= 1;
+                ended(session, table)?;
             }
             return result;
         };
@@ -168,6 +164,23 @@ async fn chunk_with_retries(
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
+    }
+    Ok(())
+}
+
+/// A loader has ended its chunk, or given it back. Says so where the table is whole.
+fn ended(session: &Session, table: TableId) -> Result<(), EngineError> {
+    let copied = {
+        let at = &mut session.lock().tables[table.0 as usize];
+        at.loading -= 1;
+        let progress = at.frontier.progress();
+        (progress.pending + progress.loading == 0).then_some(at.copied_rows)
+    };
+    if let Some(rows) = copied {
+        session.observer.event(&Event::TableCopied {
+            table: session.table(table)?.source.name.to_string(),
+            rows,
+        });
     }
     Ok(())
 }

@@ -1,10 +1,7 @@
 //! Net effects on targets.
 
-use crossfade_model::Position;
-use crossfade_model::{Canonical, Cell, Row, TableMapping};
-use crossfade_store::{
-    Bound, ChunkRange, Effect, ErrorKind, MergeMode, Record, RecordKey, RecordWrite, Upsert,
-};
+use crossfade_model::{Cell, Row, TableMapping};
+use crossfade_store::{ErrorKind, MergeMode, Upsert};
 
 use crate::kit::{Apply, Db, contents, full, keyed, mappings, row, t, upsert};
 use crate::support::SERVERS;

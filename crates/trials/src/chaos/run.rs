@@ -138,7 +138,8 @@ impl Chaos<'_> {
                 self.tally.count("killed at a random time");
             }
             Disturbance::InterruptAfter(pause) => {
-                self.at_work();
+                // before that Ctrl-C ends it as it ends any program
+                self.begun();
                 sleep(Duration::from_millis(pause));
                 self.at_work().interrupt();
                 self.ended().expect(0);

@@ -25,8 +25,10 @@ pub enum Form {
     Decimal,
     /// Hexadecimal digits.
     Bytes,
-    /// A date, a time or both, without zone (which is UTC).
+    /// A date or a time.
     Moment,
+    /// A date and a time, without zone (which is UTC).
+    Stamp,
     /// Lower-case digits with dashes.
     Uuid,
     /// The text itself.
@@ -51,6 +53,7 @@ impl Form {
             "numeric" => Self::Decimal,
             "bytea" => Self::Bytes,
             "uuid" => Self::Uuid,
+            kind if kind.starts_with("timestamp") => Self::Stamp,
             kind if kind.starts_with("date") || kind.starts_with("time") => Self::Moment,
             _ => Self::Text,
         }
@@ -69,6 +72,7 @@ impl Form {
             Self::Decimal => decimal(text),
             Self::Bytes => text.strip_prefix("\\x").map(str::to_owned),
             Self::Moment => Some(moment(text)),
+            Self::Stamp => Some(stamp(text)),
             Self::PostgresText | Self::SqliteValue | Self::Integer | Self::Uuid | Self::Text => {
                 Some(text.to_owned())
             }
@@ -110,6 +114,7 @@ impl Form {
             (Self::Decimal, ValueRef::Text(_)) => decimal(text?),
             (Self::Bytes, ValueRef::Blob(bytes)) => Some(hexadecimal(bytes)),
             (Self::Moment, ValueRef::Text(_)) => text.map(moment),
+            (Self::Stamp, ValueRef::Text(_)) => text.map(stamp),
             (Self::Uuid, ValueRef::Text(_)) => text.map(str::to_lowercase),
             (Self::Uuid, ValueRef::Blob(bytes)) if bytes.len() == 16 => {
                 let digits = hexadecimal(bytes);
@@ -204,7 +209,23 @@ fn moment(text: &str) -> String {
         let short = text.trim_end_matches('0').trim_end_matches('.').len();
         text.truncate(short);
     }
+    // seconds may be left out
+    let clock = text.rsplit(' ').next().unwrap_or_default();
+    if clock.bytes().filter(|byte| *byte == b':').count() == 1 {
+        text.push_str(":00");
+    }
     text + era
+}
+
+/// As [`moment`]; a date alone is its midnight.
+fn stamp(text: &str) -> String {
+    let text = moment(text);
+    let is_day = text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains(':');
+    match (is_day, text.strip_suffix(" BC")) {
+        (false, _) => text,
+        (true, Some(day)) => format!("{day} 00:00:00 BC"),
+        (true, None) => text + " 00:00:00",
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +256,11 @@ mod tests {
             moment("0044-03-15 00:00:00 BC"),
             moment("0044-03-15 00:00:00")
         );
+        assert_eq!(moment("12:30"), moment("12:30:00.000"));
+        assert_eq!(stamp("2024-05-06"), stamp("2024-05-06T00:00"));
+        assert_eq!(stamp("0044-03-15 BC"), stamp("0044-03-15 00:00:00 BC"));
+        assert_eq!(stamp("infinity"), "infinity");
+        assert_ne!(moment("2024-05-06"), moment("2024-05-06 00:00:00"));
         assert_eq!(double(-0.0), double(0.0));
         assert_ne!(double(0.1), double(0.1 + f64::EPSILON));
     }

@@ -53,7 +53,9 @@ pub fn counterpart(source: &TableName, target: Dialect) -> TableName {
     match (target, schema) {
         (Dialect::Postgres, _) => TableName::new(Some(schema.unwrap_or("public")), &source.name),
         (Dialect::Sqlite, None | Some("public")) => TableName::new(None, &source.name),
-        (Dialect::Sqlite, Some(schema)) => TableName::new(None, &format!("{schema}_{}", source.name)),
+        (Dialect::Sqlite, Some(schema)) => {
+            TableName::new(None, &format!("{schema}_{}", source.name))
+        }
     }
 }
 
@@ -121,10 +123,15 @@ fn table_differences(
     from: &TableName,
     to: &TableName,
 ) -> Vec<String> {
-    let columns_from = columns(source, from);
+    let mut columns_from = columns(source, from);
     let columns_to = columns(target, to);
     if columns_to.is_empty() {
         return vec![format!("{} is not on the target", to.quoted())];
+    }
+    if source.dialect() != target.dialect() {
+        // an expression of one engine is not carried to the other
+        columns_from
+            .retain(|one| !one.generated || columns_to.iter().any(|other| other.name == one.name));
     }
     let names = |columns: &[Column]| {
         let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();

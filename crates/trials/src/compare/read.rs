@@ -10,6 +10,8 @@ pub struct Column {
     pub name: String,
     /// The type: PostgreSQL's name without length, that below a domain; SQLite's declared text.
     pub kind: String,
+    /// Computed by the database.
+    pub generated: bool,
     /// Whose type it is.
     pub dialect: Dialect,
 }
@@ -51,7 +53,8 @@ pub fn columns(database: &Database, table: &TableName) -> Vec<Column> {
     let sql = match dialect {
         Dialect::Postgres => format!(
             "SELECT a.attname,
-                    format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL)
+                    format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL),
+                    a.attgenerated <> ''
              FROM pg_attribute a
              JOIN pg_class c ON c.oid = a.attrelid
              JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -62,7 +65,7 @@ pub fn columns(database: &Database, table: &TableName) -> Vec<Column> {
             literal(&table.name)
         ),
         Dialect::Sqlite => format!(
-            "SELECT name, type FROM pragma_table_xinfo({}) WHERE hidden <> 1 ORDER BY cid",
+            "SELECT name, type, CASE WHEN hidden IN (2, 3) THEN 't' END FROM pragma_table_xinfo({}) WHERE hidden <> 1 ORDER BY cid",
             literal(&table.name)
         ),
     };
@@ -70,6 +73,7 @@ pub fn columns(database: &Database, table: &TableName) -> Vec<Column> {
         .rows(&sql)
         .into_iter()
         .map(|mut row| Column {
+            generated: row.pop().flatten().is_some_and(|text| text == "t"),
             kind: row.pop().flatten().unwrap_or_default(),
             name: row.pop().flatten().expect("a column has a name"),
             dialect,

@@ -33,11 +33,18 @@ fn generated_columns_identities_and_sequences_go_on_where_the_source_was() {
     // the application goes on with numbers that nobody had
     for table in ["loose", "given"] {
         let insert = format!("INSERT INTO {table} (v) VALUES ('after') RETURNING id");
-        assert!(trial.target.number(&insert) > trial.source.number(&format!("SELECT max(id) FROM {table}")));
+        assert!(
+            trial.target.number(&insert)
+                > trial.source.number(&format!("SELECT max(id) FROM {table}"))
+        );
     }
-    let insert = "INSERT INTO bills (quantity, price) VALUES (3, 1.5) RETURNING id, no, total, label";
+    let insert =
+        "INSERT INTO bills (quantity, price) VALUES (3, 1.5) RETURNING id, no, total, label";
     let row = trial.target.rows(insert).swap_remove(0);
-    let largest = trial.source.rows("SELECT max(id), max(no) FROM bills").swap_remove(0);
+    let largest = trial
+        .source
+        .rows("SELECT max(id), max(no) FROM bills")
+        .swap_remove(0);
     for (new, old) in row.iter().zip(&largest) {
         let number = |cell: &Option<String>| -> i64 { cell.as_deref().unwrap().parse().unwrap() };
         assert!(number(new) > number(old), "{row:?} after {largest:?}");
@@ -60,6 +67,12 @@ fn generated_columns_and_identities_go_to_sqlite() {
              UPDATE bills SET quantity = quantity + 1 WHERE id % 7 = {stage};"
         )
     });
+    // never dropped in silence
+    let fresh = Trial::new(Engine::Pg17, Engine::Sqlite).as_superuser();
+    fresh.source.run(
+        "CREATE TABLE bills (id integer PRIMARY KEY, q integer, total integer GENERATED ALWAYS AS (q * 2) STORED)",
+    );
+    fresh.call(&["plan"]).expect(0).says(&["total"]);
 }
 
 #[test]

@@ -10,13 +10,29 @@ const POSTGRES_KINDS: &[Kind] = &[
     ("k_big", "k bigint", "i * 9000000000000 - 4000000000000000"),
     ("k_small", "k smallint", "(i - 300)::smallint"),
     ("k_uuid", "k uuid", "md5(i::text)::uuid"),
-    ("k_bytea", "k bytea", "decode(substr(md5(i::text), 1, 2 + 2 * (i % 9)) || CASE WHEN i % 2 = 0 THEN '00' ELSE '' END || to_hex(65536 + i), 'hex')"),
+    (
+        "k_bytea",
+        "k bytea",
+        "decode(substr(md5(i::text), 1, 2 + 2 * (i % 9)) || CASE WHEN i % 2 = 0 THEN '00' ELSE '' END || to_hex(1048576 + i), 'hex')",
+    ),
     ("k_date", "k date", "date '1999-06-01' + i"),
-    ("k_stamp", "k timestamptz", "timestamptz '1969-12-31 12:00:00+00' + i * interval '1 hour 1 microsecond'"),
-    ("k_text", "k text COLLATE \"und-x-icu\"", "(ARRAY['a', 'B', 'é', 'Z', 'ß', '-', '_', ' '])[1 + i % 8] || i"),
-    ("k_text_c", "k text COLLATE \"C\"", "(ARRAY['a', 'B', 'é', 'Z', 'ß', '-', '_', ' '])[1 + i % 8] || i"),
+    (
+        "k_stamp",
+        "k timestamptz",
+        "timestamptz '1969-12-31 12:00:00+00' + i * interval '1 hour 1 microsecond'",
+    ),
+    (
+        "k_text",
+        "k text COLLATE \"und-x-icu\"",
+        "(ARRAY['a', 'B', 'é', 'Z', 'ß', '-', '_', ' '])[1 + i % 8] || i",
+    ),
+    (
+        "k_text_c",
+        "k text COLLATE \"C\"",
+        "(ARRAY['a', 'B', 'é', 'Z', 'ß', '-', '_', ' '])[1 + i % 8] || i",
+    ),
     ("k_varchar", "k varchar(40)", "'Key ' || i"),
-    ("k_numeric", "k numeric(30, 10)", "i * 1.0000000001 - 300"),
+    ("k_numeric", "k numeric(30,10)", "i * 1.0000000001 - 300"),
     ("k_bool_int", "k boolean, k2 integer", "i % 2 = 0, i"),
 ];
 
@@ -76,7 +92,7 @@ const SQLITE: &str = "
     CREATE TABLE composite (a TEXT NOT NULL, b INTEGER NOT NULL, n INTEGER, v TEXT, PRIMARY KEY (b, a)) WITHOUT ROWID;
     CREATE TABLE nocase (k TEXT NOT NULL COLLATE NOCASE PRIMARY KEY, n INTEGER, v TEXT);
     CREATE TABLE blob (k BLOB NOT NULL PRIMARY KEY, n INTEGER, v TEXT);
-    CREATE TABLE autoincrement (k INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER, v TEXT);";
+    CREATE TABLE counted (k INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER, v TEXT);";
 
 /// Table, key columns, and their values for row `@`.
 const SQLITE_KINDS: &[(&str, &str, &str)] = &[
@@ -84,14 +100,16 @@ const SQLITE_KINDS: &[(&str, &str, &str)] = &[
     ("composite", "a, b", "'a' || (@ % 5), @"),
     ("nocase", "k", "'Key' || @"),
     ("blob", "k", "CAST('k' || @ AS BLOB)"),
-    ("autoincrement", "k", "@"),
+    ("counted", "k", "@"),
 ];
 
 fn sqlite_to(target: Engine) {
     let trial = Trial::new(Engine::Sqlite, target).option("chunk_rows", 150);
     trial.source.run(SQLITE);
     let series = |from: u32, to: u32| {
-        format!("WITH RECURSIVE s(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM s WHERE i < {to})")
+        format!(
+            "WITH RECURSIVE s(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM s WHERE i < {to})"
+        )
     };
     for (table, names, key) in SQLITE_KINDS {
         let key = key.replace('@', "i");

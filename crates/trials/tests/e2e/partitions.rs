@@ -33,7 +33,12 @@ fn rows_move_between_partitions() {
     trial.source.run(MAKE);
     trial.change_at_every_stage(changes);
     shape::assert_same(&trial.source, &trial.target);
-    for leaf in ["sales_north_1", "sales_north_2", "sales_south", "sales_rest"] {
+    for leaf in [
+        "sales_north_1",
+        "sales_north_2",
+        "sales_south",
+        "sales_rest",
+    ] {
         let name = TableName::new(Some("public"), leaf);
         let found = differences_of(&trial.source, &trial.target, &[(name.clone(), name)]);
         assert!(found.is_empty(), "{found:?}");
@@ -48,16 +53,42 @@ fn a_partitioned_table_becomes_one_table_on_sqlite() {
 }
 
 #[test]
-fn truncating_one_partition_leaves_the_others() {
+fn truncating_the_root_empties_every_partition() {
     let trial = Trial::new(Engine::Pg17, Engine::Pg18).option("chunk_rows", 100);
     trial.source.run(MAKE);
     trial.change_at_every_stage(|stage| {
-        let leaf = ["sales_south", "sales_rest", "sales_north_1"][stage as usize];
         format!(
-            "TRUNCATE {leaf}; INSERT INTO sales SELECT 's', i, 1 FROM generate_series({0}, {0} + 9) i;",
-            5000 + stage * 10
+            "TRUNCATE sales; INSERT INTO sales SELECT 's', i, 1 FROM generate_series({0}, {0} + 300) i;",
+            5000 + stage * 1000
         )
     });
+}
+
+#[test]
+fn truncating_one_partition_stops_the_run_until_the_target_is_matched() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17);
+    trial.source.run(MAKE);
+    trial.follow();
+    trial.source.run(
+        "UPDATE sales SET amount = -1 WHERE no = 1; TRUNCATE sales_south;
+         INSERT INTO sales VALUES ('s', 9000, 1)",
+    );
+    trial
+        .call(&["run", "--until", "followed"])
+        .expect(1)
+        .says(&["sales", "truncated"]);
+    // everything before is there
+    assert_eq!(
+        trial
+            .target
+            .number("SELECT amount::integer FROM sales WHERE no = 1"),
+        -1
+    );
+    trial
+        .target
+        .run("SET session_replication_role = replica; TRUNCATE sales_south");
+    trial.follow();
+    trial.assert_equal();
 }
 
 #[test]

@@ -13,7 +13,9 @@ fn rolled_back_savepoints_of_big_transactions_leave_nothing() {
              INSERT INTO t SELECT i, 'first' FROM generate_series(1, 500) i",
         );
         let name = trial.source.postgres().name();
-        trial.source.run(&format!("ALTER DATABASE {name} SET logical_decoding_work_mem = '64kB'"));
+        trial.source.run(&format!(
+            "ALTER DATABASE {name} SET logical_decoding_work_mem = '64kB'"
+        ));
         trial.change_at_every_stage(|stage| {
             let from = 1000 * (1 + stage);
             format!(
@@ -43,10 +45,14 @@ fn rolled_back_savepoints_of_big_transactions_leave_nothing() {
 #[test]
 fn a_transaction_of_many_batches_is_one_on_the_target() {
     let trial = Trial::new(Engine::Pg15, Engine::Pg17).option("batch_changes", 200);
-    trial.source.run("CREATE TABLE t (k integer PRIMARY KEY, v integer); INSERT INTO t VALUES (0, 0)");
+    trial
+        .source
+        .run("CREATE TABLE t (k integer PRIMARY KEY, v integer); INSERT INTO t VALUES (0, 0)");
     trial.follow();
     let running = trial.start(&["run"]);
-    trial.source.run("INSERT INTO t SELECT i, 1 FROM generate_series(1, 20000) i");
+    trial
+        .source
+        .run("INSERT INTO t SELECT i, 1 FROM generate_series(1, 20000) i");
     // readers see all of it or nothing
     crossfade_trials::patience::wait_until("the rows", crossfade_trials::patience::LONG, || {
         let rows = trial.target.number("SELECT count(*) FROM t");
@@ -61,7 +67,9 @@ fn a_transaction_of_many_batches_is_one_on_the_target() {
 #[test]
 fn a_sqlite_transaction_of_many_batches_is_followed() {
     let trial = Trial::new(Engine::Sqlite, Engine::Pg18).option("batch_changes", 200);
-    trial.source.run("CREATE TABLE t (k INTEGER PRIMARY KEY, v INTEGER); INSERT INTO t VALUES (0, 0)");
+    trial
+        .source
+        .run("CREATE TABLE t (k INTEGER PRIMARY KEY, v INTEGER); INSERT INTO t VALUES (0, 0)");
     trial.follow();
     trial.source.run(
         "BEGIN;
@@ -119,13 +127,45 @@ fn sqlite_unique_values_change_hands_and_replace_removes_rows_without_a_word() {
             format!(
                 "BEGIN; UPDATE t SET u = -1 WHERE k = {a}; UPDATE t SET u = {a} WHERE k = {b};
                  UPDATE t SET u = {b} WHERE k = {a}; COMMIT;
-                 REPLACE INTO t VALUES ({a} + 900, {a} + 1, 'new');
+                 REPLACE INTO t VALUES ({a} + 900, {a} + 1, 'new {stage}');
                  REPLACE INTO t VALUES ({a} + 2, {b} + 2, 'v' || ({b} + 3));
                  UPDATE OR REPLACE t SET u = {b} + 5 WHERE k = {a} + 5;
                  UPDATE OR REPLACE t SET k = {b} + 6 WHERE k = {a} + 6;
-                 INSERT INTO t VALUES ({a} + 7, 0, 'x') ON CONFLICT (k) DO UPDATE SET v = 'upserted';"
+                 INSERT INTO t VALUES ({a} + 7, 0, 'x') ON CONFLICT (k) DO UPDATE SET v = 'upserted {stage}';"
             )
         });
+    }
+}
+
+#[test]
+fn unique_values_change_hands_within_a_transaction_of_many_batches() {
+    for (source, target) in [
+        (Engine::Sqlite, Engine::Sqlite),
+        (Engine::Sqlite, Engine::Pg18),
+        (Engine::Pg15, Engine::Pg17),
+        (Engine::Pg17, Engine::Sqlite),
+    ] {
+        let trial = Trial::new(source, target).option("batch_changes", 100);
+        let deferrable = if source == Engine::Sqlite {
+            ""
+        } else {
+            "DEFERRABLE"
+        };
+        trial.source.run(&format!(
+            "CREATE TABLE t (k integer PRIMARY KEY, u integer UNIQUE {deferrable}, v text);
+             INSERT INTO t WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 2000)
+             SELECT i, i, 'v' || i FROM s"
+        ));
+        trial.follow();
+        // each row takes the value of its neighbour
+        trial.source.run(if source == Engine::Sqlite {
+            "BEGIN; UPDATE t SET u = -u; UPDATE t SET u = 1 - u; DELETE FROM t WHERE k = 7;
+             UPDATE t SET u = 8 WHERE k = 1999; COMMIT"
+        } else {
+            "BEGIN; UPDATE t SET u = u + 1; DELETE FROM t WHERE k = 7; UPDATE t SET u = 8 WHERE k = 1999; COMMIT"
+        });
+        trial.follow();
+        trial.assert_equal();
     }
 }
 
@@ -133,7 +173,7 @@ fn sqlite_unique_values_change_hands_and_replace_removes_rows_without_a_word() {
 fn foreign_keys_cascade_on_the_source_and_once_on_the_target() {
     let make = |serial: &str| {
         format!(
-            "CREATE TABLE boss (k {serial} PRIMARY KEY, above integer REFERENCES boss ON DELETE SET NULL, v text);
+            "CREATE TABLE boss (k {serial} PRIMARY KEY, above integer REFERENCES boss ON DELETE SET NULL ON UPDATE CASCADE, v text);
              CREATE TABLE job (k {serial} PRIMARY KEY, boss integer REFERENCES boss ON DELETE CASCADE ON UPDATE CASCADE);
              CREATE TABLE task (k {serial} PRIMARY KEY, job integer NOT NULL REFERENCES job ON DELETE CASCADE ON UPDATE CASCADE);"
         )
