@@ -81,9 +81,16 @@ pub async fn prepare(
         target,
         source_engine: source.engine(),
     };
-    let source_schema = source.describe().await?;
     let stored = state.as_ref().and_then(stored);
     let begun = stored.is_some();
+    let (source_schema, fresh_target) = tokio::try_join!(source.describe(), async {
+        // a migration that has begun has its plan already
+        if begun {
+            Ok(None)
+        } else {
+            target.describe().await.map(Some)
+        }
+    })?;
     let mut plan = match stored {
         Some(record) => {
             let mut plan = read_plan(record, target)?;
@@ -108,7 +115,7 @@ pub async fn prepare(
             }
         }
         None => {
-            let target_schema = target.describe().await?;
+            let target_schema = fresh_target.unwrap_or_default();
             assemble(&Inputs {
                 file,
                 source_engine: source.engine(),
@@ -126,12 +133,12 @@ pub async fn prepare(
     };
     // the stores' checks ask about mapped tables: they are of no use while the mapping itself is wrong
     if !plan.is_blocked() {
-        let found = source.findings(&spec).await?;
-        plan.findings.extend(found);
-        let found = target
-            .findings(&plan.migration, &plan.tables, !begun)
-            .await?;
-        plan.findings.extend(found);
+        let (of_source, of_target) = tokio::try_join!(
+            source.findings(&spec),
+            target.findings(&plan.migration, &plan.tables, !begun)
+        )?;
+        plan.findings.extend(of_source);
+        plan.findings.extend(of_target);
         if !begun {
             plan.statements = target.create_statements(&plan.types, &plan.tables);
         }
@@ -220,7 +227,7 @@ async fn same_store(
     if source.engine() != target.engine() {
         return Ok(());
     }
-    let (one, other) = (source.identity().await?, target.identity().await?);
+    let (one, other) = tokio::try_join!(source.identity(), target.identity())?;
     if one.identity == other.identity {
         plan.findings.push(
             Finding::blocks(

@@ -45,10 +45,12 @@ pub async fn create_capture(store: &PostgresStore, spec: &CaptureSpec) -> Result
     drop_slot(&client, store.label(), &name).await?;
     publication::ensure(&client, store.label(), &name, spec).await?;
     let (position, base) = create_slot(store, &client, &name).await?;
+    let made = made_by(&client, &name).await?;
+    store.keep(client);
     Ok(CaptureStart {
         position,
         base,
-        made: made_by(&client, &name).await?,
+        made,
     })
 }
 
@@ -227,7 +229,9 @@ async fn drop_slot(client: &Client, label: &str, name: &str) -> Result<bool> {
 /// The connection's.
 pub async fn made(store: &PostgresStore, migration: &str) -> Result<Vec<Made>> {
     let client = store.connect(Purpose::Check).await?;
-    made_by(&client, &capture_name(migration)).await
+    let made = made_by(&client, &capture_name(migration)).await?;
+    store.keep(client);
+    Ok(made)
 }
 
 async fn made_by(client: &Client, name: &str) -> Result<Vec<Made>> {

@@ -375,12 +375,20 @@ impl Client {
 }
 
 impl PostgresStore {
-    /// Opens a connection with the session settings of `purpose`.
+    /// A connection with the session settings of `purpose`: one that was kept, or a new one.
     ///
     /// # Errors
     /// [`ErrorKind::Connection`], [`ErrorKind::Authentication`], [`ErrorKind::Unavailable`], [`ErrorKind::Missing`].
     pub async fn connect(&self, purpose: Purpose) -> Result<Client> {
         let target = self.connect_target();
+        if let Some(client) = self.spares().take() {
+            let sql = session::repurpose_sql(purpose);
+            let turning = client.batch("setting up the session", &sql);
+            // one that does not answer is given up; a new one says what is wrong
+            if let Ok(Ok(())) = tokio::time::timeout(target.connect_timeout, turning).await {
+                return Ok(client);
+            }
+        }
         let mut last = None;
         for &encrypted in target.attempts() {
             match target.connect_once(purpose, encrypted).await {

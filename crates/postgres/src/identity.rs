@@ -48,6 +48,7 @@ pub async fn identity(store: &PostgresStore) -> Result<SourceIdentity> {
         .await?;
     let (system, timeline, database): (i64, String, i64) = (row.get(0), row.get(1), row.get(2));
     let version: String = row.get(3);
+    store.keep(client);
     let short = version.split(' ').next().unwrap_or(&version);
     Ok(SourceIdentity {
         version: format!("PostgreSQL {short}"),

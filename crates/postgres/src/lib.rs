@@ -26,6 +26,7 @@ pub mod replication;
 pub mod session;
 pub mod snapshot;
 pub mod source;
+mod spare;
 pub mod store;
 pub mod target;
 pub mod tenure;

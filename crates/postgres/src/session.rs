@@ -115,6 +115,15 @@ pub fn settings_sql(purpose: Purpose, version: u32) -> String {
     sql
 }
 
+/// Turns a session that [`settings_sql`] has set up for one purpose over to another.
+pub fn repurpose_sql(purpose: Purpose) -> String {
+    format!(
+        "SET application_name = {}; SET lock_timeout = {}",
+        quote_literal(purpose.application_name()),
+        quote_literal(purpose.lock_timeout())
+    )
+}
+
 /// `server_version_num` from the text of `server_version`: `15.18 (Debian …)`, `18beta2`, `17.4`.
 pub fn version_number(text: &str) -> Option<u32> {
     let number = |s: &str| {

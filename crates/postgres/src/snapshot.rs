@@ -29,6 +29,9 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
 /// After so long the log is flushed by a commit of our own.
 const NUDGE_AFTER: Duration = Duration::from_millis(30);
 
+/// How long the end of a snapshot may take for its connection to be used again.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
+
 const FLUSH_PAUSE: Duration = Duration::from_millis(3);
 
 struct PostgresSnapshot {
@@ -383,6 +386,11 @@ impl SourceSnapshot for PostgresSnapshot {
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
+        // one whose reading was cut short has rows on the way: it is closed
+        let ending = self.client.batch("ending a snapshot", "COMMIT");
+        if let Ok(Ok(())) = tokio::time::timeout(CLOSE_PATIENCE, ending).await {
+            self.store.keep(self.client);
+        }
         Ok(())
     }
 }

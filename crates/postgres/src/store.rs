@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossfade_store::{Result, StoreError};
 
 use crate::connect::{Client, ConnectTarget};
+use crate::spare::Spares;
 use crate::url::{self, ConnectUrl, Environment};
 
-/// A PostgreSQL database. Cheap to clone; holds no connection but, once asked, that of the probe.
+/// A PostgreSQL database. Cheap to clone; holds no connection but, once asked, that of the probe, and for a few seconds those
+/// that work has just ended on.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     inner: Arc<Inner>,
@@ -20,6 +22,7 @@ struct Inner {
     migration: Mutex<Option<String>>,
     /// The connection of the last probe, for the next one.
     prober: tokio::sync::Mutex<Option<Client>>,
+    spares: Arc<Spares>,
 }
 
 impl PostgresStore {
@@ -44,6 +47,7 @@ impl PostgresStore {
                 label,
                 migration: Mutex::new(None),
                 prober: tokio::sync::Mutex::new(None),
+                spares: Arc::default(),
             }),
         })
     }
@@ -77,6 +81,17 @@ impl PostgresStore {
     /// Where the connection of the probe is kept: it is asked many times.
     pub(crate) fn prober(&self) -> &tokio::sync::Mutex<Option<Client>> {
         &self.inner.prober
+    }
+
+    /// Connections kept for the next use.
+    pub(crate) fn spares(&self) -> &Spares {
+        &self.inner.spares
+    }
+
+    /// Keeps a connection for the next use. Its work must have ended well: no transaction open, no setting changed but
+    /// `lock_timeout`, no session lock held, nothing temporary made. A connection that is dropped instead is closed.
+    pub(crate) fn keep(&self, client: Client) {
+        self.inner.spares.put(client);
     }
 
     /// The driver's error as this store's; `doing` completes "while …".

@@ -65,6 +65,7 @@ fn lock_key(lock: Lock, migration: &str) -> i64 {
 pub async fn peek(store: &PostgresStore, migration: &str) -> Result<Option<TargetState>> {
     let client = store.connect(Purpose::Read).await?;
     if !has_tables(&client).await? {
+        store.keep(client);
         return Ok(None);
     }
     // one snapshot for both tables

@@ -37,6 +37,7 @@ pub async fn watch(store: &PostgresStore, spec: &CaptureSpec) -> Result<WatchOut
     }
     let tables: Vec<&Table> = spec.tables.iter().map(|mapping| &mapping.source).collect();
     changed.extend(differences(&client, &tables).await?);
+    store.keep(client);
     Ok(if changed.is_empty() {
         WatchOutcome::Same
     } else {

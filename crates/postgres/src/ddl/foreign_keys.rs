@@ -44,6 +44,7 @@ pub async fn build_foreign_keys(
             }
         }
     }
+    store.keep(client);
     Ok(left)
 }
 

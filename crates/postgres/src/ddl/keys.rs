@@ -15,13 +15,19 @@ const BUILD_SETTINGS: &str = "SET max_parallel_maintenance_workers = 4;
     SELECT set_config('maintenance_work_mem', '256MB', false)
     WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < 268435456;";
 
+/// Back to what the server gives: the connection is used again for other work.
+const BUILD_SETTINGS_END: &str =
+    "RESET max_parallel_maintenance_workers; RESET maintenance_work_mem";
+
 /// True where a unique index on just the key's columns can be used to find rows, or the table needs none.
 ///
 /// # Errors
 /// The server's.
 pub async fn has_key(store: &PostgresStore, mapping: &TableMapping) -> Result<bool> {
     let client = store.connect(Purpose::Build).await?;
-    key_is_there(&client, mapping).await
+    let there = key_is_there(&client, mapping).await?;
+    store.keep(client);
+    Ok(there)
 }
 
 async fn key_is_there(client: &Client, mapping: &TableMapping) -> Result<bool> {
@@ -85,6 +91,10 @@ pub async fn build_key(store: &PostgresStore, mapping: &TableMapping) -> Result<
                 .map_err(of_table)?;
         }
     }
+    client
+        .batch("ending index builds", BUILD_SETTINGS_END)
+        .await?;
+    store.keep(client);
     Ok(())
 }
 
@@ -173,6 +183,9 @@ async fn find_index(client: &Client, mapping: &TableMapping, name: &str) -> Resu
 /// # Errors
 /// [`crossfade_store::ErrorKind::UniqueViolation`] where two rows are equal; the server's.
 pub async fn build_unique_indexes(store: &PostgresStore, mapping: &TableMapping) -> Result<()> {
+    if !mapping.target.indexes.iter().any(|i| i.unique) {
+        return Ok(());
+    }
     let client = store.connect(Purpose::Build).await?;
     client
         .batch("setting up index builds", BUILD_SETTINGS)

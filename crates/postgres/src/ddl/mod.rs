@@ -79,6 +79,7 @@ pub async fn create_tables(
     for sequence in &sequences {
         own_sequence(&client, sequence, tables).await?;
     }
+    store.keep(client);
     Ok(())
 }
 

@@ -26,6 +26,7 @@ pub async fn raise_sequences(
             raise(&client, &name, value).await?;
         }
     }
+    store.keep(client);
     Ok(())
 }
 

@@ -31,10 +31,14 @@ pub async fn describe(store: &PostgresStore) -> Result<Schema> {
     let catalog = Catalog::read(&client).await?;
     let mut omissions = omissions::read(&client).await?;
     omissions.extend(omissions::of_tables(&catalog));
+    let types = types::read(&client, &mut omissions).await?;
+    let sequences = sequences::read(&client).await?;
+    client.batch("reading the catalog", "COMMIT").await?;
+    store.keep(client);
     Ok(Schema {
         tables: table::tables(&catalog),
-        types: types::read(&client, &mut omissions).await?,
-        sequences: sequences::read(&client).await?,
+        types,
+        sequences,
         omissions,
     })
 }
@@ -56,7 +60,9 @@ pub async fn catalog(client: &Client) -> Result<Catalog> {
 /// The server's or the connection's.
 pub async fn sequences(store: &PostgresStore) -> Result<Vec<Sequence>> {
     let client = store.connect(Purpose::Describe).await?;
-    sequences::read(&client).await
+    let sequences = sequences::read(&client).await?;
+    store.keep(client);
+    Ok(sequences)
 }
 
 async fn begin(client: &Client) -> Result<()> {

@@ -53,6 +53,7 @@ pub async fn source(store: &PostgresStore, spec: &CaptureSpec) -> Result<Vec<Fin
     findings.extend(source_tables::check(&catalog, spec));
     findings.extend(functions::needed(&client, &catalog, spec).await?);
     findings.extend(privileges::source(&client, &catalog, spec).await?);
+    store.keep(client);
     Ok(findings)
 }
 
@@ -70,5 +71,7 @@ pub async fn target(
         return Ok(vec![finding]);
     }
     let catalog = crate::describe::catalog(&client).await?;
-    target::check(&client, &catalog, tables, fresh).await
+    let findings = target::check(&client, &catalog, tables, fresh).await?;
+    store.keep(client);
+    Ok(findings)
 }

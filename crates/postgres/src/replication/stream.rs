@@ -70,6 +70,7 @@ pub async fn open_stream(
     }
     let planned = planned(&client, spec).await?;
     let (reference, answer_every) = present(&client, store.label()).await?;
+    store.keep(client);
     let session = ReplicationSession::open(store.connect_target(), Purpose::Stream).await?;
     let start = format!(
         "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})",
