@@ -34,6 +34,7 @@ mod sink;
 mod sizes;
 mod snapshot;
 mod source;
+mod splits;
 mod sql;
 mod stream;
 mod table_info;

@@ -87,7 +87,7 @@ impl Loader for SqliteLoader {
     }
 
     async fn commit(&mut self) -> Result<()> {
-        self.seat.commit(None).await
+        self.seat.commit_bulk().await
     }
 
     async fn rollback(&mut self) -> Result<()> {

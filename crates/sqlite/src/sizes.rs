@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, Result};
 use crate::sql::names::quote;
 use crate::table_info::TableInfo;
 
-/// Files up to this many bytes are counted; in bigger ones sizes are guessed.
-const COUNTED_FILE_BYTES: u64 = 256 << 20;
+/// Files up to this many bytes are counted, which reads all of them; in bigger ones sizes are guessed.
+const COUNTED_FILE_BYTES: u64 = 16 << 20;
 
 /// A row and its cell take at least this many bytes of a page.
 const LEAST_ROW_BYTES: u64 = 8;

@@ -1,7 +1,7 @@
 //! A consistent read on a source: one read transaction, in which the change table's end is read with the rows.
 
 use async_trait::async_trait;
-use crossfade_model::{Cell, Key, Position, Row, Snapshot, Table, TableMapping};
+use crossfade_model::{Cell, Position, Row, Snapshot, Table, TableMapping};
 use crossfade_store::{Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot};
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -10,11 +10,12 @@ use crate::capture::names::change_table;
 use crate::capture::state;
 use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::key_sql::{self, KeyColumn};
+use crate::splits::{bounds, rowid_parts};
 use crate::sql::names::{quote, quote_all};
 use crate::table_info::{self, TableInfo};
 
 /// The word for a table that is one part.
-const WHOLE: &str = "all";
+pub(crate) const WHOLE: &str = "all";
 
 /// An open read transaction.
 pub(crate) struct SqliteSnapshot {
@@ -95,7 +96,7 @@ fn table_of(place: &Place, connection: &Connection, name: &str) -> Result<TableI
 }
 
 /// A table and its key's columns.
-fn keyed(
+pub(crate) fn keyed(
     place: &Place,
     connection: &Connection,
     name: &str,
@@ -287,113 +288,6 @@ pub(crate) fn key_condition(
         return (String::new(), parameters);
     }
     (format!(" WHERE {}", conditions.join(" AND ")), parameters)
-}
-
-/// Bounds at equal numbers of rows: one pass over the key's index, which costs a small part of the copy and does not mind
-/// gaps between keys.
-fn bounds(
-    place: &Place,
-    connection: &Connection,
-    mapping: &TableMapping,
-    chunks: usize,
-) -> Result<Vec<Bound>> {
-    let (info, key) = keyed(place, connection, &mapping.source.name.name)?;
-    let rows = key_steps(connection, &info, &key, chunks)
-        .map_err(|e| place.failed("cannot split the table")(e).table(&info.name))?;
-    let positions: Vec<usize> = mapping
-        .source
-        .key
-        .as_ref()
-        .map(|k| k.columns.clone())
-        .unwrap_or_default();
-    let width = mapping.columns.len();
-    rows.into_iter()
-        .map(|cells| {
-            let mut row = Row(vec![Cell::Null; width]);
-            for (at, cell) in positions.iter().zip(&cells) {
-                if let Some(place) = row.0.get_mut(*at) {
-                    *place = cell.clone();
-                }
-            }
-            let key: Key = mapping.key_of(&row).map_err(|e| {
-                place
-                    .error(ErrorKind::SchemaMismatch, "sqlite.key", e.to_string())
-                    .table(&info.name)
-            })?;
-            Ok(Bound { key, cells })
-        })
-        .collect()
-}
-
-fn key_steps(
-    connection: &Connection,
-    info: &TableInfo,
-    key: &[KeyColumn],
-    chunks: usize,
-) -> rusqlite::Result<Vec<Vec<Cell>>> {
-    let table = quote(&info.name);
-    let rows: u64 =
-        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0))?;
-    let step = rows.div_ceil(chunks.max(1) as u64).max(1);
-    let select = quote_all(key.iter().map(|c| c.name.as_str()));
-    let order = key_sql::order_by(key);
-    let mut first = connection.prepare(&format!(
-        "SELECT {select} FROM {table} ORDER BY {order} LIMIT 1 OFFSET ?1"
-    ))?;
-    let mut next = connection.prepare(&format!(
-        "SELECT {select} FROM {table} WHERE {} > {} ORDER BY {order} LIMIT 1 OFFSET ?{}",
-        key_sql::ordered(key),
-        key_sql::parameters(key.len(), 1),
-        key.len() + 1
-    ))?;
-    let mut reader = CellReader::default();
-    let mut out: Vec<Vec<Cell>> = Vec::new();
-    while out.len() + 1 < chunks {
-        let statement = match out.last() {
-            None => {
-                first.raw_bind_parameter(1, step)?;
-                &mut first
-            }
-            Some(last) => {
-                bind(&mut next, 1, last)?;
-                next.raw_bind_parameter(key.len() + 1, step - 1)?;
-                &mut next
-            }
-        };
-        let mut rows = statement.raw_query();
-        match rows.next()? {
-            Some(row) => out.push(reader.row(row, key.len())?.0),
-            None => break,
-        }
-    }
-    Ok(out)
-}
-
-/// Parts by rowid, `rowid:name:low:high` with an open side empty; one part where the table has no rowid to name.
-fn rowid_parts(
-    connection: &Connection,
-    info: &TableInfo,
-    parts: usize,
-) -> rusqlite::Result<Vec<String>> {
-    let Some(rowid) = info.rowid_name() else {
-        return Ok(vec![WHOLE.to_owned()]);
-    };
-    let key = [KeyColumn {
-        name: rowid.to_owned(),
-        collation: "BINARY".to_owned(),
-        column_collation: "BINARY".to_owned(),
-    }];
-    let mut starts: Vec<String> = vec![String::new()];
-    for cells in key_steps(connection, info, &key, parts)? {
-        if let Some(Cell::Integer(at)) = cells.first() {
-            starts.push(at.to_string());
-        }
-    }
-    starts.push(String::new());
-    Ok(starts
-        .windows(2)
-        .map(|w| format!("rowid:{rowid}:{}:{}", w[0], w[1]))
-        .collect())
 }
 
 fn part_condition(word: &str) -> Option<(String, Vec<Cell>)> {

@@ -1,7 +1,7 @@
 //! A writing connection of one tenure: its transaction, its turn, its statements.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crossfade_model::{Position, TableId, TableMapping};
 use crossfade_store::{RecordWrite, Result};
@@ -14,6 +14,10 @@ use crate::table_plan::TablePlan;
 
 /// The right to write, which one transaction at a time has.
 pub(crate) type Turn = OwnedMutexGuard<()>;
+
+/// Size of the write-ahead log from which on it is moved to the database file before the next transaction, not beside it. While
+/// others write beside, the log goes on growing.
+const LONGEST_LOG: u64 = 256 << 20;
 
 /// Who writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +50,28 @@ impl Writer {
         })
     }
 
+    /// Moves what is committed from the write-ahead log to the database file. It is durable in either: where it cannot be moved
+    /// now, somebody else is at it, or a later commit does it.
+    pub fn checkpoint(&self) {
+        let moved = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = moved {
+            tracing::debug!(%error, "the write-ahead log was not moved");
+        }
+    }
+
+    fn log_is_long(&self) -> bool {
+        std::fs::metadata(self.place.beside("-wal")).is_ok_and(|log| log.len() > LONGEST_LOG)
+    }
+
     /// Opens a transaction, takes the write lock and checks the epoch under it. A transaction that a cancelled call left
     /// open is rolled back.
     pub fn begin(&mut self, turn: Turn) -> Result<()> {
         self.rollback();
+        if self.log_is_long() {
+            self.checkpoint();
+        }
         self.connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(self.place.failed("cannot begin a transaction"))?;
@@ -144,6 +166,28 @@ impl Seat {
         })
         .await?;
         self.open = false;
+        Ok(())
+    }
+
+    /// Commits bulk rows. Their way from the write-ahead log to the database file does not hold up the next writer, nor the
+    /// caller; only this connection's next use waits for it.
+    pub async fn commit_bulk(&mut self) -> Result<()> {
+        self.run(|w| {
+            // else the commit itself would do it, before it passes the turn on
+            w.connection
+                .pragma_update(None, "wal_autocheckpoint", 0)
+                .map_err(w.place.failed("cannot commit"))?;
+            w.commit()
+        })
+        .await?;
+        self.open = false;
+        let writer = self.writer.handle();
+        drop(tokio::task::spawn_blocking(move || {
+            writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .checkpoint();
+        }));
         Ok(())
     }
 
