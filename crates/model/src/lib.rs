@@ -17,7 +17,7 @@ pub mod text_form;
 pub use canonical::{Canonical, CanonicalError};
 pub use cell::{Cell, Row};
 pub use change::{Change, StreamEvent, Transaction};
-pub use digest::{BucketSum, Digester};
+pub use digest::{BucketSum, BucketSums, Digester, RowDigest};
 pub use finding::{Finding, Severity};
 pub use key::{Key, KeyError};
 pub use mapping::{ColumnMapping, KeyEncoder, TableId, TableMapping};

@@ -1,6 +1,7 @@
 //! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
 
 pub mod apply;
+mod by_key;
 pub mod capture;
 pub mod cell_text;
 pub mod connect;

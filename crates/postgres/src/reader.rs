@@ -1,12 +1,17 @@
 //! Reading a target's rows at the position of one snapshot.
 
 use async_trait::async_trait;
-use crossfade_model::{Position, TableMapping};
-use crossfade_store::{ReadForm, Result, RowStream, TargetSnapshot};
+use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
+use crossfade_store::sums::sum_rows;
+use crossfade_store::{
+    ChunkRange, ErrorKind, ReadForm, Result, RowStream, StoreError, SumPlace, TargetSnapshot,
+};
 
+use crate::by_key;
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::names::{OWN_SCHEMA, ident_list, qualified};
+use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
 use crate::tenure;
@@ -56,12 +61,27 @@ impl TargetSnapshot for PostgresReader {
         self.position
     }
 
-    async fn read<'a>(&'a mut self, mapping: &'a TableMapping) -> Result<Box<dyn RowStream + 'a>> {
+    async fn read<'a>(
+        &'a mut self,
+        mapping: &'a TableMapping,
+        range: &'a ChunkRange,
+    ) -> Result<Box<dyn RowStream + 'a>> {
         let columns = ident_list(mapping.columns.iter().map(|c| c.target.as_str()));
         let table = qualified(&mapping.target.name);
-        let source = match mapping.target.partition_by {
-            Some(_) => format!("(SELECT {columns} FROM {table})"),
-            None => format!("{table} ({columns})"),
+        let source = match (range, &mapping.target.partition_by) {
+            (ChunkRange::All, None) => format!("{table} ({columns})"),
+            _ => {
+                let condition =
+                    range::condition(&range::target_key(mapping), range).map_err(|e| {
+                        let code = "postgres.range";
+                        StoreError::new(ErrorKind::Internal, code, &self.label, e.to_string())
+                            .table(&mapping.target.name)
+                    })?;
+                format!(
+                    "(SELECT {columns} FROM {} WHERE {condition})",
+                    relation(mapping)
+                )
+            }
         };
         let width = mapping.columns.len();
         let rows = CopyOut::begin(&self.client, &self.label, &source, &ReadForm::Rows, width)
@@ -70,7 +90,41 @@ impl TargetSnapshot for PostgresReader {
         Ok(Box::new(rows))
     }
 
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
+        let columns: Vec<&str> = mapping.columns.iter().map(|c| c.target.as_str()).collect();
+        let target =
+            |at: usize| range::target_column(&mapping.target, &mapping.columns.get(at)?.target);
+        let selection = by_key::Selection {
+            table: &mapping.target.name,
+            relation: relation(mapping),
+            columns: &columns,
+            key: by_key::parts(mapping, None, target),
+        };
+        by_key::read(&self.client, &self.label, &selection, keys).await
+    }
+
+    async fn sum(
+        &mut self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+        digester: &Digester,
+        _place: SumPlace,
+    ) -> Result<BucketSums> {
+        let label = self.label.clone();
+        let mut rows = self.read(mapping, range).await?;
+        sum_rows(rows.as_mut(), mapping, digester, &label).await
+    }
+
     async fn close(self: Box<Self>) -> Result<()> {
         Ok(())
+    }
+}
+
+/// The target table as it is read: with its partitions, without tables that inherit from it.
+fn relation(mapping: &TableMapping) -> String {
+    let table = qualified(&mapping.target.name);
+    match mapping.target.partition_by {
+        Some(_) => table,
+        None => format!("ONLY {table}"),
     }
 }

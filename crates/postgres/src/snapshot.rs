@@ -6,19 +6,21 @@ mod splits;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crossfade_model::{Column, Position, Row, Snapshot, Table, TableMapping};
+use crossfade_model::{
+    BucketSums, Canonical, Column, Digester, Position, Row, Snapshot, Table, TableMapping,
+};
+use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowBlock, RowStream,
-    SourceSnapshot, StoreError,
+    Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot,
+    StoreError, SumPlace,
 };
 
+use crate::by_key;
 use crate::capture::{self, LOG_END};
-use crate::cell_text;
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::lsn;
-use crate::names::{ident_list, qualified, quote_ident, quote_literal};
-use crate::operators::equality;
+use crate::names::{ident_list, qualified, quote_ident};
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
@@ -203,21 +205,6 @@ impl PostgresSnapshot {
         }
     }
 
-    /// All rows of a query with the captured columns.
-    async fn rows(&self, mapping: &TableMapping, source: &str) -> Result<Vec<Row>> {
-        let width = mapping.source.captured().count();
-        let label = self.store.label();
-        let mut reading =
-            CopyOut::begin(&self.client, label, source, &ReadForm::Rows, width).await?;
-        let mut rows = Vec::new();
-        while let Some(block) = reading.next().await? {
-            if let RowBlock::Rows(more) = block {
-                rows.extend(more);
-            }
-        }
-        Ok(rows)
-    }
-
     /// The flush position; read in the open transaction, which does not hold it still.
     async fn flushed(&self) -> Result<bool> {
         let row = self
@@ -302,7 +289,8 @@ impl SourceSnapshot for PostgresSnapshot {
         loop {
             let sample = splits::sample_clause(percent);
             let source = format!("(SELECT {} FROM {from} {sample})", columns.join(", "));
-            let rows = self.rows(mapping, &source).await?;
+            let width = mapping.source.captured().count();
+            let rows = by_key::rows(&self.client, self.store.label(), &source, width).await?;
             if !splits::is_too_small(rows.len(), percent, chunks) {
                 return Ok(splits::quantiles(mapping, rows, chunks));
             }
@@ -343,46 +331,26 @@ impl SourceSnapshot for PostgresSnapshot {
 
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
         let captured: Vec<&Column> = mapping.source.captured().collect();
-        let key = mapping.source.key.as_ref();
-        let places: Vec<usize> = key.map_or_else(Vec::new, |key| key.columns.clone());
-        let columns: Vec<&Column> = places
-            .iter()
-            .filter_map(|&at| captured.get(at).copied())
-            .collect();
-        if columns.is_empty() || columns.len() != places.len() {
-            return Err(self.error(mapping, "postgres.no_key", "keys of a table without a key"));
-        }
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let values = key_values(&columns, &places, keys)
-            .ok_or_else(|| self.error(mapping, "postgres.key", "a key is not whole"))?;
-        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        let equal = equality(&self.client, &mapping.source.name, &names).await?;
-        let matches: Vec<String> = names
-            .iter()
-            .zip(&equal)
-            .enumerate()
-            .map(|(at, (name, equal))| format!("t.{} {equal} k.k{at}", quote_ident(name)))
-            .collect();
-        let numbered: Vec<String> = (0..names.len()).map(|at| format!("k{at}")).collect();
-        let selected: Vec<String> = captured
-            .iter()
-            .map(|c| format!("t.{}", quote_ident(&c.name)))
-            .collect();
-        let source = format!(
-            "(SELECT {} FROM {} t JOIN (VALUES {values}) k ({}) ON {})",
-            selected.join(", "),
-            relation(&mapping.source),
-            numbered.join(", "),
-            matches.join(" AND "),
-        );
-        let doing = "reading rows by key";
-        // a few hundred keys, each by the index, however the statistics are
-        self.client.batch(doing, "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off").await?;
-        let rows = self.rows(mapping, &source).await?;
-        self.client.batch(doing, "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on").await?;
-        Ok(rows)
+        let columns: Vec<&str> = captured.iter().map(|c| c.name.as_str()).collect();
+        let selection = by_key::Selection {
+            table: &mapping.source.name,
+            relation: relation(&mapping.source),
+            columns: &columns,
+            key: by_key::parts(mapping, Canonical::Exact, |at| captured.get(at).copied()),
+        };
+        by_key::read(&self.client, self.store.label(), &selection, keys).await
+    }
+
+    async fn sum(
+        &mut self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+        digester: &Digester,
+        _place: SumPlace,
+    ) -> Result<BucketSums> {
+        let label = self.store.label().to_owned();
+        let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
+        sum_rows(rows.as_mut(), mapping, digester, &label).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
@@ -396,25 +364,6 @@ impl SourceSnapshot for PostgresSnapshot {
 }
 
 /// The keys as rows of literals of the columns' types; `None` where a key is not whole.
-fn key_values(columns: &[&Column], places: &[usize], keys: &[Row]) -> Option<String> {
-    let mut scratch = String::new();
-    let mut values = Vec::with_capacity(keys.len());
-    for row in keys {
-        let mut literals = Vec::with_capacity(columns.len());
-        for (column, &at) in columns.iter().zip(places) {
-            let text = cell_text::of(
-                crossfade_model::Canonical::Exact,
-                row.0.get(at)?,
-                &mut scratch,
-            );
-            let text = std::str::from_utf8(text.ok()??).ok()?;
-            literals.push(format!("{}::{}", quote_literal(text), column.declared));
-        }
-        values.push(format!("({})", literals.join(", ")));
-    }
-    Some(values.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

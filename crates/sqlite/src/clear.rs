@@ -1,12 +1,12 @@
-//! Emptying a range of a target table.
+//! Ranges of the source's keys in a target table.
 
 use crossfade_model::{Cell, LogicalType};
 use crossfade_store::{Bound, ChunkRange, ErrorKind, Result};
 use rusqlite::functions::FunctionFlags;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
-use crate::blocks::Parameter;
+use crate::blocks::{CellReader, Parameter};
 use crate::cells::source_key;
 use crate::snapshot::key_condition;
 use crate::sql::names::{quote, quote_all};
@@ -17,12 +17,21 @@ const ORDER_FUNCTION: &str = "crossfade_source_key";
 
 /// Deletes the rows of a range.
 pub(crate) fn clear(conn: &Connection, plan: &TablePlan, range: &ChunkRange) -> Result<()> {
-    let table = quote(&plan.table);
+    let (condition, values) = range_condition(conn, plan, range)?;
+    let sql = format!("DELETE FROM {}{condition}", quote(&plan.table));
+    conn.execute(&sql, params_from_iter(values.iter().map(Parameter)))
+        .map(|_| ())
+        .map_err(|e| plan.row_failed(e))
+}
+
+/// The WHERE clause of a range of the source's keys in the target's table, with its parameters. Good on this connection only.
+pub(crate) fn range_condition(
+    conn: &Connection,
+    plan: &TablePlan,
+    range: &ChunkRange,
+) -> Result<(String, Vec<Cell>)> {
     match range {
-        ChunkRange::All => conn
-            .execute(&format!("DELETE FROM {table}"), [])
-            .map(|_| ())
-            .map_err(|e| plan.row_failed(e)),
+        ChunkRange::All => Ok((String::new(), Vec::new())),
         ChunkRange::Part(_) => Err(plan
             .place
             .error(
@@ -31,13 +40,11 @@ pub(crate) fn clear(conn: &Connection, plan: &TablePlan, range: &ChunkRange) -> 
                 "a physical part of the source cannot be found again in the target",
             )
             .table(&plan.table)),
+        ChunkRange::Keys { low, high } if is_ordered_alike(plan, [low, high]) => {
+            ordered(plan, low.as_ref(), high.as_ref())
+        }
         ChunkRange::Keys { low, high } => {
-            if is_ordered_alike(plan, [low, high]) {
-                clear_ordered(conn, plan, low.as_ref(), high.as_ref())
-            } else {
-                clear_by_source_order(conn, plan, low.as_ref(), high.as_ref())
-                    .map_err(|e| plan.row_failed(e))
-            }
+            by_source_order(conn, plan, low.as_ref(), high.as_ref()).map_err(|e| plan.row_failed(e))
         }
     }
 }
@@ -61,41 +68,41 @@ fn is_ordered_alike(plan: &TablePlan, bounds: [&Option<Bound>; 2]) -> bool {
         })
 }
 
-fn clear_ordered(
-    conn: &Connection,
+fn ordered(
     plan: &TablePlan,
     low: Option<&Bound>,
     high: Option<&Bound>,
-) -> Result<()> {
+) -> Result<(String, Vec<Cell>)> {
     let (condition, cells) = key_condition(&plan.key, low, high);
-    let sql = format!("DELETE FROM {}{condition}", quote(&plan.table));
-    let mut statement = conn.prepare_cached(&sql).map_err(|e| plan.row_failed(e))?;
-    for (n, cell) in cells.iter().enumerate() {
+    let converted = cells.iter().enumerate().map(|(n, cell)| {
         // bounds come one after another, each in key order
         let place = plan.key_places.get(n % plan.key_places.len().max(1));
         let place = place.copied().unwrap_or(usize::MAX);
-        let value = plan
-            .conversions
+        plan.conversions
             .get(place)
             .and_then(|conversion| crate::cells::convert(*conversion, cell).ok())
-            .ok_or_else(|| plan.unfit(place))?;
-        statement
-            .raw_bind_parameter(n + 1, value)
-            .map_err(|e| plan.row_failed(e))?;
+            .map(|value| owned(&value))
+            .ok_or_else(|| plan.unfit(place))
+    });
+    Ok((condition, converted.collect::<Result<_>>()?))
+}
+
+fn owned(value: &ToSqlOutput<'_>) -> Cell {
+    let mut reader = CellReader::default();
+    match value {
+        ToSqlOutput::Borrowed(value) => reader.cell(*value),
+        ToSqlOutput::Owned(value) => reader.cell(value.into()),
+        _ => Cell::Null,
     }
-    statement
-        .raw_execute()
-        .map(|_| ())
-        .map_err(|e| plan.row_failed(e))
 }
 
 /// Reads every key: for texts whose order here is not that of the source (dates beyond the year 9999, BC, infinity).
-fn clear_by_source_order(
+fn by_source_order(
     conn: &Connection,
     plan: &TablePlan,
     low: Option<&Bound>,
     high: Option<&Bound>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<(String, Vec<Cell>)> {
     let logical = plan.key_logical.clone();
     conn.create_scalar_function(
         ORDER_FUNCTION,
@@ -126,13 +133,7 @@ fn clear_by_source_order(
         }
     }
     if conditions.is_empty() {
-        conditions.push("true".to_owned());
+        return Ok((String::new(), parameters));
     }
-    let sql = format!(
-        "DELETE FROM {} WHERE {}",
-        quote(&plan.table),
-        conditions.join(" AND ")
-    );
-    conn.execute(&sql, params_from_iter(parameters.iter().map(Parameter)))
-        .map(|_| ())
+    Ok((format!(" WHERE {}", conditions.join(" AND ")), parameters))
 }

@@ -1,14 +1,17 @@
 //! A consistent read on a target, at the checkpoint that the same transaction sees.
 
 use async_trait::async_trait;
-use crossfade_model::{Position, TableMapping};
-use crossfade_store::{Result, RowStream, TargetSnapshot};
+use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
+use crossfade_store::sums::sum_rows;
+use crossfade_store::{ChunkRange, Result, RowStream, SumPlace, TargetSnapshot};
 use rusqlite::Connection;
 
-use crate::blocks::start_query;
+use crate::blocks::{CellReader, start_query};
+use crate::clear::range_condition;
 use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::own_tables;
 use crate::sql::names::{quote, quote_all};
+use crate::table_plan::TablePlan;
 
 /// An open read transaction.
 pub(crate) struct SqliteReader {
@@ -42,9 +45,26 @@ impl TargetSnapshot for SqliteReader {
         self.position
     }
 
-    async fn read<'a>(&'a mut self, mapping: &'a TableMapping) -> Result<Box<dyn RowStream + 'a>> {
+    async fn read<'a>(
+        &'a mut self,
+        mapping: &'a TableMapping,
+        range: &'a ChunkRange,
+    ) -> Result<Box<dyn RowStream + 'a>> {
+        let (condition, parameters) = match range {
+            ChunkRange::All => (String::new(), Vec::new()),
+            _ => {
+                let (place, mapping) = (self.place.clone(), mapping.clone());
+                let range = range.clone();
+                self.connection
+                    .run(move |connection| {
+                        let plan = TablePlan::new(connection, &place, &mapping)?;
+                        range_condition(connection, &plan, &range)
+                    })
+                    .await?
+            }
+        };
         let sql = format!(
-            "SELECT {} FROM {}",
+            "SELECT {} FROM {}{condition}",
             quote_all(mapping.columns.iter().map(|c| c.target.as_str())),
             quote(&mapping.target.name.name)
         );
@@ -52,9 +72,43 @@ impl TargetSnapshot for SqliteReader {
             &self.place,
             self.connection.handle(),
             sql,
-            Vec::new(),
+            parameters,
             mapping.columns.len(),
         )))
+    }
+
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
+        let (place, mapping) = (self.place.clone(), mapping.clone());
+        let keys = keys.to_vec();
+        self.connection
+            .run(move |connection| {
+                let plan = TablePlan::new(connection, &place, &mapping)?;
+                let failed = place.failed("cannot read rows by key");
+                let mut statement = connection.prepare_cached(&plan.select).map_err(&failed)?;
+                let mut reader = CellReader::default();
+                let mut out = Vec::with_capacity(keys.len());
+                for key in &keys {
+                    plan.bind(&mut statement, &key.0, plan.key_places.iter().copied())?;
+                    let mut rows = statement.raw_query();
+                    while let Some(row) = rows.next().map_err(&failed)? {
+                        out.push(reader.row(row, plan.columns.len()).map_err(&failed)?);
+                    }
+                }
+                Ok(out)
+            })
+            .await
+    }
+
+    async fn sum(
+        &mut self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+        digester: &Digester,
+        _place: SumPlace,
+    ) -> Result<BucketSums> {
+        let label = self.place.label.to_string();
+        let mut rows = self.read(mapping, range).await?;
+        sum_rows(rows.as_mut(), mapping, digester, &label).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -1,8 +1,11 @@
 //! A consistent read on a source: one read transaction, in which the change table's end is read with the rows.
 
 use async_trait::async_trait;
-use crossfade_model::{Cell, Position, Row, Snapshot, Table, TableMapping};
-use crossfade_store::{Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot};
+use crossfade_model::{BucketSums, Cell, Digester, Position, Row, Snapshot, Table, TableMapping};
+use crossfade_store::sums::sum_rows;
+use crossfade_store::{
+    Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot, SumPlace,
+};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::blocks::{CellReader, bind, start_query};
@@ -221,6 +224,18 @@ impl SourceSnapshot for SqliteSnapshot {
                 })
             })
             .await
+    }
+
+    async fn sum(
+        &mut self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+        digester: &Digester,
+        _place: SumPlace,
+    ) -> Result<BucketSums> {
+        let label = self.place.label.to_string();
+        let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
+        sum_rows(rows.as_mut(), mapping, digester, &label).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

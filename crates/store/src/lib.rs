@@ -6,6 +6,7 @@
 pub mod error;
 pub mod record;
 pub mod source;
+pub mod sums;
 pub mod target;
 
 pub use error::{ErrorKind, Recovery, Result, StoreError};
@@ -14,6 +15,7 @@ pub use source::{
     Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,
     RowBlock, RowStream, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
+pub use sums::SumPlace;
 pub use target::{
     Applier, DeclaredColumn, Effect, Loader, MergeMode, Target, TargetSnapshot, Tenure, Upsert,
 };

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use crossfade_model::{
-    Cell, Finding, Key, Position, Row, Schema, Snapshot, StreamEvent, Table, TableMapping,
-    TransactionId,
+    BucketSums, Cell, Digester, Finding, Key, Position, Row, Schema, Snapshot, StreamEvent, Table,
+    TableMapping, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Result};
+use crate::{Capabilities, Result, SumPlace};
 
 /// Who a store is, so that another one under the same address is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +155,20 @@ pub trait SourceSnapshot: Send {
     /// The rows of these keys (`keys` hold the key's cells at their captured columns' places, others NULL). Missing rows
     /// are absent from the result. At most a few hundred keys.
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>>;
+
+    /// Where the digests of this table's rows can be computed. The program always can. Pure.
+    fn sum_places(&self, _mapping: &TableMapping) -> Vec<SumPlace> {
+        vec![SumPlace::Program]
+    }
+
+    /// Sums the digests of a range's rows. The same whatever the place is.
+    async fn sum(
+        &mut self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+        digester: &Digester,
+        place: SumPlace,
+    ) -> Result<BucketSums>;
 
     /// Ends the read.
     async fn close(self: Box<Self>) -> Result<()>;

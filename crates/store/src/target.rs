@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use crossfade_model::{
-    Canonical, Column, Finding, Omission, Position, Row, Schema, Sequence, Table, TableMapping,
-    TableName, UserType,
+    BucketSums, Canonical, Column, Digester, Finding, Omission, Position, Row, Schema, Sequence,
+    Table, TableMapping, TableName, UserType,
 };
 
 use crate::source::{ChunkRange, Made, RowBlock, RowStream, SourceIdentity};
-use crate::{Capabilities, RecordWrite, Result, TargetState};
+use crate::{Capabilities, RecordWrite, Result, SumPlace, TargetState};
 
 /// How a target would keep a source's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,8 +131,31 @@ pub trait TargetSnapshot: Send {
     /// The checkpoint as this snapshot sees it: the position that its rows are at.
     fn position(&self) -> Option<Position>;
 
-    /// Reads rows as cells in the target's own form, in mapping order.
-    async fn read<'a>(&'a mut self, mapping: &'a TableMapping) -> Result<Box<dyn RowStream + 'a>>;
+    /// Reads rows as cells in the target's own form, in mapping order. A range of keys is the source's: it holds the rows
+    /// whose keys the source would put there.
+    async fn read<'a>(
+        &'a mut self,
+        mapping: &'a TableMapping,
+        range: &'a ChunkRange,
+    ) -> Result<Box<dyn RowStream + 'a>>;
+
+    /// The rows of these keys, in the target's own form. `keys` are in the source's or the target's form, with the key's cells
+    /// at their columns' places. Missing rows are absent from the result. At most a few hundred keys.
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>>;
+
+    /// Where the digests of this table's rows can be computed. The program always can. Pure.
+    fn sum_places(&self, _mapping: &TableMapping) -> Vec<SumPlace> {
+        vec![SumPlace::Program]
+    }
+
+    /// Sums the digests of a range's rows. The same whatever the place is.
+    async fn sum(
+        &mut self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+        digester: &Digester,
+        place: SumPlace,
+    ) -> Result<BucketSums>;
 
     /// Ends the read.
     async fn close(self: Box<Self>) -> Result<()>;

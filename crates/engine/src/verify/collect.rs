@@ -74,8 +74,21 @@ pub(crate) struct WholeChange {
 /// What was collected of one table.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
+    /// The last image of each key, by identity.
     pub keys: HashMap<Vec<u8>, LastImage>,
+    /// The key's cells of every identity that a change named, in the source's form: these are the rows that are not summed but
+    /// compared one by one.
+    pub cells: HashMap<Vec<u8>, Row>,
+    /// The changes to a table without key.
     pub whole: Vec<WholeChange>,
+}
+
+impl Touched {
+    /// The changes to a table without key that a snapshot does not see.
+    pub fn unseen(&self, view: &Snapshot) -> Vec<&WholeChange> {
+        let all = self.whole.iter();
+        all.filter(|w| !view.sees(w.transaction)).collect()
+    }
 }
 
 /// What the applier hands over.
@@ -242,11 +255,17 @@ impl Collector {
         Ok(())
     }
 
-    fn identity(&self, table: usize, row: &Row) -> Result<Vec<u8>, EngineError> {
+    fn identity(&mut self, table: usize, row: &Row) -> Result<Vec<u8>, EngineError> {
         let mut out = Vec::new();
-        self.mappings[table]
+        let mapping = &self.mappings[table];
+        mapping
             .identity_of(row, &mut out)
             .map_err(|e| EngineError::internal(format!("a key in the log: {e}")))?;
+        if !self.tables[table].cells.contains_key(&out) {
+            let cells = own(&mapping.key_only(row));
+            self.bytes += out.len() + cells.weight();
+            self.tables[table].cells.insert(out.clone(), cells);
+        }
         Ok(out)
     }
 

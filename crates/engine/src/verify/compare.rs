@@ -1,26 +1,27 @@
 //! One comparison of all tables at one position, and the rule that a difference is reported only if it stays.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossfade_model::{BucketSum, Digester, Row, Snapshot, TableMapping, TransactionId};
-use crossfade_store::{ChunkRange, ReadForm, SourceSnapshot, TargetSnapshot};
-use tokio::sync::{mpsc, oneshot};
+use crossfade_model::digest::Salt;
+use crossfade_model::{BucketSums, Digester, TableMapping};
+use crossfade_store::sums::NO_FORM;
+use crossfade_store::{ChunkRange, SourceSnapshot, SumPlace, TargetSnapshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::{Difference, TableVerify, VerifyReport};
+use crate::progress::{TableVerify, VerifyReport};
 use crate::session::Session;
-use crate::verify::collect::{Collected, LastImage, Touched, VerifyRequest};
-use crate::verify::differ::{self, MOST_LISTED};
+use crate::verify::collect::VerifyRequest;
+use crate::verify::differ::MOST_LISTED;
 use crate::verify::name::name;
-use crate::verify::side::{Reader, Sums, bucket_of};
+use crate::verify::pair::Pair;
+use crate::verify::touched::{self, Sums};
 
 /// Rounds that may begin again because too much changed between the two snapshots.
 const MOST_ROUNDS: u32 = 20;
-/// How long an applied transaction may take to become visible.
-const VISIBLE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Comparisons in a row at most, until two of them show the same differences.
 const MOST_COMPARISONS: u32 = 5;
@@ -35,13 +36,14 @@ pub(crate) async fn verify(
 ) -> Result<VerifyReport, EngineError> {
     // the applier collects for one comparison at a time
     let _turn = session.comparing.lock().await;
-    let mut report = settled_round(session, requests).await?;
+    let salt: Salt = rand::random();
+    let mut report = settled_round(session, requests, &salt).await?;
     for _ in 1..MOST_COMPARISONS {
         if report.equal {
             break;
         }
         tokio::time::sleep(COMPARISON_PAUSE).await;
-        let again = settled_round(session, requests).await?;
+        let again = settled_round(session, requests, &salt).await?;
         let stayed = nothing_new(&report, &again);
         report = again;
         if stayed {
@@ -63,16 +65,11 @@ fn nothing_new(before: &VerifyReport, now: &VerifyReport) -> bool {
 async fn settled_round(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
+    salt: &Salt,
 ) -> Result<VerifyReport, EngineError> {
     for _ in 0..MOST_ROUNDS {
-        match round(session, requests).await {
-            Ok(Some(report)) => return Ok(report),
-            Ok(None) => {}
-            Err(error) => {
-                // the applier need not collect any longer; if it has ended, it does not
-                let _ = requests.send(VerifyRequest::Cancel).await;
-                return Err(error);
-            }
+        if let Some(report) = round(session, requests, salt).await.map_err(told)? {
+            return Ok(report);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -83,56 +80,40 @@ async fn settled_round(
     ))
 }
 
-fn now() -> i64 {
+/// A value without a comparable form ends the comparison, not the run.
+fn told(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Store(e) if e.code == NO_FORM => EngineError::Stopped {
+            code: NO_FORM,
+            table: e.table,
+            key: None,
+            what: format!("{}: {}", e.store, e.what),
+            fix: e.fix.unwrap_or_default(),
+        },
+        other => other,
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_millis() as i64)
-}
-
-fn gone<E>(_: E) -> EngineError {
-    EngineError::Ending
 }
 
 /// One comparison; `None` where it must begin again.
 async fn round(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
+    salt: &Salt,
 ) -> Result<Option<VerifyReport>, EngineError> {
     let started = now();
-    let (reply, unseen) = oneshot::channel();
-    requests
-        .send(VerifyRequest::Begin { reply })
-        .await
-        .map_err(gone)?;
-    let unseen = unseen.await.map_err(gone)?;
-    let snapshot = seeing_snapshot(session, &unseen).await?;
-    let (reply, collected) = oneshot::channel();
-    requests
-        .send(VerifyRequest::HandOver {
-            horizon: snapshot.horizon(),
-            reply,
-        })
-        .await
-        .map_err(gone)?;
-    let paused = session.wait_for(|state| state.paused.then_some(()));
-    let collected = tokio::select! {
-        collected = collected => collected.map_err(gone)?,
-        // the source's snapshot must not outlast a pause: begun again after it
-        paused = paused => {
-            paused.ok_or(EngineError::Ending)?;
-            snapshot.close().await?;
-            return Ok(None);
-        }
-    };
-    let position = collected.position;
-    if collected.too_much {
-        snapshot.close().await?;
-        collected.reader.close().await?;
-        return Ok(None);
-    }
-    let Some(tables) = both_sides(session, snapshot, collected).await? else {
+    let tables: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
+    let Some(pair) = Pair::open(session, requests, &tables).await? else {
         return Ok(None);
     };
+    let position = pair.position;
+    let tables = all_tables(session, pair, salt).await?;
     let equal = tables.iter().all(|t| t.equal);
     Ok(Some(VerifyReport {
         position: session.source.show_position(position),
@@ -143,235 +124,173 @@ async fn round(
     }))
 }
 
-/// A snapshot of all tables that sees every transaction applied before it was asked for.
-async fn seeing_snapshot(
-    session: &Session,
-    unseen: &[TransactionId],
-) -> Result<Box<dyn SourceSnapshot>, EngineError> {
-    let tables: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
-    let begun = tokio::time::Instant::now();
-    loop {
-        let mut snapshot = session.source.open_snapshot(&tables).await?;
-        if unseen.iter().all(|t| snapshot.snapshot().sees(*t)) {
-            snapshot.wait_durable().await?;
-            return Ok(snapshot);
+async fn all_tables(
+    session: &Arc<Session>,
+    pair: Pair,
+    salt: &Salt,
+) -> Result<Vec<TableVerify>, EngineError> {
+    let digester = Digester::new(salt);
+    let parts: Vec<Part> = session.tables().iter().map(Part::whole).collect();
+    let (mut pair, mut sums) = both_sums(session, pair, &digester, &parts).await?;
+    let mut tables = Vec::with_capacity(parts.len());
+    for (part, sums) in parts.iter().zip(&mut sums) {
+        tables.push(compared(session, &mut pair, part, &digester, sums).await?);
+    }
+    pair.close().await?;
+    Ok(tables)
+}
+
+/// What is summed: a table, or a range of one.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub table: usize,
+    pub range: ChunkRange,
+    pub places: [SumPlace; 2],
+}
+
+impl Part {
+    fn whole(mapping: &TableMapping) -> Part {
+        Part {
+            table: mapping.id.0 as usize,
+            range: ChunkRange::All,
+            places: [SumPlace::Program; 2],
         }
-        snapshot.close().await?;
-        if session.stopping() {
-            return Err(EngineError::Ending);
-        }
-        if begun.elapsed() > VISIBLE_PATIENCE {
-            return Err(EngineError::stopped(
-                "verify.visibility",
-                "a transaction that was applied does not become visible on the source",
-                "Look for a synchronous standby that does not answer",
-            ));
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// What is the same for both sides of a round.
-pub(super) struct Round {
-    session: Arc<Session>,
-    pub digester: Digester,
-    /// Identities to be kept apart, by table.
-    pub apart: Vec<HashSet<Vec<u8>>>,
-}
-
-/// `None` where the comparison must begin again.
-async fn both_sides(
+/// Sums both sides at once.
+pub(super) async fn both_sums(
     session: &Arc<Session>,
-    mut snapshot: Box<dyn SourceSnapshot>,
-    mut collected: Collected,
-) -> Result<Option<Vec<TableVerify>>, EngineError> {
-    let view = snapshot.snapshot().clone();
-    let apart = collected.tables.iter().map(apart_of).collect();
-    let round = Arc::new(Round {
-        session: Arc::clone(session),
-        digester: Digester::new(&rand::random()),
-        apart,
-    });
+    pair: Pair,
+    digester: &Digester,
+    parts: &[Part],
+) -> Result<(Pair, Vec<Sums>), EngineError> {
+    let Pair {
+        mut source,
+        mut target,
+        position,
+        touched,
+    } = pair;
     // ends with this comparison: a reading that went on by itself would hold the snapshot, and the right to write
     let mut reading = JoinSet::new();
     {
-        let round = Arc::clone(&round);
+        let (session, digester) = (Arc::clone(session), digester.clone());
+        let parts = parts.to_vec();
         reading.spawn(async move {
-            let sums = sum_source(&round, snapshot.as_mut()).await;
-            (snapshot, sums)
+            let sums = sum_source(&session, source.as_mut(), &digester, &parts).await;
+            (source, sums)
         });
     }
-    let ours = sum_target(&round, collected.reader.as_mut()).await?;
+    let ours = sum_target(session, target.as_mut(), digester, parts).await?;
     let read = reading.join_next().await;
-    let (mut snapshot, theirs) = read
+    let (source, theirs) = read
         .ok_or_else(|| EngineError::internal("nothing reads the source"))?
         .map_err(|e| EngineError::internal(format!("the reading of the source ended: {e}")))?;
-    let mut theirs = theirs?;
-    if theirs.iter().chain(&ours).any(|sums| sums.too_much) {
-        snapshot.close().await?;
-        collected.reader.close().await?;
-        return Ok(None);
-    }
-    let mut tables = Vec::new();
-    for (n, mapping) in session.tables().iter().enumerate() {
-        let touched = &collected.tables[n];
-        let unseen: Vec<_> = touched
-            .whole
-            .iter()
-            .filter(|w| !view.sees(w.transaction))
-            .collect();
-        let mut reader = Reader::new(mapping, round.digester.clone(), "source");
-        for whole in &unseen {
-            let digest = reader.digest(&whole.row)?;
-            let identity = reader.identity(&whole.row)?;
-            shift(
-                &mut theirs[n].buckets[bucket_of(identity)],
-                digest,
-                whole.came,
-            );
-        }
-        let bad: Vec<bool> = theirs[n]
-            .buckets
-            .iter()
-            .zip(&ours[n].buckets)
-            .map(|(a, b)| a != b)
-            .collect();
-        let mut differences = touched_differences(mapping, touched, &view, &theirs[n], &ours[n]);
-        let mut more = false;
-        if bad.iter().any(|b| *b) {
-            let (some, cut) = name(
-                &round,
-                mapping,
-                snapshot.as_mut(),
-                collected.reader.as_mut(),
-                n,
-                bad,
-                &unseen,
-            )
-            .await?;
-            more = cut || some.is_empty();
-            differences.extend(some);
-        }
-        more |= differences.len() > MOST_LISTED;
-        differences.truncate(MOST_LISTED);
-        let equal = differences.is_empty() && !more;
-        tables.push(TableVerify {
-            name: mapping.source.name.to_string(),
-            columns: mapping.columns.iter().map(|c| c.source.clone()).collect(),
-            rows: theirs[n].rows,
-            source: total(&theirs[n]),
-            target: total(&ours[n]),
-            stream_proven_keys: (touched.keys.len() + unseen.len()) as u64,
-            equal,
-            differences,
-            more,
-        });
-    }
-    snapshot.close().await?;
-    collected.reader.close().await?;
-    Ok(Some(tables))
-}
-
-/// Keys touched and the rows at S1 that unchanged columns are taken from.
-fn apart_of(touched: &Touched) -> HashSet<Vec<u8>> {
-    let mut apart: HashSet<Vec<u8>> = touched.keys.keys().cloned().collect();
-    for image in touched.keys.values() {
-        apart.insert(image.base.clone());
-        apart.extend(image.moves.iter().map(|(_, identity)| identity.clone()));
-    }
-    apart
-}
-
-pub(super) fn shift(sum: &mut BucketSum, digest: crossfade_model::digest::RowDigest, came: bool) {
-    if came {
-        sum.add(digest);
-    } else {
-        sum.rows = sum.rows.wrapping_sub(1);
-        sum.first = sum.first.wrapping_sub(digest.0);
-        sum.second = sum.second.wrapping_sub(digest.1);
-    }
-}
-
-fn total(sums: &Sums) -> BucketSum {
-    let mut total = BucketSum::default();
-    for bucket in &sums.buckets {
-        total.merge(bucket);
-    }
-    total
+    let both = theirs?.into_iter().zip(ours);
+    let sums = both
+        .map(|(source, target)| Sums { source, target })
+        .collect();
+    let pair = Pair {
+        source,
+        target,
+        position,
+        touched,
+    };
+    Ok((pair, sums))
 }
 
 async fn sum_source(
-    round: &Round,
+    session: &Session,
     snapshot: &mut dyn SourceSnapshot,
-) -> Result<Vec<Sums>, EngineError> {
-    let mut out = Vec::new();
-    for (n, mapping) in round.session.tables().iter().enumerate() {
-        let mut reader = Reader::new(mapping, round.digester.clone(), "source");
-        let mut stream = snapshot
-            .read(mapping, &ChunkRange::All, ReadForm::Rows)
-            .await?;
-        out.push(reader.sum(stream.as_mut(), &round.apart[n]).await?);
+    digester: &Digester,
+    parts: &[Part],
+) -> Result<Vec<BucketSums>, EngineError> {
+    let mut out = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mapping = &session.tables()[part.table];
+        let sums = snapshot.sum(mapping, &part.range, digester, part.places[0]);
+        out.push(sums.await?);
     }
     Ok(out)
 }
 
 async fn sum_target(
-    round: &Round,
+    session: &Session,
     snapshot: &mut dyn TargetSnapshot,
-) -> Result<Vec<Sums>, EngineError> {
-    let mut out = Vec::new();
-    for (n, mapping) in round.session.tables().iter().enumerate() {
-        let mut reader = Reader::new(mapping, round.digester.clone(), "target");
-        let mut stream = snapshot.read(mapping).await?;
-        out.push(reader.sum(stream.as_mut(), &round.apart[n]).await?);
+    digester: &Digester,
+    parts: &[Part],
+) -> Result<Vec<BucketSums>, EngineError> {
+    let mut out = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mapping = &session.tables()[part.table];
+        let sums = snapshot.sum(mapping, &part.range, digester, part.places[1]);
+        out.push(sums.await?);
     }
     Ok(out)
 }
 
-/// Compares the touched keys one by one: the last logged image, its missing columns from S1, must be the target's row.
-fn touched_differences(
-    mapping: &TableMapping,
-    touched: &Touched,
-    view: &Snapshot,
-    theirs: &Sums,
-    ours: &Sums,
-) -> Vec<Difference> {
-    let mut out = Vec::new();
-    for (identity, image) in &touched.keys {
-        let expected = expected(image, view, &theirs.apart);
-        let found = ours.apart.get(identity);
-        out.extend(differ::difference(mapping, expected.as_ref(), found));
+/// Settles what changed between the two snapshots, and names the rows of buckets that are not equal.
+pub(super) async fn compared(
+    session: &Session,
+    pair: &mut Pair,
+    part: &Part,
+    digester: &Digester,
+    sums: &mut Sums,
+) -> Result<TableVerify, EngineError> {
+    let mapping = &session.tables()[part.table];
+    let labels = [session.source.label(), session.target.label()];
+    let within = within(mapping, &part.range);
+    let mut settled = touched::settle(pair, mapping, digester, labels, sums, within).await?;
+    let bad: HashSet<usize> = sums.source.unequal(&sums.target).collect();
+    let mut more = false;
+    if !bad.is_empty() {
+        let named = name(pair, mapping, &part.range, digester, labels, &bad).await?;
+        more = named.1 || named.0.is_empty();
+        settled.differences.extend(named.0);
     }
-    // rows kept apart only for their columns must be the same on both sides, unless they were touched themselves
-    for (identity, row) in &theirs.apart {
-        if !touched.keys.contains_key(identity) {
-            out.extend(differ::difference(
-                mapping,
-                Some(row),
-                ours.apart.get(identity),
-            ));
-        }
-    }
-    for (identity, row) in &ours.apart {
-        if !touched.keys.contains_key(identity) && !theirs.apart.contains_key(identity) {
-            out.extend(differ::difference(mapping, None, Some(row)));
-        }
-    }
-    out
+    let mut differences = settled.differences;
+    more |= differences.len() > MOST_LISTED;
+    differences.truncate(MOST_LISTED);
+    let equal = differences.is_empty() && !more;
+    let (mut source, mut target) = (sums.source.total(), sums.target.total());
+    source.merge(&settled.expected);
+    target.merge(&settled.found);
+    Ok(TableVerify {
+        name: mapping.source.name.to_string(),
+        columns: mapping.columns.iter().map(|c| c.source.clone()).collect(),
+        rows: source.rows,
+        source,
+        target,
+        stream_proven_keys: settled.keys,
+        equal,
+        differences,
+        more,
+    })
 }
 
-fn expected(
-    image: &LastImage,
-    view: &Snapshot,
-    at_snapshot: &HashMap<Vec<u8>, Row>,
-) -> Option<Row> {
-    let mut row = image.row.clone()?;
-    if !row.is_complete()
-        && let Some(older) = at_snapshot.get(image.identity_at(view))
-    {
-        row.fill_unchanged_from(older);
+/// Whether a key's cells, in the source's form, lie in a range.
+fn within(
+    mapping: &TableMapping,
+    range: &ChunkRange,
+) -> impl Fn(&crossfade_model::Row) -> bool + use<> {
+    let bounds = match range {
+        ChunkRange::Keys { low, high } => Some((
+            low.as_ref().map(|b| b.key.clone()),
+            high.as_ref().map(|b| b.key.clone()),
+        )),
+        ChunkRange::All | ChunkRange::Part(_) => None,
+    };
+    let encoder = mapping.key_encoder();
+    move |cells| {
+        let Some((low, high)) = &bounds else {
+            return true;
+        };
+        // a key that cannot be encoded is in no range of keys: it is compared with the whole table
+        encoder.key_of(cells).is_ok_and(|key| {
+            low.as_ref().is_none_or(|low| *low <= key)
+                && high.as_ref().is_none_or(|high| key < *high)
+        })
     }
-    Some(row)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Verify: both sides equal at a position, under live writes.
 //!
-//! The source is read at a snapshot S1 that sees everything up to p1; the target at a position p2 at or beyond S1's
-//! horizon. Keys changed between p1 and p2 (a superset of what S1 may not see) are taken out of both sums and compared
-//! one by one: the last logged image must be the target's row. The rest must be equal, bucket by bucket.
+//! The source is read at a snapshot S1; the target at a position p2 at or beyond S1's horizon. Keys changed in between (a
+//! superset of what S1 may not see) are taken out of both sums and compared one by one: the last logged image must be the
+//! target's row. The rest must be equal, bucket by bucket.
 
 pub(crate) mod collect;
 pub(crate) mod compare;
 pub(crate) mod differ;
 pub(crate) mod name;
+pub(crate) mod pair;
 pub(crate) mod side;
+pub(crate) mod touched;

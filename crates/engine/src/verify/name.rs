@@ -1,136 +1,190 @@
-//! Names the rows of buckets whose sums are not equal: sums both sides again in finer buckets, then reads the rows of a few.
+//! Names the rows of buckets whose sums are not equal: sums them again in finer buckets, then keeps the rows of a few.
+//!
+//! Buckets are chosen by a row's digest: equal rows are in the same one on both sides, the two halves of a changed row are in
+//! two. What is kept of the unequal ones is matched by identity.
 
 use std::collections::{HashMap, HashSet};
 
-use crossfade_model::{BucketSum, TableMapping};
-use crossfade_store::{ChunkRange, ReadForm, RowStream, SourceSnapshot, TargetSnapshot};
+use crossfade_model::{BucketSum, Digester, Row, RowDigest, TableMapping};
+use crossfade_store::{ChunkRange, ReadForm, RowStream, TargetSnapshot};
 
 use crate::error::EngineError;
 use crate::progress::Difference;
-use crate::verify::collect::WholeChange;
-use crate::verify::compare::{Round, shift};
+use crate::verify::collect::{Touched, WholeChange};
 use crate::verify::differ::{self, MOST_LISTED, Rows};
-use crate::verify::side::{BUCKETS, Reader, bucket_of, hash, own, rows_of};
+use crate::verify::pair::Pair;
+use crate::verify::side::{Reader, own, rows_of};
 
-/// Finer buckets of a table.
-const FINE: usize = 1 << 16;
 /// Bytes of one side's rows kept at most.
 const MOST_BYTES: usize = 64 << 20;
 
-fn fine_of(identity: &[u8]) -> usize {
-    // other bits of the hash than those that chose the bucket
-    (hash(identity) / BUCKETS as u64 % FINE as u64) as usize
-}
+/// Finer buckets whose rows are kept at most: a changed row is in two.
+const MOST_WANTED: usize = 2 * (MOST_LISTED + 1);
 
 /// Reads both sides twice more for the rows of unequal buckets. The flag says that there may be more than is listed.
 pub(super) async fn name(
-    round: &Round,
+    pair: &mut Pair,
     mapping: &TableMapping,
-    snapshot: &mut dyn SourceSnapshot,
-    target: &mut dyn TargetSnapshot,
-    n: usize,
-    bad: Vec<bool>,
-    unseen: &[&WholeChange],
+    range: &ChunkRange,
+    digester: &Digester,
+    labels: [&str; 2],
+    bad: &HashSet<usize>,
 ) -> Result<(Vec<Difference>, bool), EngineError> {
-    let all = ChunkRange::All;
-    let mut theirs = Naming::new(round, mapping, n, "source", bad.clone());
-    let mut ours = Naming::new(round, mapping, n, "target", bad);
-    theirs
-        .sum(snapshot.read(mapping, &all, ReadForm::Rows).await?.as_mut())
+    let touched = std::mem::take(&mut pair.touched[mapping.id.0 as usize]);
+    let unseen = touched.unseen(pair.view());
+    let rows = ReadForm::Rows;
+    let mut theirs = Naming::new(mapping, digester, labels[0], &touched, bad);
+    let mut ours = Naming::new(mapping, digester, labels[1], &touched, bad);
+    let (source, target) = (&mut pair.source, &mut pair.target);
+    let mut stream = source.read(mapping, range, rows.clone()).await?;
+    theirs.sum(stream.as_mut()).await?;
+    drop(stream);
+    theirs.shift(&unseen)?;
+    ours.sum(target.read(mapping, range).await?.as_mut())
         .await?;
-    theirs.shift(unseen)?;
-    ours.sum(target.read(mapping).await?.as_mut()).await?;
     let (wanted, left_out) = wanted(&theirs.sums, &ours.sums);
-    theirs
-        .keep(
-            snapshot.read(mapping, &all, ReadForm::Rows).await?.as_mut(),
-            &wanted,
-        )
+    let mut stream = source.read(mapping, range, rows).await?;
+    theirs.keep(stream.as_mut(), &wanted).await?;
+    drop(stream);
+    theirs.carry(&unseen, &wanted)?;
+    ours.keep(target.read(mapping, range).await?.as_mut(), &wanted)
         .await?;
-    theirs.carry(unseen, &wanted)?;
-    ours.keep(target.read(mapping).await?.as_mut(), &wanted)
-        .await?;
-    let (differences, dropped) = compare(mapping, theirs, ours);
-    Ok((differences, left_out || dropped))
-}
-
-/// The finer buckets whose rows are read, and whether there are others.
-fn wanted(theirs: &[BucketSum], ours: &[BucketSum]) -> (HashSet<usize>, bool) {
-    let unequal = theirs.iter().zip(ours).enumerate();
-    let mut unequal = unequal.filter(|(_, (a, b))| a != b).map(|(at, _)| at);
-    let wanted = unequal.by_ref().take(MOST_LISTED + 1).collect();
-    (wanted, unequal.next().is_some())
-}
-
-/// The differences of the buckets that both sides have whole; the flag says that some are not.
-fn compare(
-    mapping: &TableMapping,
-    mut theirs: Naming<'_>,
-    mut ours: Naming<'_>,
-) -> (Vec<Difference>, bool) {
-    let dropped: HashSet<usize> = theirs.dropped.union(&ours.dropped).copied().collect();
-    let gather = |side: &mut Naming<'_>| -> Rows {
-        let kept = side.rows.drain().filter(|(at, _)| !dropped.contains(at));
-        kept.flat_map(|(_, (rows, _))| rows).collect()
+    let more = left_out || !theirs.dropped.is_empty() || !ours.dropped.is_empty();
+    let (theirs, ours) = both(theirs, ours);
+    let (theirs, ours) = if more {
+        whole(mapping, target.as_mut(), theirs, ours, labels[1], digester).await?
+    } else {
+        (theirs, ours)
     };
-    let (theirs, ours) = (gather(&mut theirs), gather(&mut ours));
-    (
-        differ::differences(mapping, &theirs, &ours),
-        !dropped.is_empty(),
-    )
+    Ok((differ::differences(mapping, &theirs, &ours), more))
+}
+
+/// The finer buckets whose rows are kept, and whether there are others.
+fn wanted(
+    theirs: &HashMap<u16, BucketSum>,
+    ours: &HashMap<u16, BucketSum>,
+) -> (HashSet<u16>, bool) {
+    let none = BucketSum::default();
+    let all: HashSet<u16> = theirs.keys().chain(ours.keys()).copied().collect();
+    let mut unequal: Vec<u16> = all
+        .into_iter()
+        .filter(|at| theirs.get(at).unwrap_or(&none) != ours.get(at).unwrap_or(&none))
+        .collect();
+    unequal.sort_unstable();
+    let more = unequal.len() > MOST_WANTED;
+    unequal.truncate(MOST_WANTED);
+    (unequal.into_iter().collect(), more)
+}
+
+/// The rows of the buckets that both sides have whole.
+fn both(mut theirs: Naming<'_>, mut ours: Naming<'_>) -> (Rows, Rows) {
+    let dropped: HashSet<u16> = theirs.dropped.union(&ours.dropped).copied().collect();
+    let gather = |side: &mut Naming<'_>| -> Rows {
+        let mut out = Rows::new();
+        for (at, (rows, _)) in side.rows.drain() {
+            if dropped.contains(&at) {
+                continue;
+            }
+            for (identity, rows) in rows {
+                out.entry(identity).or_default().extend(rows);
+            }
+        }
+        out
+    };
+    (gather(&mut theirs), gather(&mut ours))
+}
+
+/// Where not all unequal buckets are kept, the other half of a row may be in one that is not: the source's rows are looked up
+/// on the target, and the target's alone are no finding.
+async fn whole(
+    mapping: &TableMapping,
+    target: &mut dyn TargetSnapshot,
+    theirs: Rows,
+    mut ours: Rows,
+    label: &str,
+    digester: &Digester,
+) -> Result<(Rows, Rows), EngineError> {
+    if mapping.source.key.is_none() {
+        return Ok((theirs, ours));
+    }
+    ours.retain(|identity, _| theirs.contains_key(identity));
+    let absent = theirs
+        .iter()
+        .filter(|(identity, _)| !ours.contains_key(*identity));
+    let keys: Vec<Row> = absent
+        .filter_map(|(_, rows)| rows.first())
+        .take(MOST_LISTED + 1)
+        .map(|row| mapping.key_only(row))
+        .collect();
+    let looked_up: HashSet<Vec<u8>> = {
+        let mut reader = Reader::new(mapping, digester, label);
+        let identities = keys
+            .iter()
+            .map(|key| reader.identity(key).map(<[u8]>::to_vec));
+        identities.collect::<Result<_, _>>()?
+    };
+    let mut reader = Reader::new(mapping, digester, label);
+    for row in target.read_keys(mapping, &keys).await? {
+        let identity = reader.identity(&row)?.to_vec();
+        ours.entry(identity).or_default().push(row);
+    }
+    let mut theirs = theirs;
+    theirs.retain(|identity, _| ours.contains_key(identity) || looked_up.contains(identity));
+    Ok((theirs, ours))
 }
 
 /// One side's naming.
 struct Naming<'a> {
     reader: Reader<'a>,
-    apart: &'a HashSet<Vec<u8>>,
-    bad: Vec<bool>,
-    sums: Vec<BucketSum>,
+    touched: &'a Touched,
+    bad: &'a HashSet<usize>,
+    sums: HashMap<u16, BucketSum>,
     /// Rows by finer bucket, and their weight.
-    rows: HashMap<usize, (Rows, usize)>,
+    rows: HashMap<u16, (Rows, usize)>,
     weight: usize,
     /// Buckets too big to be kept whole: half of one would name rows that do not differ.
-    dropped: HashSet<usize>,
+    dropped: HashSet<u16>,
 }
 
 impl<'a> Naming<'a> {
     fn new(
-        round: &'a Round,
         mapping: &'a TableMapping,
-        n: usize,
-        side: &'static str,
-        bad: Vec<bool>,
+        digester: &Digester,
+        label: &'a str,
+        touched: &'a Touched,
+        bad: &'a HashSet<usize>,
     ) -> Naming<'a> {
-        Naming::over(
-            Reader::new(mapping, round.digester.clone(), side),
-            &round.apart[n],
-            bad,
-        )
-    }
-
-    fn over(reader: Reader<'a>, apart: &'a HashSet<Vec<u8>>, bad: Vec<bool>) -> Naming<'a> {
         Naming {
-            reader,
-            apart,
+            reader: Reader::new(mapping, digester, label),
+            touched,
             bad,
-            sums: vec![BucketSum::default(); FINE],
+            sums: HashMap::new(),
             rows: HashMap::new(),
             weight: 0,
             dropped: HashSet::new(),
         }
     }
 
-    fn is_bad(&self, identity: &[u8]) -> bool {
-        self.bad[bucket_of(identity)] && !self.apart.contains(identity)
+    /// The digest of a row in an unequal bucket; `None` for another row, and for one that is compared by its key.
+    fn bad(&mut self, row: &Row) -> Result<Option<RowDigest>, EngineError> {
+        let digest = self.reader.digest(row)?;
+        if !self.bad.contains(&digest.bucket()) {
+            return Ok(None);
+        }
+        if !self.touched.cells.is_empty() {
+            let identity = self.reader.identity(row)?;
+            if self.touched.cells.contains_key(identity) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(digest))
     }
 
     async fn sum(&mut self, stream: &mut (dyn RowStream + '_)) -> Result<(), EngineError> {
         while let Some(block) = stream.next().await? {
             for row in rows_of(block)? {
-                let identity = self.reader.identity(&row)?.to_vec();
-                if self.is_bad(&identity) {
-                    let digest = self.reader.digest(&row)?;
-                    self.sums[fine_of(&identity)].add(digest);
+                if let Some(digest) = self.bad(&row)? {
+                    self.sums.entry(digest.place).or_default().add(digest);
                 }
             }
             tokio::task::yield_now().await;
@@ -141,10 +195,13 @@ impl<'a> Naming<'a> {
     /// Rows of a table without key that came and went after the snapshot.
     fn shift(&mut self, unseen: &[&WholeChange]) -> Result<(), EngineError> {
         for whole in unseen {
-            let identity = self.reader.identity(&whole.row)?.to_vec();
-            if self.is_bad(&identity) {
-                let digest = self.reader.digest(&whole.row)?;
-                shift(&mut self.sums[fine_of(&identity)], digest, whole.came);
+            if let Some(digest) = self.bad(&whole.row)? {
+                let sum = self.sums.entry(digest.place).or_default();
+                if whole.came {
+                    sum.add(digest);
+                } else {
+                    sum.remove(digest);
+                }
             }
         }
         Ok(())
@@ -153,15 +210,14 @@ impl<'a> Naming<'a> {
     async fn keep(
         &mut self,
         stream: &mut (dyn RowStream + '_),
-        wanted: &HashSet<usize>,
+        wanted: &HashSet<u16>,
     ) -> Result<(), EngineError> {
         while let Some(block) = stream.next().await? {
             for row in rows_of(block)? {
-                let identity = self.reader.identity(&row)?.to_vec();
-                let at = fine_of(&identity);
-                if !self.is_bad(&identity) || !wanted.contains(&at) || self.dropped.contains(&at) {
+                let Some(at) = self.wanted(&row, wanted)? else {
                     continue;
-                }
+                };
+                let identity = self.reader.identity(&row)?.to_vec();
                 let weight = identity.len() + row.weight();
                 self.weight += weight;
                 let (rows, of_bucket) = self.rows.entry(at).or_default();
@@ -176,7 +232,14 @@ impl<'a> Naming<'a> {
         Ok(())
     }
 
-    fn drop_bucket(&mut self, at: usize) {
+    /// The finer bucket of a row that is to be kept.
+    fn wanted(&mut self, row: &Row, wanted: &HashSet<u16>) -> Result<Option<u16>, EngineError> {
+        let digest = self.bad(row)?;
+        let at = digest.map(|digest| digest.place);
+        Ok(at.filter(|at| wanted.contains(at) && !self.dropped.contains(at)))
+    }
+
+    fn drop_bucket(&mut self, at: u16) {
         self.dropped.insert(at);
         if let Some((_, weight)) = self.rows.remove(&at) {
             self.weight -= weight;
@@ -184,24 +247,14 @@ impl<'a> Naming<'a> {
     }
 
     /// As [`Naming::shift`], for the rows that are kept.
-    fn carry(
-        &mut self,
-        unseen: &[&WholeChange],
-        wanted: &HashSet<usize>,
-    ) -> Result<(), EngineError> {
+    fn carry(&mut self, unseen: &[&WholeChange], wanted: &HashSet<u16>) -> Result<(), EngineError> {
         for whole in unseen {
-            let identity = self.reader.identity(&whole.row)?.to_vec();
-            let at = fine_of(&identity);
-            if !self.is_bad(&identity) || !wanted.contains(&at) || self.dropped.contains(&at) {
+            let Some(at) = self.wanted(&whole.row, wanted)? else {
                 continue;
-            }
-            let rows = self
-                .rows
-                .entry(at)
-                .or_default()
-                .0
-                .entry(identity)
-                .or_default();
+            };
+            let identity = self.reader.identity(&whole.row)?.to_vec();
+            let (rows, _) = self.rows.entry(at).or_default();
+            let rows = rows.entry(identity).or_default();
             if whole.came {
                 rows.push(whole.row.clone());
             } else {

@@ -26,13 +26,12 @@ async fn named(
     unseen: &[WholeChange],
     target: &[Row],
 ) -> (Vec<(DifferenceKind, String)>, bool) {
-    let none = HashSet::new();
-    let side = |side| {
-        let reader = Reader::new(mapping, Digester::new(&[7; 32]), side);
-        Naming::over(reader, &none, vec![true; BUCKETS])
-    };
+    let touched = Touched::default();
+    let bad: HashSet<usize> = (0..crossfade_model::digest::BUCKETS).collect();
+    let digester = Digester::new(&[7; 32]);
+    let side = || Naming::new(mapping, &digester, "a store", &touched, &bad);
     let unseen: Vec<&WholeChange> = unseen.iter().collect();
-    let (mut theirs, mut ours) = (side("source"), side("target"));
+    let (mut theirs, mut ours) = (side(), side());
     theirs.sum(&mut Ready(source.to_vec())).await.unwrap();
     theirs.shift(&unseen).unwrap();
     ours.sum(&mut Ready(target.to_vec())).await.unwrap();
@@ -45,9 +44,11 @@ async fn named(
     ours.keep(&mut Ready(target.to_vec()), &wanted)
         .await
         .unwrap();
-    let (differences, dropped) = compare(mapping, theirs, ours);
+    let more = left_out || !theirs.dropped.is_empty() || !ours.dropped.is_empty();
+    let (theirs, ours) = both(theirs, ours);
+    let differences = differ::differences(mapping, &theirs, &ours);
     let shown = differences.into_iter().map(|d| (d.kind, d.key));
-    (shown.collect(), left_out || dropped)
+    (shown.collect(), more)
 }
 
 fn rows(count: usize, width: usize) -> Vec<Row> {

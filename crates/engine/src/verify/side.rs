@@ -1,31 +1,11 @@
-//! Reads one side of one table: sums of digests per bucket, and apart from them the rows of keys that were changing.
-
-use std::collections::{HashMap, HashSet};
-use std::hash::Hasher;
+//! Identity and digest of one table's rows.
 
 use bytes::Bytes;
-use crossfade_model::digest::RowDigest;
-use crossfade_model::{BucketSum, Cell, Digester, Row, TableMapping};
-use crossfade_store::{RowBlock, RowStream};
+use crossfade_model::{Cell, Digester, Row, RowDigest, TableMapping};
+use crossfade_store::RowBlock;
+use crossfade_store::sums::no_form;
 
 use crate::error::EngineError;
-
-/// Buckets of a table.
-pub(crate) const BUCKETS: usize = 1024;
-
-/// Bytes of the rows kept apart at most: a comparison that meets more begins again.
-const MOST_APART_BYTES: usize = 256 << 20;
-
-/// One side's sums.
-#[derive(Debug)]
-pub(crate) struct Sums {
-    pub buckets: Vec<BucketSum>,
-    pub rows: u64,
-    /// Rows of the keys that were changing.
-    pub apart: HashMap<Vec<u8>, Row>,
-    /// There were more of them than can be held.
-    pub too_much: bool,
-}
 
 /// A row in memory of its own: cells are slices of buffers of many rows, all of which one row that is kept would keep.
 pub(crate) fn own(row: &Row) -> Row {
@@ -39,34 +19,21 @@ pub(crate) fn own(row: &Row) -> Row {
     Row(cells.collect())
 }
 
-/// The bucket of a row by its identity.
-pub(crate) fn bucket_of(identity: &[u8]) -> usize {
-    (hash(identity) % BUCKETS as u64) as usize
-}
-
-/// Spreads identities; the same on both sides of one comparison.
-pub(crate) fn hash(identity: &[u8]) -> u64 {
-    #[allow(clippy::disallowed_types)]
-    let mut hasher = std::collections::hash_map::DefaultHasher::new();
-    hasher.write(identity);
-    hasher.finish()
-}
-
-/// Identity and digest of rows of one table.
+/// Computes them for one side.
 pub(crate) struct Reader<'a> {
     mapping: &'a TableMapping,
     digester: Digester,
     identity: Vec<u8>,
-    side: &'static str,
+    label: &'a str,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(mapping: &'a TableMapping, digester: Digester, side: &'static str) -> Reader<'a> {
+    pub fn new(mapping: &'a TableMapping, digester: &Digester, label: &'a str) -> Reader<'a> {
         Reader {
             mapping,
-            digester,
+            digester: digester.clone(),
             identity: Vec::new(),
-            side,
+            label,
         }
     }
 
@@ -74,71 +41,21 @@ impl<'a> Reader<'a> {
     pub fn identity(&mut self, row: &Row) -> Result<&[u8], EngineError> {
         self.mapping
             .identity_of(row, &mut self.identity)
-            .map_err(|e| self.unreadable("a key column", &e.to_string()))?;
+            .map_err(|e| {
+                let key = self.mapping.source.key.as_ref();
+                let column = key.and_then(|k| k.columns.first().copied());
+                let column = column.unwrap_or(usize::MAX);
+                no_form(self.mapping, column, &e.to_string(), self.label)
+            })?;
         Ok(&self.identity)
     }
 
     /// The digest of a row.
     pub fn digest(&mut self, row: &Row) -> Result<RowDigest, EngineError> {
-        self.digester
-            .row(&self.mapping.columns, row)
-            .map_err(|(column, e)| {
-                let name = self
-                    .mapping
-                    .columns
-                    .get(column)
-                    .map_or("?", |c| c.source.as_str());
-                self.unreadable(&format!("column {name}"), &e.to_string())
-            })
-    }
-
-    fn unreadable(&self, what: &str, why: &str) -> EngineError {
-        EngineError::Stopped {
-            code: "verify.form",
-            table: Some(self.mapping.source.name.to_string()),
-            key: None,
-            what: format!("{what} of a row on the {} has no comparable form: {why}", self.side),
-            fix: "The value is not of its column's declared type; correct it, or declare the column otherwise"
-                .to_owned(),
-        }
-    }
-
-    /// Sums all rows of a stream but those of `apart`, which are kept.
-    pub async fn sum(
-        &mut self,
-        stream: &mut (dyn RowStream + '_),
-        apart: &HashSet<Vec<u8>>,
-    ) -> Result<Sums, EngineError> {
-        let mut sums = Sums {
-            buckets: vec![BucketSum::default(); BUCKETS],
-            rows: 0,
-            apart: HashMap::new(),
-            too_much: false,
-        };
-        let mut kept = 0;
-        while let Some(block) = stream.next().await? {
-            for row in rows_of(block)? {
-                sums.rows += 1;
-                let digest = self.digest(&row)?;
-                let identity = self.identity(&row)?;
-                let bucket = &mut sums.buckets[bucket_of(identity)];
-                if apart.is_empty() || !apart.contains(identity) {
-                    bucket.add(digest);
-                    continue;
-                }
-                kept += identity.len() + row.weight();
-                if kept > MOST_APART_BYTES {
-                    sums.too_much = true;
-                    return Ok(sums);
-                }
-                // a second row of one key is no row that can be compared by its key: the sums tell of it
-                if sums.apart.insert(identity.to_vec(), own(&row)).is_some() {
-                    bucket.add(digest);
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-        Ok(sums)
+        let digest = self.digester.row(&self.mapping.columns, row);
+        let digest = digest
+            .map_err(|(column, e)| no_form(self.mapping, column, &e.to_string(), self.label))?;
+        Ok(digest)
     }
 }
 
@@ -149,7 +66,3 @@ pub(crate) fn rows_of(block: RowBlock) -> Result<Vec<Row>, EngineError> {
         RowBlock::Copy(_) => Err(EngineError::internal("rows were asked for as cells")),
     }
 }
-
-#[cfg(test)]
-#[path = "side_tests.rs"]
-mod tests;

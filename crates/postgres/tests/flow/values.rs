@@ -153,7 +153,7 @@ async fn every_value_comes_through_the_stream_as_it_is_read() {
         assert_eq!(reader.position(), apply.at);
         let mut back = Vec::new();
         {
-            let mut rows = reader.read(&mapping).await.unwrap();
+            let mut rows = reader.read(&mapping, &ChunkRange::All).await.unwrap();
             while let Some(RowBlock::Rows(more)) = rows.next().await.unwrap() {
                 back.extend(more);
             }

@@ -271,7 +271,10 @@ async fn rows_records_and_checkpoint_are_there_together_or_not_at_all() {
         .await
         .unwrap();
     assert_eq!(reader.position(), Some(Position(7)), "a snapshot stays");
-    let mut stream = reader.read(&mapping).await.unwrap();
+    let mut stream = reader
+        .read(&mapping, &crossfade_store::ChunkRange::All)
+        .await
+        .unwrap();
     assert_eq!(crate::common::rows_of(stream.as_mut()).await.len(), 2);
     drop(stream);
     assert!(

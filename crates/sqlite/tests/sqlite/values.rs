@@ -180,7 +180,10 @@ async fn other_engines_values_are_kept_exactly() {
     loader.commit().await.unwrap();
 
     let mut reader = world.target.open_reader(MIGRATION).await.unwrap();
-    let mut stream = reader.read(&mapping).await.unwrap();
+    let mut stream = reader
+        .read(&mapping, &crossfade_store::ChunkRange::All)
+        .await
+        .unwrap();
     let read = rows_of(stream.as_mut()).await;
     drop(stream);
     let mut digester = Digester::new(&[7; 32]);
