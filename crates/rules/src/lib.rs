@@ -1,7 +1,7 @@
 //! The pure decisions of crossfade: what becomes of each change, when a chunk may be loaded, what a
 //! resume may trust. No I/O, no clock, no knowledge of any store.
 //!
-//! The engine calls exactly these functions, and `tests/model.rs` explores them exhaustively against
+//! The engine calls exactly these functions, and `tests/model` explores them exhaustively against
 //! interleavings of commits, visibility delay, chunk reads, crashes and lost loaders.
 //!
 //! | module | decides |
@@ -13,6 +13,7 @@
 //! | [`ledger`] | whether every captured change is accounted for |
 //! | [`checkpoint`] | compare-and-swap of the checkpoint, what it has already covered, durability of a horizon |
 //! | [`epoch`] | whether a process may still write to the target |
+//! | [`proof`] | what is proven equal, which keys are not, what a comparison may conclude |
 //! | [`resume`] | whether a stored checkpoint fits the source that is there now |
 
 pub mod apply_order;
@@ -21,5 +22,6 @@ pub mod epoch;
 pub mod frontier;
 pub mod ledger;
 pub mod net;
+pub mod proof;
 pub mod resume;
 pub mod visibility;
