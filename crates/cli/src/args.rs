@@ -121,6 +121,10 @@ pub struct Verify {
     /// Show both sides' values of rows that differ.
     #[arg(long)]
     pub show_rows: bool,
+    /// Read only keys that changed since they were last proven: what was proven stays so. Needs an active `run`. This is the
+    /// check that a cutover makes.
+    #[arg(long)]
+    pub touched: bool,
 }
 
 #[derive(Debug, Args)]

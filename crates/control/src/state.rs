@@ -81,6 +81,9 @@ pub enum Command {
         /// The result is to hold the values of rows that differ.
         #[serde(default)]
         show_rows: bool,
+        /// Read only what has changed since it was last proven.
+        #[serde(default)]
+        touched: bool,
     },
     /// End the migration and remove what was made on the source.
     Abort {

@@ -21,7 +21,7 @@ use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
 use crate::verify::collect::VerifyRequest;
-use crate::verify::compare;
+use crate::verify::{compare, continuous};
 
 /// How often the source is looked at for what the stream does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -210,6 +210,7 @@ async fn work(
         run.begun,
     ));
     tasks.spawn(watch_source(Arc::clone(&session)));
+    tasks.spawn(continuous::run(Arc::clone(&session), requests.clone()));
     tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(commands::run(
         Arc::clone(run),

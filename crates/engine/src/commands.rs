@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::Event;
+use crate::progress::{Event, Layer, VerifyReport};
 use crate::run::{Run, keep_report};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
-use crate::verify::compare;
+use crate::verify::{compare, recheck};
 
 /// How often the control store is looked at.
 const EVERY: Duration = Duration::from_millis(300);
@@ -57,11 +57,12 @@ pub(crate) async fn run(
             match posted.command {
                 Command::Pause => pause(&run, &session, posted.id, true).await?,
                 Command::Resume => pause(&run, &session, posted.id, false).await?,
-                Command::Verify { show_rows } => {
+                Command::Verify { show_rows, touched } => {
                     let (run, session) = (Arc::clone(&run), Arc::clone(&session));
                     let requests = requests.clone();
                     comparing.spawn(async move {
-                        compare(&run, &session, &requests, posted.id, show_rows).await?;
+                        let asked = Asked { show_rows, touched };
+                        compare(&run, &session, &requests, posted.id, asked).await?;
                         Ok(posted.id)
                     });
                 }
@@ -80,13 +81,34 @@ pub(crate) async fn run(
     }
 }
 
+/// What a `verify` asks for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    show_rows: bool,
+    touched: bool,
+}
+
+impl Asked {
+    async fn compared(
+        self,
+        session: &Arc<Session>,
+        requests: &mpsc::Sender<VerifyRequest>,
+    ) -> Result<VerifyReport, EngineError> {
+        if self.touched {
+            recheck::recheck(session, requests).await
+        } else {
+            compare::verify(session, requests).await
+        }
+    }
+}
+
 /// Compares once the target follows, and tells whoever asked.
 async fn compare(
     run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     command: CommandId,
-    show_rows: bool,
+    asked: Asked,
 ) -> Result<(), EngineError> {
     let control = &run.migration.control;
     let ready = session
@@ -95,10 +117,13 @@ async fn compare(
     let result = match ready {
         None => return Ok(()),
         Some(false) => Err("the run is paused: `resume` first".to_owned()),
-        Some(true) => match compare::verify(session, requests).await {
+        Some(true) => match asked.compared(session, requests).await {
             Ok(report) => {
-                keep_report(run, &report).await?;
-                let told = if show_rows {
+                // of what was proven before, a report of touched keys says nothing
+                if report.layer == Layer::Full {
+                    keep_report(run, &report).await?;
+                }
+                let told = if asked.show_rows {
                     report
                 } else {
                     report.without_rows()

@@ -22,8 +22,9 @@ pub use error::EngineError;
 pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{
-    Difference, DifferenceKind, Event, Lag, Observer, Progress, RunOutcome, Silent, TableLedger,
-    TableProgress, TableState, TableVerify, VerifyReport, VerifySummary,
+    Difference, DifferenceKind, Event, Lag, Layer, Observer, Progress, ProofProgress, RangeProof,
+    RunOutcome, Silent, TableLedger, TableProgress, TableState, TableVerify, VerifyReport,
+    VerifySummary,
 };
 pub use run::{Migration, Until, run};
 pub use session::Altered;

@@ -119,6 +119,50 @@ pub struct Progress {
     pub made: Vec<Made>,
     /// The last comparison.
     pub last_verified: Option<VerifySummary>,
+    /// What is proven; `None` before anything was read for it.
+    #[serde(default)]
+    pub proof: Option<ProofProgress>,
+}
+
+/// What is proven while the target follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProofProgress {
+    /// Ranges that the tables are cut into.
+    pub ranges: u64,
+    /// Ranges that were read on both sides and found equal, but for their touched keys.
+    pub proven: u64,
+    /// Ranges that were not read yet, or in which too much has changed since.
+    pub unproven: u64,
+    /// Ranges that differed when they were last read.
+    pub differ: u64,
+    /// Keys that have changed since their range was read: their values are the stream's word only.
+    pub touched_keys: u64,
+    /// Every range is proven and no key is touched.
+    pub everything: bool,
+    /// The proven range that was read longest ago.
+    pub oldest: Option<RangeProof>,
+}
+
+/// When a range was proven.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RangeProof {
+    /// Its table's name on the source.
+    pub table: String,
+    /// The position at which both sides were equal, for people.
+    pub position: String,
+    /// When it was read, milliseconds since the Unix epoch.
+    pub read: i64,
+}
+
+/// What a comparison reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// Every row of every table.
+    #[default]
+    Full,
+    /// The keys that have changed since they were last proven; what was proven before stays so.
+    Touched,
 }
 
 /// Something that happened once in a run.
@@ -294,6 +338,9 @@ mod sum_as_text {
 /// The comparison of all tables at one position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
+    /// What was read.
+    #[serde(default)]
+    pub layer: Layer,
     /// The position, for people.
     pub position: String,
     /// When it began, milliseconds since the Unix epoch.
@@ -304,6 +351,9 @@ pub struct VerifyReport {
     pub tables: Vec<TableVerify>,
     /// All tables are equal.
     pub equal: bool,
+    /// What is proven after it.
+    #[serde(default)]
+    pub proof: Option<ProofProgress>,
 }
 
 impl VerifyReport {

@@ -182,6 +182,12 @@ fn progress(
         followed,
         made: made.to_vec(),
         last_verified,
+        proof: {
+            let proofs = session.proofs();
+            proofs
+                .as_ref()
+                .map(|p| p.progress(|at| source.show_position(at)))
+        },
     }
 }
 

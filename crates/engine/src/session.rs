@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::error::EngineError;
 use crate::progress::Observer;
+use crate::verify::book::Proofs;
 
 /// One table's frontier.
 pub(crate) type TableFrontier = Frontier<Key, Snapshot, TransactionId, Position>;
@@ -150,6 +151,7 @@ pub(crate) struct Session {
     /// Held by the comparison at work.
     pub comparing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    proofs: Mutex<Option<Proofs>>,
     changed: Notify,
 }
 
@@ -178,6 +180,7 @@ impl Session {
             stop,
             comparing: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),
+            proofs: Mutex::new(None),
             changed: Notify::new(),
         }
     }
@@ -199,6 +202,14 @@ impl Session {
     pub fn lock(&self) -> MutexGuard<'_, State> {
         // a panic while the lock was held ends the attempt anyway; what is shared is rebuilt from durable rows
         self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What is proven; `None` before anything was read for it. Held for short computations only, never together with the state.
+    pub fn proofs(&self) -> MutexGuard<'_, Option<Proofs>> {
+        // a panic while it was held ends the attempt, and the proofs with it
+        self.proofs
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -22,6 +22,14 @@ pub struct RunOptions {
     pub log_budget_bytes: u64,
     /// Seconds for which a lost connection, a busy or a starting store is tried again before the run stops. Default 600.
     pub retry_seconds: u32,
+    /// Share of the time, in percent, in which both sides of one range after another are read again while the target
+    /// follows. 0: never. Default 5.
+    #[serde(default = "reconcile_percent")]
+    pub reconcile_percent: u32,
+}
+
+fn reconcile_percent() -> u32 {
+    5
 }
 
 impl Default for RunOptions {
@@ -35,6 +43,7 @@ impl Default for RunOptions {
             chunk_bytes: 64 << 20,
             log_budget_bytes: 16 << 30,
             retry_seconds: 600,
+            reconcile_percent: reconcile_percent(),
         }
     }
 }
@@ -102,6 +111,12 @@ pub const OPTIONS: &[OptionFacts] = &[
         most: 86_400,
         meaning: "how long a lost connection is tried again before the run stops",
     },
+    OptionFacts {
+        name: "reconcile_percent",
+        least: 0,
+        most: 100,
+        meaning: "share of the time in which rows are read again on both sides while following; 0: never",
+    },
 ];
 
 impl RunOptions {
@@ -116,6 +131,7 @@ impl RunOptions {
             "chunk_bytes" => self.chunk_bytes,
             "log_budget_bytes" => self.log_budget_bytes,
             "retry_seconds" => u64::from(self.retry_seconds),
+            "reconcile_percent" => u64::from(self.reconcile_percent),
             _ => return None,
         })
     }
@@ -141,6 +157,7 @@ impl RunOptions {
             "chunk_bytes" => self.chunk_bytes = value,
             "log_budget_bytes" => self.log_budget_bytes = value,
             "retry_seconds" => self.retry_seconds = narrow()?,
+            "reconcile_percent" => self.reconcile_percent = narrow()?,
             _ => return Err(None),
         }
         Ok(())

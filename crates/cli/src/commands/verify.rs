@@ -19,8 +19,10 @@ use crate::show::{Output, verify as show};
 pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Failure> {
     let loaded = load(&arguments.file)?;
     let control = loaded.control()?;
-    let report = match by_command(&control, arguments.show_rows, output).await? {
+    let report = match by_command(&control, arguments, output).await? {
         Some(report) => report,
+        // what an earlier run has proven ended with it
+        None if arguments.touched => return Err(no_run()),
         None => alone(&loaded, control.as_ref(), output).await?,
     };
     output.say(show::text(&report, arguments.show_rows));
@@ -66,6 +68,15 @@ async fn alone(
     }
 }
 
+fn no_run() -> Failure {
+    Failure::new(
+        REFUSED,
+        "verify.no_run",
+        "no `run` is active: nothing is known of what changed since the last proof",
+    )
+    .fix("`crossfade run` in another shell, or `verify` without --touched")
+}
+
 fn paused() -> Failure {
     Failure::new(REFUSED, "verify.paused", "the migration is paused")
         .fix("`crossfade resume` first: a comparison needs the stream")
@@ -74,7 +85,7 @@ fn paused() -> Failure {
 /// By the run that is active; `None` where there is none.
 async fn by_command(
     control: &Arc<dyn ControlStore>,
-    show_rows: bool,
+    arguments: &args::Verify,
     output: &Output,
 ) -> Result<Option<VerifyReport>, Failure> {
     let state = control.state().await?;
@@ -86,7 +97,11 @@ async fn by_command(
     }
     output.say("Asked the running `run` to compare.");
     let mut stop = signal::stop()?;
-    let id = control.post(Command::Verify { show_rows }).await?;
+    let command = Command::Verify {
+        show_rows: arguments.show_rows,
+        touched: arguments.touched,
+    };
+    let id = control.post(command).await?;
     let answer = tokio::select! {
         answer = super::answer(control.as_ref(), id, None) => answer?,
         _ = stop.changed() => {

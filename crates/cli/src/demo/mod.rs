@@ -186,7 +186,10 @@ async fn script(
 async fn compared(migration: &Migration) -> Result<VerifyReport, Failure> {
     match ask(
         migration.control.as_ref(),
-        Command::Verify { show_rows: true },
+        Command::Verify {
+            show_rows: true,
+            touched: false,
+        },
         None,
     )
     .await?

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::made;
 use super::number::{ago, bytes, count, lag, of, rate};
 use super::table::{self, Side};
+use super::verify;
 
 /// All that is known of a migration.
 #[derive(Debug, Serialize)]
@@ -222,6 +223,7 @@ fn moving(progress: &Progress) -> String {
             progress.source_end.as_deref().unwrap_or("unknown")
         ),
         format!("  lag         {}", lag(&progress.lag)),
+        format!("  proven      {}", proven(progress)),
         format!("  log kept    {} on the source", log_kept(progress)),
         format!(
             "  applied     {} changes in this run, {} changes/s",
@@ -354,4 +356,16 @@ pub fn ledger(shown: &Shown) -> String {
         ("", Side::Left),
     ];
     table::text(&heading, &rows)
+}
+
+/// What was read on both sides while following.
+fn proven(progress: &Progress) -> String {
+    let Some(proof) = &progress.proof else {
+        return "nothing was read again yet".to_owned();
+    };
+    let mut line = verify::proof(proof);
+    if let Some(oldest) = &proof.oldest {
+        line.push_str(&format!(", read {}", ago(oldest.read)));
+    }
+    line
 }

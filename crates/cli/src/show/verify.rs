@@ -1,6 +1,8 @@
 //! Comparisons for people.
 
-use crossfade_engine::{Difference, DifferenceKind, TableVerify, VerifyReport};
+use crossfade_engine::{
+    Difference, DifferenceKind, Layer, ProofProgress, TableVerify, VerifyReport,
+};
 
 use super::number::{count, of, seconds};
 
@@ -9,16 +11,19 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
     let mut lines = Vec::new();
     for table in &report.tables {
         let outcome = if table.equal { "equal" } else { "DIFFERENT" };
-        let mut line = format!(
-            "  {:<9}  {}: {}",
-            outcome,
-            table.name,
-            of(table.rows, "row", "rows")
-        );
+        let read = match report.layer {
+            Layer::Full => of(table.rows, "row", "rows"),
+            Layer::Touched => of(table.rows, "touched key", "touched keys"),
+        };
+        let mut line = format!("  {outcome:<9}  {}: {read}", table.name);
         if table.stream_proven_keys > 0 {
             line.push_str(&format!(
-                ", {} changing meanwhile and compared one by one",
-                of(table.stream_proven_keys, "key", "keys")
+                ", {} changing meanwhile and {}",
+                of(table.stream_proven_keys, "key", "keys"),
+                match report.layer {
+                    Layer::Full => "compared one by one",
+                    Layer::Touched => "not decided",
+                }
             ));
         }
         lines.push(line);
@@ -31,14 +36,52 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
     }
     let seconds = seconds((report.finished - report.started) as f64 / 1000.0);
     let rows: u64 = report.tables.iter().map(|t| t.rows).sum();
-    let verdict = if report.equal { "equal" } else { "NOT EQUAL" };
+    let proof = report.proof.as_ref();
+    if report.layer == Layer::Touched
+        && let Some(proof) = proof
+    {
+        lines.push(format!("  proven: {}", self::proof(proof)));
+    }
+    let unread = proof.is_some_and(|p| p.unproven > 0) && report.tables.iter().all(|t| t.equal);
+    let verdict = match report.equal {
+        true => "equal",
+        false if unread => "NOT PROVEN (give `verify` first)",
+        false => "NOT EQUAL",
+    };
     lines.push(format!(
-        "{verdict} at position {}: {}, {} rows, in {seconds}",
+        "{verdict} at position {}: {}, {} {}, in {seconds}",
         report.position,
         of(report.tables.len() as u64, "table", "tables"),
-        count(rows)
+        count(rows),
+        match report.layer {
+            Layer::Full => "rows",
+            Layer::Touched => "keys",
+        }
     ));
     lines.join("\n")
+}
+
+/// What is proven, in one line.
+pub fn proof(proof: &ProofProgress) -> String {
+    let mut line = format!(
+        "{} of {}",
+        count(proof.proven),
+        of(proof.ranges, "range", "ranges")
+    );
+    if proof.differ > 0 {
+        line.push_str(&format!(", {} DIFFER", count(proof.differ)));
+    }
+    line.push_str(&format!(
+        ", {} changed since",
+        of(proof.touched_keys, "key", "keys")
+    ));
+    if let Some(oldest) = &proof.oldest {
+        line.push_str(&format!(
+            ", the oldest at position {} (table {})",
+            oldest.position, oldest.table
+        ));
+    }
+    line
 }
 
 fn one(table: &TableVerify, difference: &Difference, show_rows: bool) -> Vec<String> {

@@ -185,6 +185,7 @@ impl ApplierTask {
         if effects > 0 || !idle {
             self.note(&transactions);
         }
+        self.touch(transactions.iter().map(|t| t.changes.as_slice()));
         if let Some(collector) = &mut self.collector {
             for t in &transactions {
                 collector.collect(t.id, &t.changes)?;
@@ -192,6 +193,14 @@ impl ApplierTask {
         }
         self.after_commit(transactions.iter().map(|t| t.id), transactions.len() as u64)
             .await
+    }
+
+    /// Enters the keys of applied changes as no longer proven. Before the next request is obeyed: nobody reads the target at
+    /// this checkpoint before.
+    pub(super) fn touch<'a>(&self, changes: impl Iterator<Item = &'a [Change]>) {
+        if let Some(proofs) = self.session.proofs().as_mut() {
+            changes.for_each(|changes| proofs.touch(changes));
+        }
     }
 
     /// How long a checkpoint that no change moves may wait.

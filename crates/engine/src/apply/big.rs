@@ -150,6 +150,8 @@ impl ApplierTask {
                 counts.entry(*table).or_default().add(added);
             }
             left |= decided.left;
+            // before the commit is as good: until it has ended no request is obeyed
+            self.touch(std::iter::once(changes.as_slice()));
             if let Some(collector) = &mut self.collector {
                 collector.collect(big.id, &changes)?;
             }

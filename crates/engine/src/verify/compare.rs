@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossfade_model::digest::Salt;
-use crossfade_model::{BucketSums, Digester, TableMapping};
+use crossfade_model::{BucketSums, Digester, Position, TableMapping};
+use crossfade_rules::proof::Ticket;
 use crossfade_store::sums::NO_FORM;
 use crossfade_store::{ChunkRange, SourceSnapshot, SumPlace, TargetSnapshot};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::{TableVerify, VerifyReport};
+use crate::progress::{Layer, ProofProgress, TableVerify, VerifyReport};
 use crate::session::Session;
+use crate::verify::book::{Proofs, Stamp};
 use crate::verify::collect::VerifyRequest;
+use crate::verify::continuous::ensure_cut;
 use crate::verify::differ::MOST_LISTED;
 use crate::verify::name::name;
 use crate::verify::pair::Pair;
@@ -55,11 +58,15 @@ pub(crate) async fn verify(
 
 /// Whether every difference of `now` was one before.
 fn nothing_new(before: &VerifyReport, now: &VerifyReport) -> bool {
-    before.tables.iter().zip(&now.tables).all(|(before, now)| {
-        let had: HashSet<&str> = before.differences.iter().map(|d| d.key.as_str()).collect();
-        let stayed = before.more || now.differences.iter().all(|d| had.contains(d.key.as_str()));
-        now.equal || (!before.equal && stayed)
-    })
+    let mut both = before.tables.iter().zip(&now.tables);
+    both.all(|(before, now)| now.equal || stayed(before, now))
+}
+
+/// Whether every difference of a table was one before.
+pub(super) fn stayed(before: &TableVerify, now: &TableVerify) -> bool {
+    let had: HashSet<&str> = before.differences.iter().map(|d| d.key.as_str()).collect();
+    let stayed = before.more || now.differences.iter().all(|d| had.contains(d.key.as_str()));
+    !before.equal && stayed && before.name == now.name
 }
 
 async fn settled_round(
@@ -108,29 +115,74 @@ async fn round(
     salt: &Salt,
 ) -> Result<Option<VerifyReport>, EngineError> {
     let started = now();
-    let tables: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
-    let Some(pair) = Pair::open(session, requests, &tables).await? else {
-        return Ok(None);
+    ensure_cut(session).await?;
+    let tickets = session.proofs().as_mut().map(Proofs::begin_all);
+    let tickets = tickets.unwrap_or_default();
+    let read = all(session, requests, salt).await;
+    let Ok(Some((position, tables))) = read else {
+        if let Some(proofs) = session.proofs().as_mut() {
+            tickets.into_iter().for_each(|ticket| proofs.cancel(ticket));
+        }
+        return read.map(|_| None);
     };
-    let position = pair.position;
-    let tables = all_tables(session, pair, salt).await?;
+    let stamp = Stamp {
+        position,
+        at: started,
+    };
+    let proof = enter(session, tickets, stamp, &tables);
     let equal = tables.iter().all(|t| t.equal);
     Ok(Some(VerifyReport {
+        layer: Layer::Full,
         position: session.source.show_position(position),
         started,
         finished: now(),
         tables,
         equal,
+        proof,
     }))
 }
 
-async fn all_tables(
+/// Enters what a comparison of all tables has proven.
+fn enter(
+    session: &Session,
+    tickets: Vec<Ticket>,
+    stamp: Stamp,
+    tables: &[TableVerify],
+) -> Option<ProofProgress> {
+    let mut proofs = session.proofs();
+    let proofs = proofs.as_mut()?;
+    for ticket in tickets {
+        let table = tables.get(proofs.table_of(&ticket));
+        // void where more was touched meanwhile than is kept: the range stays unproven
+        let _ = proofs.finish(ticket, stamp, table.is_some_and(|t| t.equal));
+    }
+    Some(proofs.progress(|p| session.source.show_position(p)))
+}
+
+async fn all(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    salt: &Salt,
+) -> Result<Option<(Position, Vec<TableVerify>)>, EngineError> {
+    let tables: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
+    let Some(pair) = Pair::open(session, requests, &tables).await? else {
+        return Ok(None);
+    };
+    let position = pair.position;
+    let whole = session.tables().iter().map(|mapping| mapping.id.0 as usize);
+    let whole = whole.map(|table| Part::range(table, ChunkRange::All));
+    let tables = parts(session, pair, salt, whole.collect()).await?;
+    Ok(Some((position, tables)))
+}
+
+/// Compares these parts on both sides, and ends the reads.
+pub(super) async fn parts(
     session: &Arc<Session>,
     pair: Pair,
     salt: &Salt,
+    parts: Vec<Part>,
 ) -> Result<Vec<TableVerify>, EngineError> {
     let digester = Digester::new(salt);
-    let parts: Vec<Part> = session.tables().iter().map(Part::whole).collect();
     let (mut pair, mut sums) = both_sums(session, pair, &digester, &parts).await?;
     let mut tables = Vec::with_capacity(parts.len());
     for (part, sums) in parts.iter().zip(&mut sums) {
@@ -149,10 +201,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn whole(mapping: &TableMapping) -> Part {
+    /// A range of a table.
+    pub fn range(table: usize, range: ChunkRange) -> Part {
         Part {
-            table: mapping.id.0 as usize,
-            range: ChunkRange::All,
+            table,
+            range,
             places: [SumPlace::Program; 2],
         }
     }

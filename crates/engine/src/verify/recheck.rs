@@ -1,0 +1,234 @@
+//! The check that a cutover makes inside its fence: what is proven stays proven, and only keys that changed since are read, on
+//! both sides. Its cost follows what changed, not the tables' size.
+//!
+//! Beside live writes it is sound as well: a key that changes while it is read stays undecided.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crossfade_model::digest::Salt;
+use crossfade_model::{BucketSum, Digester, Row, Table, TableMapping};
+use crossfade_rules::proof::{Check, RangeId, Verdict};
+use tokio::sync::mpsc;
+
+use crate::error::EngineError;
+use crate::progress::{Layer, TableVerify, VerifyReport};
+use crate::session::Session;
+use crate::verify::book::{Proofs, Stamp, TouchedKey};
+use crate::verify::collect::VerifyRequest;
+use crate::verify::compare::now;
+use crate::verify::continuous::ensure_cut;
+use crate::verify::differ::{self, MOST_LISTED};
+use crate::verify::pair::Pair;
+use crate::verify::side::Reader;
+
+/// Keys read at once.
+const KEYS_AT_ONCE: usize = 500;
+/// Times that the two snapshots may be opened again.
+const MOST_TRIES: u32 = 20;
+
+type Keys = Vec<(RangeId, TouchedKey)>;
+
+/// Reads the touched keys of all tables on both sides.
+pub(crate) async fn recheck(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+) -> Result<VerifyReport, EngineError> {
+    let _turn = session.comparing.lock().await;
+    ensure_cut(session).await?;
+    for _ in 0..MOST_TRIES {
+        let check = match session.proofs().as_mut() {
+            Some(proofs) => proofs.begin_touched(),
+            None => return Err(EngineError::internal("the tables are not cut")),
+        };
+        let read = read(session, requests, &check).await;
+        let mut proofs = session.proofs();
+        let Some(proofs) = proofs.as_mut() else {
+            return Err(EngineError::internal("the tables are not cut"));
+        };
+        match read {
+            Ok(Some((report, stamp, found))) => {
+                return Ok(ended(proofs, check, report, stamp, found, session));
+            }
+            Ok(None) => proofs.cancel_touched(check),
+            Err(error) => {
+                proofs.cancel_touched(check);
+                return Err(error);
+            }
+        }
+    }
+    Err(EngineError::stopped(
+        "verify.too_busy",
+        "more rows changed while the two snapshots were opened than a comparison can hold, again and again",
+        "Run it at a quieter time",
+    ))
+}
+
+type Found = Vec<((RangeId, TouchedKey), Verdict)>;
+
+/// Enters what was found, and says what is still unproven.
+fn ended(
+    proofs: &mut Proofs,
+    check: Check<TouchedKey>,
+    mut report: VerifyReport,
+    stamp: Stamp,
+    found: Found,
+    session: &Session,
+) -> VerifyReport {
+    let _ = proofs.finish_touched(check, stamp, found);
+    let progress = proofs.progress(|p| session.source.show_position(p));
+    report.equal =
+        report.tables.iter().all(|t| t.equal) && progress.unproven == 0 && progress.differ == 0;
+    report.proof = Some(progress);
+    report.finished = now();
+    report
+}
+
+async fn read(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    check: &Check<TouchedKey>,
+) -> Result<Option<(VerifyReport, Stamp, Found)>, EngineError> {
+    let started = now();
+    let by_table = by_table(session, check);
+    let tables: Vec<&Table> = by_table
+        .keys()
+        .map(|table| &session.tables()[*table].source)
+        .collect();
+    let Some(mut pair) = Pair::open(session, requests, &tables).await? else {
+        return Ok(None);
+    };
+    let stamp = Stamp {
+        position: pair.position,
+        at: now(),
+    };
+    let salt: Salt = rand::random();
+    let mut report = VerifyReport {
+        layer: Layer::Touched,
+        position: session.source.show_position(pair.position),
+        started,
+        finished: started,
+        tables: Vec::new(),
+        equal: true,
+        proof: None,
+    };
+    let mut found = Found::new();
+    for (table, keys) in by_table {
+        let mapping = &session.tables()[table];
+        let mut reading = Reading::new(session, mapping, &salt);
+        for some in keys.chunks(KEYS_AT_ONCE) {
+            reading.some(&mut pair, some, &mut found).await?;
+        }
+        report.tables.push(reading.table);
+    }
+    pair.close().await?;
+    Ok(Some((report, stamp, found)))
+}
+
+fn by_table(session: &Session, check: &Check<TouchedKey>) -> BTreeMap<usize, Keys> {
+    let proofs = session.proofs();
+    let mut out: BTreeMap<usize, Keys> = BTreeMap::new();
+    for (range, key) in check.keys() {
+        let spec = proofs.as_ref().and_then(|proofs| proofs.spec(*range));
+        if let Some(spec) = spec {
+            out.entry(spec.table)
+                .or_default()
+                .push((*range, key.clone()));
+        }
+    }
+    out
+}
+
+/// The reading of one table's keys.
+struct Reading<'a> {
+    mapping: &'a TableMapping,
+    readers: [Reader<'a>; 2],
+    table: TableVerify,
+}
+
+impl<'a> Reading<'a> {
+    fn new(session: &'a Session, mapping: &'a TableMapping, salt: &Salt) -> Reading<'a> {
+        let digester = Digester::new(salt);
+        let labels = [session.source.label(), session.target.label()];
+        Reading {
+            mapping,
+            readers: labels.map(|label| Reader::new(mapping, &digester, label)),
+            table: TableVerify {
+                name: mapping.source.name.to_string(),
+                columns: mapping.columns.iter().map(|c| c.source.clone()).collect(),
+                rows: 0,
+                source: BucketSum::default(),
+                target: BucketSum::default(),
+                stream_proven_keys: 0,
+                equal: true,
+                differences: Vec::new(),
+                more: false,
+            },
+        }
+    }
+
+    async fn some(
+        &mut self,
+        pair: &mut Pair,
+        some: &[(RangeId, TouchedKey)],
+        found: &mut Found,
+    ) -> Result<(), EngineError> {
+        let keys: Vec<Row> = some.iter().map(|(_, key)| key.cells.clone()).collect();
+        let theirs = pair.source.read_keys(self.mapping, &keys).await?;
+        let ours = pair.target.read_keys(self.mapping, &keys).await?;
+        let moving = &pair.touched[self.mapping.id.0 as usize].cells;
+        let theirs = self.by_identity(0, theirs)?;
+        let ours = self.by_identity(1, ours)?;
+        for (range, key) in some {
+            self.table.rows += 1;
+            if moving.contains_key(&key.identity) {
+                self.table.stream_proven_keys += 1;
+                continue;
+            }
+            let none = Vec::new();
+            let source = theirs.get(&key.identity).unwrap_or(&none);
+            let target = ours.get(&key.identity).unwrap_or(&none);
+            let verdict = self.one(source, target)?;
+            found.push(((*range, key.clone()), verdict));
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, source: &[Row], target: &[Row]) -> Result<Verdict, EngineError> {
+        for row in source {
+            self.table.source.add(self.readers[0].digest(row)?);
+        }
+        for row in target {
+            self.table.target.add(self.readers[1].digest(row)?);
+        }
+        let mut equal = true;
+        for n in 0..source.len().max(target.len()) {
+            let difference = differ::difference(self.mapping, source.get(n), target.get(n));
+            equal &= difference.is_none();
+            if self.table.differences.len() < MOST_LISTED {
+                self.table.differences.extend(difference);
+            } else {
+                self.table.more |= difference.is_some();
+            }
+        }
+        self.table.equal &= equal;
+        Ok(if equal {
+            Verdict::Equal
+        } else {
+            Verdict::Differs
+        })
+    }
+
+    fn by_identity(
+        &mut self,
+        side: usize,
+        rows: Vec<Row>,
+    ) -> Result<HashMap<Vec<u8>, Vec<Row>>, EngineError> {
+        let mut out: HashMap<Vec<u8>, Vec<Row>> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let identity = self.readers[side].identity(&row)?.to_vec();
+            out.entry(identity).or_default().push(row);
+        }
+        Ok(out)
+    }
+}

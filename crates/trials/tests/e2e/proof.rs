@@ -1,0 +1,135 @@
+//! What is proven while a run follows: touched keys alone, and ranges read again and again.
+
+use std::time::Duration;
+
+use crossfade_trials::binary::Running;
+use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::{Engine, Trial};
+use serde_json::Value;
+
+const ROWS: u32 = 3_000;
+
+fn made(source: Engine, target: Engine, percent: u64) -> (Trial, Running) {
+    let trial = Trial::new(source, target).option("reconcile_percent", percent);
+    trial.source.run(&format!(
+        "CREATE TABLE t (id integer PRIMARY KEY, a text);
+         CREATE TABLE u (id integer PRIMARY KEY, a text);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         INSERT INTO t SELECT i, 'a' || i FROM n;
+         INSERT INTO u SELECT id, a FROM t WHERE id < 100;"
+    ));
+    let mut running = trial.start(&["run", "--json"]);
+    wait_until("the run follows", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        running
+            .stdout_so_far()
+            .contains("\"followed\",\"position\"")
+    });
+    (trial, running)
+}
+
+fn ended(running: Running) {
+    running.interrupt();
+    running.wait(LONG).expect(0);
+}
+
+/// Until the target shows this many rows under a condition.
+fn arrived(trial: &Trial, condition: &str, rows: usize) {
+    let sql = format!("SELECT id FROM t WHERE {condition}");
+    wait_until("the changes arrive", LONG, || {
+        trial.target.rows(&sql).len() == rows
+    });
+}
+
+fn report(trial: &Trial, words: &[&str], code: i32) -> Value {
+    let words: Vec<&str> = ["verify", "--json"].iter().chain(words).copied().collect();
+    trial.call(&words).expect(code).json()["report"].clone()
+}
+
+fn rows_of(report: &Value) -> u64 {
+    let tables = report["tables"].as_array().expect("tables");
+    tables.iter().filter_map(|t| t["rows"].as_u64()).sum()
+}
+
+/// Behind the program's back: past the guard, and marked as nobody's.
+fn plant(trial: &Trial, sql: &str) {
+    trial.target.run(&format!(
+        "SET session_replication_role = replica; {sql}; RESET session_replication_role"
+    ));
+}
+
+#[test]
+fn what_was_proven_stays_so_and_only_touched_keys_are_read() {
+    for (source, target) in [
+        (Engine::Pg15, Engine::Pg17),
+        (Engine::Sqlite, Engine::Sqlite),
+        (Engine::Pg17, Engine::Sqlite),
+        (Engine::Sqlite, Engine::Pg18),
+    ] {
+        let (trial, running) = made(source, target, 0);
+        let first = report(&trial, &["--touched"], 2);
+        assert!(first["proof"]["unproven"].as_u64() > Some(0), "{first}");
+        assert_eq!(rows_of(&report(&trial, &[], 0)), u64::from(ROWS) + 99);
+        trial.source.run(
+            "UPDATE t SET a = 'new' WHERE id <= 700; DELETE FROM t WHERE id > 2990;
+             INSERT INTO t VALUES (9999, 'new'); UPDATE t SET id = 8888 WHERE id = 9",
+        );
+        arrived(&trial, "a = 'new' OR id > 2990", 701);
+        let touched = report(&trial, &["--touched"], 0);
+        assert_eq!(rows_of(&touched), 700 + 10 + 1 + 1, "{touched}");
+        assert_eq!(touched["proof"]["everything"], true, "{touched}");
+        assert_eq!(rows_of(&report(&trial, &["--touched"], 0)), 0);
+        ended(running);
+        trial
+            .call(&["verify", "--touched"])
+            .expect(2)
+            .says(&["no `run` is active"]);
+    }
+}
+
+#[test]
+fn a_touched_row_that_differs_is_named_and_its_range_differs_until_it_is_read_whole() {
+    let (trial, running) = made(Engine::Pg15, Engine::Pg17, 0);
+    report(&trial, &[], 0);
+    trial
+        .source
+        .run("UPDATE t SET a = 'new' WHERE id IN (5, 6)");
+    arrived(&trial, "a = 'new'", 2);
+    plant(&trial, "UPDATE t SET a = 'other' WHERE id = 5");
+    let found = report(&trial, &["--touched"], 2);
+    let table = &found["tables"][0];
+    assert_eq!(table["differences"][0]["key"], "5", "{found}");
+    assert_eq!(table["differences"].as_array().map(Vec::len), Some(1));
+    plant(&trial, "UPDATE t SET a = 'new' WHERE id = 5");
+    let found = report(&trial, &["--touched"], 2);
+    assert_eq!(found["proof"]["differ"], 1, "{found}");
+    report(&trial, &[], 0);
+    let found = report(&trial, &["--touched"], 0);
+    assert_eq!(found["proof"]["everything"], true, "{found}");
+    ended(running);
+}
+
+#[test]
+fn ranges_are_read_again_while_following_and_a_strangers_write_is_told() {
+    let (trial, mut running) = made(Engine::Pg15, Engine::Pg17, 100);
+    let proof = |trial: &Trial| trial.status()["progress"]["proof"].clone();
+    wait_until("everything is proven", LONG, || {
+        proof(&trial)["everything"] == true
+    });
+    plant(&trial, "UPDATE t SET a = 'other' WHERE id = 1234");
+    wait_until("the difference is told", LONG, || {
+        assert!(running.is_running());
+        running
+            .stdout_so_far()
+            .contains("table public.t: 1 rows differ")
+    });
+    assert_eq!(proof(&trial)["differ"], 1);
+    plant(&trial, "UPDATE t SET a = 'a1234' WHERE id = 1234");
+    wait_until("everything is proven again", LONG, || {
+        std::thread::sleep(Duration::from_millis(200));
+        proof(&trial)["everything"] == true
+    });
+    let oldest = proof(&trial)["oldest"].clone();
+    assert!(oldest["read"].as_i64() > Some(0), "{oldest}");
+    ended(running);
+}
