@@ -95,7 +95,7 @@ impl CertificateError {
     pub fn fix(&self) -> String {
         match self {
             CertificateError::Unreadable { .. } => {
-                "name a file that `crossfade verify --certificate` wrote"
+                "name a certificate's file"
             }
             CertificateError::Broken { .. } => {
                 "get the file again from where it was made, byte for byte (no editor, no formatter); do not trust this one"

@@ -126,6 +126,20 @@ mod tests {
     use super::*;
     use crate::example::{body, mapping, sum};
 
+    /// With serde_json's feature `preserve_order` somewhere in the build they would not be, and one build could not read the
+    /// other's certificates.
+    #[test]
+    fn fields_are_in_the_order_of_their_names() {
+        let text = serde_json::to_string(&Mapping::new(&mapping(0, "orders")).unwrap()).unwrap();
+        let at = |name: &str| text.find(&format!("\"{name}\":")).unwrap();
+        assert!(text.starts_with("{\"columns\":"), "{text}");
+        assert!(
+            at("id") < at("same_shape") && at("same_shape") < at("estimated_bytes"),
+            "{text}"
+        );
+        assert!(at("estimated_bytes") < at("estimated_rows"), "{text}");
+    }
+
     #[test]
     fn a_side_can_be_read_again_by_the_certificate_alone() {
         let mut stated = body();

@@ -18,7 +18,7 @@ use crate::body::{Body, FORMAT, FORMAT_NAME};
 use crate::error::CertificateError;
 
 /// Nobody's certificate is longer, in bytes.
-pub const LONGEST: u64 = 512 << 20;
+pub const LONGEST: u64 = 256 << 20;
 
 const HEAD: &str = "{\"certificate\":\n";
 

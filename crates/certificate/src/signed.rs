@@ -22,22 +22,20 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// Signs what a comparison found.
+    /// Signs what a comparison found. What comes out has passed the checker.
     ///
     /// # Errors
-    /// A body that contradicts itself: it is not signed.
+    /// A body that contradicts itself: it is not signed. A certificate that would be too long to be read.
     pub fn create(body: Body, key: &SigningKey) -> Result<Signed, CertificateError> {
         consistent::check(&body)?;
         let signed = render::body(&body)?;
         let value = key.0.sign(signed.as_bytes());
-        let signer = key.public();
         let signature = SignatureText {
             algorithm: ALGORITHM.to_owned(),
-            key: signer.to_hex(),
+            key: key.public().to_hex(),
             value: crossfade_model::hex::encode(&value.to_bytes()),
         };
-        let text = render::file(&signed, &signature)?;
-        Ok(Signed { body, signer, text })
+        Signed::parse(render::file(&signed, &signature)?.as_bytes())
     }
 
     /// Reads and checks a certificate's bytes: their form, the signature by the key that the certificate names, and that

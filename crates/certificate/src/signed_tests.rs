@@ -81,6 +81,68 @@ proptest! {
     }
 }
 
+/// Puts another value at the leaf of this number, counted as they stand.
+fn replace_leaf(value: &mut serde_json::Value, number: &mut usize, other: &serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            items
+                .iter_mut()
+                .for_each(|v| replace_leaf(v, number, other));
+        }
+        Value::Object(fields) if !fields.is_empty() => {
+            fields
+                .values_mut()
+                .for_each(|v| replace_leaf(v, number, other));
+        }
+        leaf => {
+            if *number == 0 {
+                leaf.clone_from(other);
+            }
+            *number = number.wrapping_sub(1);
+        }
+    }
+}
+
+fn any_leaf() -> impl Strategy<Value = serde_json::Value> {
+    prop_oneof![
+        any::<u64>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<f64>().prop_map(serde_json::Value::from),
+        any::<bool>().prop_map(serde_json::Value::from),
+        "[0-9a-f]{16}|[0-9a-f]{64}|full|expected|\\PC{0,9}".prop_map(serde_json::Value::from),
+        Just(serde_json::Value::Null),
+        Just(serde_json::json!([])),
+    ]
+}
+
+proptest! {
+    /// Who has a key can sign anything: no content does harm, and equality is never believed against the sums.
+    #[test]
+    fn any_signed_statement_is_refused_or_agrees(number in 0..250usize, other in any_leaf(), which in 0..3usize) {
+        let bodies = [body(), body_with_expected(), body_with_difference()];
+        let mut value = serde_json::to_value(&bodies[which]).unwrap();
+        replace_leaf(&mut value, &mut number.clone(), &other);
+        let Ok(body) = serde_json::from_value::<Body>(value) else {
+            return Ok(());
+        };
+        let signed = render::body(&body).unwrap();
+        let signature = SignatureText {
+            algorithm: ALGORITHM.to_owned(),
+            key: key().public().to_hex(),
+            value: crossfade_model::hex::encode(&key().0.sign(signed.as_bytes()).to_bytes()),
+        };
+        let file = render::file(&signed, &signature).unwrap();
+        let believed = Signed::parse(file.as_bytes());
+        prop_assert_eq!(believed.is_ok(), Signed::create(body.clone(), &key()).is_ok());
+        if let Ok(believed) = believed {
+            let sums = |t: &crate::TableProof| t.source == t.target || !t.differences.is_empty();
+            prop_assert!(!believed.body().equal || body.tables.iter().all(sums));
+            prop_assert_eq!(body.equal, which != 2);
+        }
+    }
+}
+
 #[test]
 fn another_form_of_the_same_content_is_broken() {
     let text = String::from_utf8(bytes()).unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use crossfade_certificate::{
-    Body, Classification, Difference, DifferenceKind, Expected, Signed, SigningKey, Verdict,
+    Body, Classification, Difference, DifferenceKind, Expected, Layer, Signed, SigningKey, Verdict,
 };
 use serde_json::Value;
 
@@ -156,6 +156,23 @@ fn a_valid_certificate_of_a_difference_is_exit_code_2() {
     assert_eq!(
         (code(&output), &json(&output)["certificate"]["equal"]),
         (2, &Value::Bool(false))
+    );
+}
+
+#[test]
+fn a_part_is_not_shown_as_the_whole() {
+    let place = Place::new();
+    let mut part = body();
+    part.layer = Layer::Sample;
+    place.signed("c.json", part);
+    let shown = text(&place.run(&["certificate", "check", "c.json"]));
+    assert!(
+        shown.contains("how much     A SAMPLE of the rows"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("\nEQUAL as far as was compared at position"),
+        "{shown}"
     );
 }
 

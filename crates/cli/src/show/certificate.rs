@@ -219,6 +219,10 @@ fn around(body: &Body) -> Vec<String> {
 }
 
 fn verdict(body: &Body) -> String {
+    let part = match body.layer {
+        Layer::Full => "",
+        _ => " as far as was compared",
+    };
     let listed: usize = body.tables.iter().map(|t| t.differences.len()).sum();
     let but = match (body.equal, listed) {
         (true, n) if n > 0 => format!(
@@ -228,7 +232,7 @@ fn verdict(body: &Body) -> String {
         _ => String::new(),
     };
     format!(
-        "{} at position {}{but}: {}, {} rows",
+        "{}{part} at position {}{but}: {}, {} rows",
         if body.equal { "EQUAL" } else { "NOT EQUAL" },
         visible(&body.position),
         of(body.tables.len() as u64, "table", "tables"),
