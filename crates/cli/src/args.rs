@@ -43,6 +43,9 @@ pub enum Command {
     Resume(File),
     /// End the migration and remove everything it made on the source.
     Abort(Abort),
+    /// Make keys that sign certificates, and check certificates. Needs no database.
+    #[command(subcommand)]
+    Certificate(Certificate),
     /// Watch a migration of a small shop, with an application that writes all the time.
     Demo(Demo),
     #[command(hide = true)]
@@ -134,6 +137,37 @@ pub struct Abort {
     /// Drop the tables that the migration made on the target, too. Tables that were there before stay.
     #[arg(long)]
     pub drop_target_tables: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Certificate {
+    /// Make a pair of keys: FILE signs and stays secret, FILE.pub checks and is handed out.
+    Keygen(Keygen),
+    /// Check a certificate and show what it states.
+    #[command(
+        after_help = "Exit codes: 0 valid and equal, 2 valid and states differences, 1 not valid, 3 bad usage, or a file that is no file or no key."
+    )]
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub struct Keygen {
+    /// The private key's file; never overwritten.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The certificate.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The public key of who must have signed it. Without it a valid certificate shows only that nobody changed it since somebody signed it.
+    #[arg(long, value_name = "PUB")]
+    pub key: Option<PathBuf>,
+    /// The migration file that it must be about.
+    #[arg(long, value_name = "FILE.toml")]
+    pub migration: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

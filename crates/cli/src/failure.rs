@@ -1,11 +1,14 @@
 //! What the program says when it cannot do what it was asked: what happened, where, what to do next.
 
+use crossfade_certificate::CertificateError;
 use crossfade_control::ControlError;
 use crossfade_engine::EngineError;
 use crossfade_model::Finding;
 use crossfade_plan::{FileError, Problem};
 use crossfade_store::{Recovery, StoreError};
 use serde::Serialize;
+
+use crate::show::text::visible;
 
 /// Exit code: something failed.
 pub const FAILED: u8 = 1;
@@ -204,6 +207,16 @@ impl From<EngineError> for Failure {
                 failure
             }
         }
+    }
+}
+
+impl From<CertificateError> for Failure {
+    fn from(error: CertificateError) -> Self {
+        let mut failure =
+            Failure::new(error.exit_code(), error.code(), visible(&error.to_string()));
+        failure.table = error.table().map(visible);
+        failure.fix = Some(error.fix());
+        failure
     }
 }
 

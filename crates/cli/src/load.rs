@@ -55,6 +55,27 @@ pub fn control_path(named: &File) -> PathBuf {
 /// # Errors
 /// A file that cannot be read or is wrong.
 pub fn read(path: &Path) -> Result<MigrationFile, Failure> {
+    read_with(path, &|name| std::env::var(name).ok())
+}
+
+/// Reads a migration file for what is not secret in it: variables that are not set (passwords, as a rule) may stay so.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_public(path: &Path) -> Result<MigrationFile, Failure> {
+    let lookup = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| "unset".to_owned()));
+    // where that does not do (a variable that is a whole URL), the reason is that it is not set
+    read_with(path, &lookup).or_else(|_| read(path))
+}
+
+/// As [`read`], with another environment.
+///
+/// # Errors
+/// As [`read`].
+fn read_with(
+    path: &Path,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<MigrationFile, Failure> {
     let shown = path.display().to_string();
     let unreadable = |what: String| {
         Failure::new(
@@ -75,9 +96,7 @@ pub fn read(path: &Path) -> Result<MigrationFile, Failure> {
         let at = e.utf8_error().valid_up_to();
         unreadable(format!("it is not UTF-8 text (byte {at})"))
     })?;
-    Ok(file::parse(&shown, &text, &|name| {
-        std::env::var(name).ok()
-    })?)
+    Ok(file::parse(&shown, &text, lookup)?)
 }
 
 impl Loaded {

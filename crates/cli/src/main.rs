@@ -87,6 +87,12 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Command::Pause(file) => commands::pause::pause(&file, true, output).await,
         Command::Resume(file) => commands::pause::pause(&file, false, output).await,
         Command::Abort(abort) => Box::pin(commands::abort::abort(&abort, output)).await,
+        Command::Certificate(args::Certificate::Keygen(keygen)) => {
+            commands::certificate::keygen(&keygen, output)
+        }
+        Command::Certificate(args::Certificate::Check(check)) => {
+            commands::certificate::check(&check, output)
+        }
         Command::Demo(demo) => Box::pin(demo::demo(&demo, output)).await,
         Command::DemoApp => demo::app::serve().await,
     }

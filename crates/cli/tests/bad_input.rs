@@ -196,6 +196,9 @@ fn wrong_usage_is_exit_code_3_and_help_is_0() {
         &[],
         &["plan", "m.toml", "--frobnicate"],
         &["run", "m.toml", "--until", "noon"],
+        &["certificate"],
+        &["certificate", "check"],
+        &["certificate", "keygen"],
     ] {
         assert_eq!(code(&place.run(wrong)), 3, "{wrong:?}");
     }
@@ -203,18 +206,20 @@ fn wrong_usage_is_exit_code_3_and_help_is_0() {
     assert_eq!(code(&help), 0);
     let text = String::from_utf8(help.stdout).unwrap();
     for command in [
-        "init", "plan", "run", "status", "verify", "pause", "resume", "abort", "demo",
+        "init",
+        "plan",
+        "run",
+        "status",
+        "verify",
+        "pause",
+        "resume",
+        "abort",
+        "certificate",
+        "demo",
     ] {
         assert!(text.contains(&format!("  {command} ")), "{command}");
     }
-    for later in [
-        "switch",
-        "rollback",
-        "rehearse",
-        "certificate",
-        "quarantine",
-        "demo-app",
-    ] {
+    for later in ["switch", "rollback", "rehearse", "quarantine", "demo-app"] {
         assert!(!text.contains(later), "{later} is not there yet");
     }
     assert_eq!(code(&place.run(&["--version"])), 0);

@@ -1,6 +1,8 @@
 //! The commands.
 
 pub mod abort;
+pub mod belongs;
+pub mod certificate;
 pub mod init;
 pub mod pause;
 pub mod plan;

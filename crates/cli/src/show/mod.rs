@@ -1,10 +1,12 @@
 //! Printing: text for people, JSON for programs.
 
+pub mod certificate;
 pub mod findings;
 pub mod made;
 pub mod number;
 pub mod status;
 pub mod table;
+pub mod text;
 pub mod verify;
 
 use std::io::{IsTerminal as _, Write as _};
