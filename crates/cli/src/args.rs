@@ -37,6 +37,9 @@ pub enum Command {
     Status(Status),
     /// Compare both sides at one position, while writes go on.
     Verify(Verify),
+    /// Rows that did not match: list them, say what they are, try them again.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Stop copying and applying until `resume`, also over restarts.
     Pause(File),
     /// Go on after `pause`.
@@ -121,6 +124,102 @@ pub struct Verify {
     /// Show both sides' values of rows that differ.
     #[arg(long)]
     pub show_rows: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Quarantine {
+    /// The rows, by number.
+    List(List),
+    /// All that is kept of a row.
+    Show(Show),
+    /// Say whether a difference is expected or a bug, and why.
+    Classify(Classify),
+    /// Have a running `run`, or else the next one, look at rows again.
+    Retry(Retry),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub file: File,
+    /// Only rows of this state.
+    #[arg(long, value_enum)]
+    pub state: Option<EntryState>,
+    /// Only rows of this table, by its name on the source.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Only rows after this number: where the page before has ended.
+    #[arg(long, value_name = "ID")]
+    pub after: Option<i64>,
+    /// So many rows at most.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EntryState {
+    /// Nobody has said what it is.
+    Open,
+    /// A person has.
+    Classified,
+    /// A retry is ordered or under way.
+    Retrying,
+    /// A later comparison has not shown it any more.
+    Resolved,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub file: File,
+    /// The row's number.
+    #[arg(value_name = "ID")]
+    pub id: i64,
+    /// Read the row on both sides now, and show its values.
+    #[arg(long)]
+    pub reveal: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Classify {
+    #[command(flatten)]
+    pub file: File,
+    /// The row's number.
+    #[arg(value_name = "ID")]
+    pub id: i64,
+    /// What the difference is.
+    #[arg(long = "as", value_enum, value_name = "VERDICT")]
+    pub verdict: Verdict,
+    /// Who says so.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Why, for whoever relies on it.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Verdict {
+    /// It is as it should be.
+    Expected,
+    /// It is not.
+    Bug,
+}
+
+#[derive(Debug, Args)]
+pub struct Retry {
+    #[command(flatten)]
+    pub file: File,
+    /// The rows' numbers.
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub ids: Vec<i64>,
+    /// All rows that are open or held to be a bug.
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Args)]

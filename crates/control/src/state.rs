@@ -5,6 +5,8 @@ use std::any::Any;
 use crossfade_plan::Phase;
 use serde::{Deserialize, Serialize};
 
+use crate::quarantine::{EntryId, QuarantineCounts};
+
 /// A process that runs, or ran, a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -82,6 +84,11 @@ pub enum Command {
         #[serde(default)]
         show_rows: bool,
     },
+    /// Try again to make rows equal that are in quarantine. Posted by [`crate::QuarantineStore::retry`], which marks them.
+    Retry {
+        /// The entries.
+        ids: Vec<EntryId>,
+    },
     /// End the migration and remove what was made on the source.
     Abort {
         /// Drop the tables that the migration made on the target, too.
@@ -135,4 +142,6 @@ pub struct ControlState {
     pub report: Option<serde_json::Value>,
     /// Intents that are still open.
     pub open_intents: Vec<Intent>,
+    /// How many rows are in quarantine.
+    pub quarantine: QuarantineCounts,
 }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{Command, CommandId};
+use crossfade_control::{Command, CommandId, CommandState, EntryId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::Event;
+use crate::progress::{Event, VerifyReport};
+use crate::quarantine;
 use crate::run::{Run, keep_report};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
@@ -24,6 +25,14 @@ pub(crate) enum Order {
         command: CommandId,
         drop_target_tables: bool,
     },
+}
+
+/// What a comparison is made for.
+enum Asked {
+    /// Its report.
+    Report { show_rows: bool },
+    /// To find out which entries of the quarantine are still there.
+    Retry { ids: Vec<EntryId> },
 }
 
 /// Looks for commands until the attempt stops.
@@ -50,21 +59,24 @@ pub(crate) async fn run(
             if !taken.insert(posted.id) {
                 continue;
             }
-            run.migration
-                .control
-                .acknowledge(&run.lease, posted.id)
-                .await?;
-            match posted.command {
-                Command::Pause => pause(&run, &session, posted.id, true).await?,
-                Command::Resume => pause(&run, &session, posted.id, false).await?,
-                Command::Verify { show_rows } => {
-                    let (run, session) = (Arc::clone(&run), Arc::clone(&session));
-                    let requests = requests.clone();
-                    comparing.spawn(async move {
-                        compare(&run, &session, &requests, posted.id, show_rows).await?;
-                        Ok(posted.id)
-                    });
+            // one that an earlier attempt of this run had taken is taken
+            if posted.state == CommandState::Posted {
+                run.migration
+                    .control
+                    .acknowledge(&run.lease, posted.id)
+                    .await?;
+            }
+            let asked = match posted.command {
+                Command::Pause => {
+                    pause(&run, &session, posted.id, true).await?;
+                    continue;
                 }
+                Command::Resume => {
+                    pause(&run, &session, posted.id, false).await?;
+                    continue;
+                }
+                Command::Verify { show_rows } => Asked::Report { show_rows },
+                Command::Retry { ids } => Asked::Retry { ids },
                 Command::Abort { drop_target_tables } => {
                     // the run ends; whoever waits for the command hears from it afterwards
                     let command = posted.id;
@@ -74,8 +86,15 @@ pub(crate) async fn run(
                             drop_target_tables,
                         })
                         .await;
+                    continue;
                 }
-            }
+            };
+            let (run, session) = (Arc::clone(&run), Arc::clone(&session));
+            let requests = requests.clone();
+            comparing.spawn(async move {
+                compare(&run, &session, &requests, posted.id, asked).await?;
+                Ok(posted.id)
+            });
         }
     }
 }
@@ -86,11 +105,16 @@ async fn compare(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     command: CommandId,
-    show_rows: bool,
+    asked: Asked,
 ) -> Result<(), EngineError> {
     let control = &run.migration.control;
     let ready = session
-        .wait_for(|state| (state.finished || state.paused).then_some(!state.paused))
+        .wait_for(|state| match (state.paused, &asked) {
+            (false, _) => state.finished.then_some(true),
+            (true, Asked::Report { .. }) => Some(false),
+            // nobody need wait for it: it is obeyed after `resume`
+            (true, Asked::Retry { .. }) => None,
+        })
         .await;
     let result = match ready {
         None => return Ok(()),
@@ -98,12 +122,7 @@ async fn compare(
         Some(true) => match compare::verify(session, requests).await {
             Ok(report) => {
                 keep_report(run, &report).await?;
-                let told = if show_rows {
-                    report
-                } else {
-                    report.without_rows()
-                };
-                serde_json::to_value(&told).map_err(|e| e.to_string())
+                answer(run, report, asked).await?
             }
             Err(EngineError::Ending) => return Ok(()),
             // this comparison could not be made; the run goes on
@@ -118,6 +137,20 @@ async fn compare(
     };
     control.finish(&run.lease, command, result).await?;
     Ok(())
+}
+
+/// What a comparison tells whoever asked for it.
+async fn answer(
+    run: &Run,
+    report: VerifyReport,
+    asked: Asked,
+) -> Result<Result<serde_json::Value, String>, EngineError> {
+    let told = match asked {
+        Asked::Report { show_rows: true } => serde_json::to_value(&report),
+        Asked::Report { show_rows: false } => serde_json::to_value(report.without_rows()),
+        Asked::Retry { ids } => serde_json::to_value(quarantine::retried(run, ids, &report).await?),
+    };
+    Ok(told.map_err(|e| e.to_string()))
 }
 
 async fn pause(

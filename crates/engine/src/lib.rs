@@ -10,6 +10,7 @@ pub mod kill;
 pub mod lifecycle;
 pub mod planning;
 pub mod progress;
+pub mod quarantine;
 mod report;
 mod run;
 mod session;
@@ -25,5 +26,7 @@ pub use progress::{
     Difference, DifferenceKind, Event, Lag, Observer, Progress, RunOutcome, Silent, TableLedger,
     TableProgress, TableState, TableVerify, VerifyReport, VerifySummary,
 };
+pub use quarantine::{Retried, Revealed, reveal};
 pub use run::{Migration, Until, run};
 pub use session::Altered;
+pub use verify::cause::Cause;

@@ -1,11 +1,14 @@
 //! What a run shows of itself: progress snapshots, events, reports of comparisons. Serialized as they stand for `--json`
 //! and for the control store; their fields are documented and stable.
 
+use crossfade_control::quarantine::RowKey;
 use crossfade_model::BucketSum;
 use crossfade_plan::Phase;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
 use serde::{Deserialize, Serialize};
+
+use crate::verify::cause::Cause;
 
 /// Sees what a run does. Called from the run's tasks: must return at once.
 pub trait Observer: Send + Sync {
@@ -220,7 +223,7 @@ pub enum DifferenceKind {
 }
 
 /// One row that differs. The rows' values go to the operator who asked for them, never to a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// How.
     pub kind: DifferenceKind,
@@ -228,6 +231,15 @@ pub struct Difference {
     pub key: String,
     /// Columns whose values differ.
     pub columns: Vec<String>,
+    /// The likely cause.
+    #[serde(default)]
+    pub cause: Cause,
+    /// The likely cause in a sentence, with the columns' names and without values.
+    #[serde(default)]
+    pub why: String,
+    /// What names the row in quarantine. Not for people.
+    #[serde(skip)]
+    pub row_key: Option<RowKey>,
     /// The source's row as text, in mapping order, NULL as `None`.
     pub source_row: Option<Vec<Option<String>>>,
     /// The target's row.
@@ -304,6 +316,17 @@ pub struct VerifyReport {
     pub tables: Vec<TableVerify>,
     /// All tables are equal.
     pub equal: bool,
+}
+
+impl DifferenceKind {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            DifferenceKind::Missing => "missing",
+            DifferenceKind::Extra => "extra",
+            DifferenceKind::Changed => "changed",
+        }
+    }
 }
 
 impl VerifyReport {

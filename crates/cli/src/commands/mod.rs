@@ -4,6 +4,7 @@ pub mod abort;
 pub mod init;
 pub mod pause;
 pub mod plan;
+pub mod quarantine;
 pub mod run;
 pub mod signal;
 pub mod status;

@@ -3,6 +3,7 @@
 pub mod findings;
 pub mod made;
 pub mod number;
+pub mod quarantine;
 pub mod status;
 pub mod table;
 pub mod verify;

@@ -1,6 +1,6 @@
 //! Comparisons for people.
 
-use crossfade_engine::{Difference, DifferenceKind, TableVerify, VerifyReport};
+use crossfade_engine::{Cause, Difference, DifferenceKind, TableVerify, VerifyReport};
 
 use super::number::{count, of, seconds};
 
@@ -51,6 +51,9 @@ fn one(table: &TableVerify, difference: &Difference, show_rows: bool) -> Vec<Str
             difference.columns.join(", ")
         ),
     }];
+    if !difference.why.is_empty() && difference.cause != Cause::Unknown {
+        lines.push(format!("               likely {}", difference.why));
+    }
     if show_rows {
         for (side, row) in [
             ("source", &difference.source_row),

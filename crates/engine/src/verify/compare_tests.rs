@@ -142,6 +142,9 @@ fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
                         kind: DifferenceKind::Missing,
                         key: (*key).to_owned(),
                         columns: Vec::new(),
+                        cause: Default::default(),
+                        why: String::new(),
+                        row_key: None,
                         source_row: None,
                         target_row: None,
                     })

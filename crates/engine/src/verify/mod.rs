@@ -4,6 +4,7 @@
 //! horizon. Keys changed between p1 and p2 (a superset of what S1 may not see) are taken out of both sums and compared
 //! one by one: the last logged image must be the target's row. The rest must be equal, bucket by bucket.
 
+pub(crate) mod cause;
 pub(crate) mod collect;
 pub(crate) mod compare;
 pub(crate) mod differ;
