@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use crossfade_control::{Comparison, Layer};
 
 /// Moves live data from one database to another while production keeps writing, and proves that both are equal.
 #[derive(Debug, Parser)]
@@ -37,6 +38,9 @@ pub enum Command {
     Status(Status),
     /// Compare both sides at one position, while writes go on.
     Verify(Verify),
+    /// Rows that did not match: list them, say what they are, try them again.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Stop copying and applying until `resume`, also over restarts.
     Pause(File),
     /// Go on after `pause`.
@@ -128,6 +132,124 @@ pub struct Verify {
     /// check that a cutover makes.
     #[arg(long)]
     pub touched: bool,
+    /// Read rows that differ again on the source, write them as they are there, and compare once more. The reading goes through
+    /// the stream: no newer change is lost.
+    #[arg(long)]
+    pub repair: bool,
+    /// With --repair: rows that may be repaired at most; if more differ, nothing is.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "repair")]
+    pub max_rows: u64,
+}
+
+impl Verify {
+    /// What is asked of the engine.
+    pub fn comparison(&self) -> Comparison {
+        Comparison {
+            layer: if self.touched {
+                Layer::Touched
+            } else {
+                Layer::Full
+            },
+            show_rows: self.show_rows,
+            repair_rows: self.repair.then_some(self.max_rows),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Quarantine {
+    /// The rows, by number.
+    List(List),
+    /// All that is kept of a row.
+    Show(Show),
+    /// Say whether a difference is expected or a bug, and why.
+    Classify(Classify),
+    /// Have a running `run`, or else the next one, look at rows again.
+    Retry(Retry),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub file: File,
+    /// Only rows of this state.
+    #[arg(long, value_enum)]
+    pub state: Option<EntryState>,
+    /// Only rows of this table, by its name on the source.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Only rows after this number: where the page before has ended.
+    #[arg(long, value_name = "ID")]
+    pub after: Option<i64>,
+    /// So many rows at most.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EntryState {
+    /// Nobody has said what it is.
+    Open,
+    /// A person has.
+    Classified,
+    /// A retry is ordered or under way.
+    Retrying,
+    /// A later comparison has not shown it any more.
+    Resolved,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub file: File,
+    /// The row's number.
+    #[arg(value_name = "ID")]
+    pub id: i64,
+    /// Read the row on both sides now, and show its values.
+    #[arg(long)]
+    pub reveal: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Classify {
+    #[command(flatten)]
+    pub file: File,
+    /// The row's number.
+    #[arg(value_name = "ID")]
+    pub id: i64,
+    /// What the difference is.
+    #[arg(long = "as", value_enum, value_name = "VERDICT")]
+    pub verdict: Verdict,
+    /// Who says so.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Why, for whoever relies on it.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Verdict {
+    /// It is as it should be.
+    Expected,
+    /// It is not.
+    Bug,
+}
+
+#[derive(Debug, Args)]
+pub struct Retry {
+    #[command(flatten)]
+    pub file: File,
+    /// The rows' numbers.
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub ids: Vec<i64>,
+    /// All rows that are open or held to be a bug.
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Args)]

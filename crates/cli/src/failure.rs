@@ -169,6 +169,10 @@ impl From<ControlError> for Failure {
             ControlError::NotControl { .. } => "control.not_control",
             ControlError::PhaseMoved { .. } => "control.phase_moved",
             ControlError::Missing { .. } => "control.missing",
+            ControlError::NoEntry { .. } => "quarantine.no_entry",
+            ControlError::EntryState { .. } => "quarantine.state",
+            ControlError::Unwritten { .. } => "quarantine.unwritten",
+            ControlError::TooLong { .. } => "quarantine.too_long",
             ControlError::Failed { .. } => "control.failed",
         };
         let mut failure = Failure::new(error.exit_code(), code, error.to_string());

@@ -84,6 +84,9 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Command::Run(run) => Box::pin(commands::run::run(&run, output)).await,
         Command::Status(status) => Box::pin(commands::status::status(&status, output)).await,
         Command::Verify(verify) => Box::pin(commands::verify::verify(&verify, output)).await,
+        Command::Quarantine(asked) => {
+            Box::pin(commands::quarantine::quarantine(&asked, output)).await
+        }
         Command::Pause(file) => commands::pause::pause(&file, true, output).await,
         Command::Resume(file) => commands::pause::pause(&file, false, output).await,
         Command::Abort(abort) => Box::pin(commands::abort::abort(&abort, output)).await,

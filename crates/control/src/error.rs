@@ -1,5 +1,7 @@
 //! What can go wrong with the control store.
 
+use crate::quarantine::{EntryId, EntryState};
+
 /// An error of the control store.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -64,6 +66,39 @@ pub enum ControlError {
         /// What was looked for.
         what: String,
     },
+    /// The quarantine has no such entry.
+    #[error("the quarantine has no entry {id}")]
+    NoEntry {
+        /// What was looked for.
+        id: EntryId,
+    },
+    /// An entry of the quarantine stands where this cannot be done with it.
+    #[error("entry {id} of the quarantine is {}", match .state {
+        EntryState::Resolved => "resolved: a later comparison has not shown it any more",
+        EntryState::Retrying => "being retried already",
+        EntryState::Open => "open",
+        EntryState::Classified => "classified",
+    })]
+    EntryState {
+        /// The entry.
+        id: EntryId,
+        /// Where it stands.
+        state: EntryState,
+    },
+    /// A person's words are missing.
+    #[error("{what} is empty")]
+    Unwritten {
+        /// What was to be said.
+        what: &'static str,
+    },
+    /// A person's words are too long.
+    #[error("{what} is longer than {longest} characters")]
+    TooLong {
+        /// What was said.
+        what: &'static str,
+        /// Characters at most.
+        longest: usize,
+    },
     /// Reading or writing failed.
     #[error("{store}: {what}")]
     Failed {
@@ -95,6 +130,16 @@ impl ControlError {
             ),
             ControlError::PhaseMoved { .. } => "look at `crossfade status` and try again".to_owned(),
             ControlError::Missing { .. } => "look at `crossfade status`".to_owned(),
+            ControlError::NoEntry { .. } => "`crossfade quarantine list` shows the entries".to_owned(),
+            ControlError::EntryState { state, .. } => match state {
+                EntryState::Retrying => "wait for the retry to end; `crossfade quarantine show` shows where the entry stands",
+                _ => "there is nothing to do with it; `crossfade quarantine list --state open` shows what waits",
+            }
+            .to_owned(),
+            ControlError::Unwritten { .. } => {
+                "say who classifies and why: others will rely on it".to_owned()
+            }
+            ControlError::TooLong { .. } => "say it shorter, and name where more is written".to_owned(),
             ControlError::Failed { .. } => {
                 "check that the directory of the migration file can be written and has space left".to_owned()
             }
@@ -104,8 +149,11 @@ impl ControlError {
     /// The program's exit code: 1 failed, 2 refused, 3 bad usage or file.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ControlError::Held { .. } => 2,
-            ControlError::Newer { .. }
+            ControlError::Held { .. } | ControlError::EntryState { .. } => 2,
+            ControlError::NoEntry { .. }
+            | ControlError::Unwritten { .. }
+            | ControlError::TooLong { .. }
+            | ControlError::Newer { .. }
             | ControlError::WrongMigration { .. }
             | ControlError::NotControl { .. } => 3,
             _ => 1,

@@ -1,18 +1,22 @@
-//! The durable state of a migration apart from its rows: phase, intents, commands, reports, who runs it.
+//! The durable state of a migration apart from its rows: phase, intents, commands, reports, rows in
+//! quarantine, who runs it.
 //!
-//! Never row progress (that lives in the target, in the transactions that it speaks of), and never a secret. Whoever reads
+//! Never row progress (that lives in the target, in the transactions that it speaks of), never a secret, and of rows nothing
+//! but keys. Whoever reads
 //! it may act on old knowledge: what decides is looked at in the two stores.
 
 mod error;
 mod lock;
+pub mod quarantine;
 mod sqlite;
 mod state;
 mod store;
 
 pub use error::ControlError;
+pub use quarantine::{Entry, EntryId, EntryState, QuarantineCounts, QuarantineStore, Verdict};
 pub use sqlite::SqliteControl;
 pub use state::{
-    Command, CommandId, CommandState, ControlState, Holder, Intent, IntentId, IntentState, Lease,
-    PostedCommand,
+    Command, CommandId, CommandState, Comparison, ControlState, Holder, Intent, IntentId,
+    IntentState, Layer, Lease, PostedCommand,
 };
 pub use store::ControlStore;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod intents;
+mod quarantine;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -263,6 +264,7 @@ impl ControlStore for SqliteControl {
                 progress: progress_at.zip(json(progress)?),
                 report: json(report)?,
                 open_intents: intents::list(t, true)?,
+                quarantine: quarantine::counts(t)?,
             })
         })
         .await

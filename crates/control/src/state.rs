@@ -5,6 +5,8 @@ use std::any::Any;
 use crossfade_plan::Phase;
 use serde::{Deserialize, Serialize};
 
+use crate::quarantine::{EntryId, QuarantineCounts};
+
 /// A process that runs, or ran, a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -68,6 +70,31 @@ pub struct Intent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub i64);
 
+/// What a comparison reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// Every row of every table.
+    #[default]
+    Full,
+    /// The keys that have changed since they were last proven; what was proven before stays so.
+    Touched,
+}
+
+/// A comparison that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Comparison {
+    /// What it reads.
+    #[serde(default)]
+    pub layer: Layer,
+    /// The result is to hold the values of rows that differ.
+    #[serde(default)]
+    pub show_rows: bool,
+    /// Read rows that differ again through the stream, if they are no more than this.
+    #[serde(default)]
+    pub repair_rows: Option<u64>,
+}
+
 /// What an operator wants a running `run` to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "command")]
@@ -77,13 +104,11 @@ pub enum Command {
     /// Go on.
     Resume,
     /// Compare both sides now.
-    Verify {
-        /// The result is to hold the values of rows that differ.
-        #[serde(default)]
-        show_rows: bool,
-        /// Read only what has changed since it was last proven.
-        #[serde(default)]
-        touched: bool,
+    Verify(Comparison),
+    /// Try again to make rows equal that are in quarantine. Posted by [`crate::QuarantineStore::retry`], which marks them.
+    Retry {
+        /// The entries.
+        ids: Vec<EntryId>,
     },
     /// End the migration and remove what was made on the source.
     Abort {
@@ -138,4 +163,6 @@ pub struct ControlState {
     pub report: Option<serde_json::Value>,
     /// Intents that are still open.
     pub open_intents: Vec<Intent>,
+    /// How many rows are in quarantine.
+    pub quarantine: QuarantineCounts,
 }

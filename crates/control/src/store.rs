@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     Command, CommandId, ControlError, ControlState, Intent, IntentId, IntentState, Lease,
-    PostedCommand,
+    PostedCommand, QuarantineStore,
 };
 
 /// Keeps the durable state of one migration.
@@ -14,7 +14,7 @@ use crate::{
 /// Whatever a run writes carries its [`Lease`]; a store refuses it ([`ControlError::Superseded`]) once a newer lease was
 /// taken. Operators' commands need no lease. A run looks at [`ControlStore::open_commands`] about once a second.
 #[async_trait]
-pub trait ControlStore: Send + Sync {
+pub trait ControlStore: QuarantineStore {
     /// The store's name for people.
     fn label(&self) -> &str;
 

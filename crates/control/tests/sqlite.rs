@@ -73,10 +73,7 @@ async fn commands_outlive_the_run_that_took_them() {
     let store = SqliteControl::open(&path, "m").unwrap();
     let pause = store.post(Command::Pause).await.unwrap();
     let verify = store
-        .post(Command::Verify {
-            show_rows: false,
-            touched: false,
-        })
+        .post(Command::Verify(crossfade_control::Comparison::default()))
         .await
         .unwrap();
     let lease = store.acquire().await.unwrap();

@@ -21,7 +21,7 @@ use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
 use crate::verify::collect::VerifyRequest;
-use crate::verify::{compare, continuous};
+use crate::verify::{ask, continuous};
 
 /// How often the source is looked at for what the stream does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -297,8 +297,8 @@ async fn reached(
                 checkpoint: session.source.show_position(session.lock().checkpoint),
             })
         }
-        Until::Verified => {
-            let report = compare::verify(session, requests).await?;
+        Until::Verified(comparison) => {
+            let report = ask::compared(session, requests, comparison).await?;
             keep_report(run, &report).await?;
             finish::raise(session, &run.migration.plan.sequences).await?;
             Ok(End::Verified { report })

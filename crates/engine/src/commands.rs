@@ -4,16 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{Command, CommandId};
+use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId, Layer};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::{Event, Layer, VerifyReport};
+use crate::progress::{Event, VerifyReport};
+use crate::quarantine;
 use crate::run::{Run, keep_report};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
-use crate::verify::{compare, recheck};
+use crate::verify::{ask, repair};
 
 /// How often the control store is looked at.
 const EVERY: Duration = Duration::from_millis(300);
@@ -24,6 +25,14 @@ pub(crate) enum Order {
         command: CommandId,
         drop_target_tables: bool,
     },
+}
+
+/// What a comparison is made for.
+enum Asked {
+    /// Its report.
+    Report(Comparison),
+    /// To repair entries of the quarantine, and to find out which are still there.
+    Retry { ids: Vec<EntryId> },
 }
 
 /// Looks for commands until the attempt stops.
@@ -50,22 +59,24 @@ pub(crate) async fn run(
             if !taken.insert(posted.id) {
                 continue;
             }
-            run.migration
-                .control
-                .acknowledge(&run.lease, posted.id)
-                .await?;
-            match posted.command {
-                Command::Pause => pause(&run, &session, posted.id, true).await?,
-                Command::Resume => pause(&run, &session, posted.id, false).await?,
-                Command::Verify { show_rows, touched } => {
-                    let (run, session) = (Arc::clone(&run), Arc::clone(&session));
-                    let requests = requests.clone();
-                    comparing.spawn(async move {
-                        let asked = Asked { show_rows, touched };
-                        compare(&run, &session, &requests, posted.id, asked).await?;
-                        Ok(posted.id)
-                    });
+            // one that an earlier attempt of this run had taken is taken
+            if posted.state == CommandState::Posted {
+                run.migration
+                    .control
+                    .acknowledge(&run.lease, posted.id)
+                    .await?;
+            }
+            let asked = match posted.command {
+                Command::Pause => {
+                    pause(&run, &session, posted.id, true).await?;
+                    continue;
                 }
+                Command::Resume => {
+                    pause(&run, &session, posted.id, false).await?;
+                    continue;
+                }
+                Command::Verify(comparison) => Asked::Report(comparison),
+                Command::Retry { ids } => Asked::Retry { ids },
                 Command::Abort { drop_target_tables } => {
                     // the run ends; whoever waits for the command hears from it afterwards
                     let command = posted.id;
@@ -75,29 +86,15 @@ pub(crate) async fn run(
                             drop_target_tables,
                         })
                         .await;
+                    continue;
                 }
-            }
-        }
-    }
-}
-
-/// What a `verify` asks for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    show_rows: bool,
-    touched: bool,
-}
-
-impl Asked {
-    async fn compared(
-        self,
-        session: &Arc<Session>,
-        requests: &mpsc::Sender<VerifyRequest>,
-    ) -> Result<VerifyReport, EngineError> {
-        if self.touched {
-            recheck::recheck(session, requests).await
-        } else {
-            compare::verify(session, requests).await
+            };
+            let (run, session) = (Arc::clone(&run), Arc::clone(&session));
+            let requests = requests.clone();
+            comparing.spawn(async move {
+                compare(&run, &session, &requests, posted.id, asked).await?;
+                Ok(posted.id)
+            });
         }
     }
 }
@@ -112,23 +109,23 @@ async fn compare(
 ) -> Result<(), EngineError> {
     let control = &run.migration.control;
     let ready = session
-        .wait_for(|state| (state.finished || state.paused).then_some(!state.paused))
+        .wait_for(|state| match (state.paused, &asked) {
+            (false, _) => state.finished.then_some(true),
+            (true, Asked::Report(_)) => Some(false),
+            // nobody need wait for it: it is obeyed after `resume`
+            (true, Asked::Retry { .. }) => None,
+        })
         .await;
     let result = match ready {
         None => return Ok(()),
         Some(false) => Err("the run is paused: `resume` first".to_owned()),
-        Some(true) => match asked.compared(session, requests).await {
-            Ok(report) => {
+        Some(true) => match compared(run, session, requests, &asked).await {
+            Ok((report, repaired)) => {
                 // of what was proven before, a report of touched keys says nothing
                 if report.layer == Layer::Full {
                     keep_report(run, &report).await?;
                 }
-                let told = if asked.show_rows {
-                    report
-                } else {
-                    report.without_rows()
-                };
-                serde_json::to_value(&told).map_err(|e| e.to_string())
+                answer(run, report, repaired, asked).await?
             }
             Err(EngineError::Ending) => return Ok(()),
             // this comparison could not be made; the run goes on
@@ -143,6 +140,46 @@ async fn compare(
     };
     control.finish(&run.lease, command, result).await?;
     Ok(())
+}
+
+/// The comparison, and how many rows were read again before it for the sake of quarantined entries.
+async fn compared(
+    run: &Run,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    asked: &Asked,
+) -> Result<(VerifyReport, u64), EngineError> {
+    match asked {
+        Asked::Report(comparison) => {
+            let report = ask::compared(session, requests, *comparison).await?;
+            Ok((report, 0))
+        }
+        Asked::Retry { ids } => {
+            let keys = quarantine::keys(run, session, ids).await?;
+            let rows = repair::repair(session, requests, keys).await?;
+            let report = ask::compared(session, requests, Comparison::default()).await?;
+            Ok((report, rows))
+        }
+    }
+}
+
+/// What a comparison tells whoever asked for it.
+async fn answer(
+    run: &Run,
+    report: VerifyReport,
+    repaired: u64,
+    asked: Asked,
+) -> Result<Result<serde_json::Value, String>, EngineError> {
+    let told = match asked {
+        Asked::Report(Comparison {
+            show_rows: true, ..
+        }) => serde_json::to_value(&report),
+        Asked::Report(_) => serde_json::to_value(report.without_rows()),
+        Asked::Retry { ids } => {
+            serde_json::to_value(quarantine::retried(run, ids, repaired, &report).await?)
+        }
+    };
+    Ok(told.map_err(|e| e.to_string()))
 }
 
 async fn pause(

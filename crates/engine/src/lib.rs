@@ -10,6 +10,7 @@ pub mod kill;
 pub mod lifecycle;
 pub mod planning;
 pub mod progress;
+pub mod quarantine;
 mod report;
 mod run;
 mod session;
@@ -22,9 +23,11 @@ pub use error::EngineError;
 pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{
-    Difference, DifferenceKind, Event, Lag, Layer, Observer, Progress, ProofProgress, RangeProof,
+    Difference, DifferenceKind, Event, Lag, Observer, Progress, ProofProgress, RangeProof,
     RunOutcome, Silent, TableLedger, TableProgress, TableState, TableVerify, VerifyReport,
     VerifySummary,
 };
+pub use quarantine::{Retried, Revealed, reveal};
 pub use run::{Migration, Until, run};
 pub use session::Altered;
+pub use verify::cause::Cause;

@@ -1,11 +1,15 @@
 //! What a run shows of itself: progress snapshots, events, reports of comparisons. Serialized as they stand for `--json`
 //! and for the control store; their fields are documented and stable.
 
+use crossfade_control::Layer;
+use crossfade_control::quarantine::RowKey;
 use crossfade_model::BucketSum;
 use crossfade_plan::Phase;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
 use serde::{Deserialize, Serialize};
+
+use crate::verify::cause::Cause;
 
 /// Sees what a run does. Called from the run's tasks: must return at once.
 pub trait Observer: Send + Sync {
@@ -154,15 +158,14 @@ pub struct RangeProof {
     pub read: i64,
 }
 
-/// What a comparison reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Layer {
-    /// Every row of every table.
-    #[default]
-    Full,
-    /// The keys that have changed since they were last proven; what was proven before stays so.
-    Touched,
+/// Rows that were read again because they differed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Repair {
+    /// Rows that were read again on the source, and written as they are there. Unverified until the comparison that
+    /// follows has read them again.
+    pub rows: u64,
+    /// Why nothing, or not everything, was repaired.
+    pub refused: Option<String>,
 }
 
 /// Something that happened once in a run.
@@ -264,7 +267,7 @@ pub enum DifferenceKind {
 }
 
 /// One row that differs. The rows' values go to the operator who asked for them, never to a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// How.
     pub kind: DifferenceKind,
@@ -272,6 +275,15 @@ pub struct Difference {
     pub key: String,
     /// Columns whose values differ.
     pub columns: Vec<String>,
+    /// The likely cause.
+    #[serde(default)]
+    pub cause: Cause,
+    /// The likely cause in a sentence, with the columns' names and without values.
+    #[serde(default)]
+    pub why: String,
+    /// What names the row in quarantine. Not for people.
+    #[serde(skip)]
+    pub row_key: Option<RowKey>,
     /// The source's row as text, in mapping order, NULL as `None`.
     pub source_row: Option<Vec<Option<String>>>,
     /// The target's row.
@@ -354,6 +366,20 @@ pub struct VerifyReport {
     /// What is proven after it.
     #[serde(default)]
     pub proof: Option<ProofProgress>,
+    /// What was repaired before it, where that was asked for and rows differed.
+    #[serde(default)]
+    pub repair: Option<Repair>,
+}
+
+impl DifferenceKind {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            DifferenceKind::Missing => "missing",
+            DifferenceKind::Extra => "extra",
+            DifferenceKind::Changed => "changed",
+        }
+    }
 }
 
 impl VerifyReport {

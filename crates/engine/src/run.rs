@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossfade_control::{ControlStore, Lease};
+use crossfade_control::{Comparison, ControlStore, Lease};
 use crossfade_model::TransactionId;
 use crossfade_plan::{Phase, Plan, RunOptions};
 use crossfade_store::{ErrorKind, Recovery, Source, Target};
@@ -15,6 +15,7 @@ use crate::attempt::{self, End};
 use crate::error::EngineError;
 use crate::lifecycle;
 use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
+use crate::quarantine;
 
 /// A checked migration with its stores.
 pub struct Migration {
@@ -37,8 +38,8 @@ pub enum Until {
     Stopped,
     /// When the target follows and has caught up with the source's end.
     Followed,
-    /// When it follows and a comparison has been made.
-    Verified,
+    /// When it follows and this comparison has been made.
+    Verified(Comparison),
 }
 
 /// What outlives attempts.
@@ -199,7 +200,7 @@ pub(crate) async fn move_phase(run: &Run, to: Phase) -> Result<(), EngineError> 
     Ok(())
 }
 
-/// Keeps a comparison's report where `status` finds it.
+/// Keeps a comparison's report where `status` finds it, and its differences in quarantine.
 pub(crate) async fn keep_report(run: &Run, report: &VerifyReport) -> Result<(), EngineError> {
     let value = serde_json::to_value(report.without_rows())
         .map_err(|e| EngineError::internal(format!("a report could not be written: {e}")))?;
@@ -207,6 +208,7 @@ pub(crate) async fn keep_report(run: &Run, report: &VerifyReport) -> Result<(), 
         .control
         .store_report(&run.lease, value)
         .await?;
+    quarantine::record(run, report).await?;
     run.observer.event(&Event::Verified {
         summary: report.summary(),
     });

@@ -3,8 +3,8 @@
 //! Text forms of another PostgreSQL pass as they are. Values of a store with dynamic types are written in the canonical
 //! class that the mapping claims for their column: what has no such form is refused, never bent.
 
-use crossfade_model::Cell;
 use crossfade_model::canonical::{self, Canonical};
+use crossfade_model::{Cell, LogicalType, hex};
 
 /// Why a value has no text here. Never carries the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,34 @@ pub fn of<'a>(
             Ok(Some(scratch.as_bytes()))
         }
     }
+}
+
+/// A value of any store as this server's text form of a type; `None` where it is not of that type.
+pub fn own_form(logical: LogicalType, cell: &Cell) -> Option<Cell> {
+    let text = match (logical, cell) {
+        (_, Cell::Null | Cell::TextForm(_)) => return Some(cell.clone()),
+        (_, Cell::Unchanged) => return None,
+        (_, Cell::Text(text)) => return Some(Cell::TextForm(text.clone())),
+        (LogicalType::Boolean, _) => {
+            let truth = canonical::boolean(cell)?;
+            if truth { "t" } else { "f" }.to_owned()
+        }
+        (LogicalType::Uuid, Cell::Blob(bytes)) if bytes.len() == 16 => {
+            let hex = hex::encode(bytes);
+            let parts = [
+                &hex[..8],
+                &hex[8..12],
+                &hex[12..16],
+                &hex[16..20],
+                &hex[20..],
+            ];
+            parts.join("-")
+        }
+        (_, Cell::Blob(bytes)) => format!("\\x{}", hex::encode(bytes)),
+        (_, Cell::Integer(i)) => i.to_string(),
+        (_, Cell::Real(r)) => format!("{r:?}"),
+    };
+    Some(Cell::TextForm(text.into()))
 }
 
 fn plain_text(text: &[u8]) -> Result<&[u8], Refused> {

@@ -1,7 +1,7 @@
 //! PostgreSQL as a source: what the engine asks, and where it is done.
 
 use async_trait::async_trait;
-use crossfade_model::{Finding, Position, Schema, Sequence, Table, TableMapping};
+use crossfade_model::{Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping};
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, Result, Source,
     SourceIdentity, SourceSnapshot, WatchOutcome,
@@ -9,7 +9,7 @@ use crossfade_store::{
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
-use crate::{capture, describe, findings, grants, identity, lsn, replication, snapshot};
+use crate::{capture, cell_text, describe, findings, grants, identity, lsn, replication, snapshot};
 
 /// What every PostgreSQL server can do.
 pub(crate) fn capabilities() -> Capabilities {
@@ -37,6 +37,10 @@ impl Source for PostgresStore {
 
     fn copy_formats(&self, mapping: &TableMapping) -> Vec<CopyFormat> {
         snapshot::copy_formats(mapping)
+    }
+
+    fn own_form(&self, column: &Column, cell: &Cell) -> Option<Cell> {
+        cell_text::own_form(column.logical, cell)
     }
 
     async fn describe(&self) -> Result<Schema> {

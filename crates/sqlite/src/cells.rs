@@ -75,6 +75,25 @@ fn convert_text(conversion: Conversion, text: &[u8]) -> Option<ToSqlOutput<'_>> 
     Some(ToSqlOutput::Borrowed(value))
 }
 
+/// A value of any store as SQLite would hand it over from a column of this type; `None` where it is not of that type.
+pub(crate) fn own_form(logical: LogicalType, cell: &Cell) -> Option<Cell> {
+    let Cell::TextForm(text) = cell else {
+        return (*cell != Cell::Unchanged).then(|| cell.clone());
+    };
+    Some(match logical {
+        LogicalType::Boolean => Cell::Integer(i64::from(text_form::boolean(text)?)),
+        LogicalType::Integer { .. } => Cell::Integer(text_form::integer(text)?),
+        LogicalType::Float { .. } => Cell::Real(text_form::double(text)?),
+        LogicalType::Bytes => Cell::Blob(text_form::hex_bytes(text)?.into()),
+        // NUMERIC affinity keeps what is an integer as one (SQLite documentation, "Datatypes in SQLite", section 3)
+        LogicalType::Decimal => match text_form::integer(text) {
+            Some(integer) => Cell::Integer(integer),
+            None => Cell::Real(text_form::double(text)?),
+        },
+        _ => Cell::Text(text.clone()),
+    })
+}
+
 /// SQLite makes NULL of a NaN: it is kept as its text.
 fn real(value: f64) -> ValueRef<'static> {
     if value.is_nan() {

@@ -1,7 +1,7 @@
 //! A SQLite file as a source.
 
 use async_trait::async_trait;
-use crossfade_model::{Finding, Position, Schema, Sequence, Snapshot, Table};
+use crossfade_model::{Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table};
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, Made, Probe, Result, Source,
     SourceIdentity, SourceSnapshot, WatchOutcome,
@@ -10,7 +10,7 @@ use crossfade_store::{
 use crate::capture::state::{self, Shape};
 use crate::conn::Purpose;
 use crate::snapshot::SqliteSnapshot;
-use crate::{SqliteStore, capture, describe, findings, stream, table_info};
+use crate::{SqliteStore, capture, cells, describe, findings, stream, table_info};
 
 #[async_trait]
 impl Source for SqliteStore {
@@ -24,6 +24,10 @@ impl Source for SqliteStore {
 
     fn capabilities(&self) -> Capabilities {
         crate::CAPABILITIES
+    }
+
+    fn own_form(&self, column: &Column, cell: &Cell) -> Option<Cell> {
+        cells::own_form(column.logical, cell)
     }
 
     async fn describe(&self) -> Result<Schema> {

@@ -260,6 +260,10 @@ pub trait Source: Send + Sync {
     /// Bytes of log between two positions, where positions are bytes; `None` where they are counts.
     fn log_bytes(&self, from: Position, to: Position) -> Option<u64>;
 
+    /// A value of any store as this one would hand it over from a column; `None` where it has none like it. For keys of rows that
+    /// only the target has. Pure.
+    fn own_form(&self, column: &crossfade_model::Column, cell: &Cell) -> Option<Cell>;
+
     /// How the identity of a transaction reads for people.
     fn show_transaction(&self, t: TransactionId) -> String {
         t.0.to_string()

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod init;
 pub mod pause;
 pub mod plan;
+pub mod quarantine;
 pub mod run;
 pub mod signal;
 pub mod status;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crossfade_control::Comparison;
 use crossfade_control::ControlError;
 use crossfade_engine::{Migration, RunOutcome, Until};
 use tokio::sync::watch;
@@ -23,7 +24,7 @@ pub async fn run(arguments: &args::Run, output: &Output) -> Result<u8, Failure> 
     let until = match arguments.until {
         None => Until::Stopped,
         Some(args::Until::Followed) => Until::Followed,
-        Some(args::Until::Verified) => Until::Verified,
+        Some(args::Until::Verified) => Until::Verified(Comparison::default()),
     };
     let stop = signal::stop()?;
     let outcome = watched(migration, until, stop, output).await?;

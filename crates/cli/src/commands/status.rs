@@ -88,6 +88,7 @@ pub async fn gather(loaded: &Loaded) -> Result<Shown, Failure> {
             .as_ref()
             .map(|s| s.open_intents.clone())
             .unwrap_or_default(),
+        quarantine: state.as_ref().map(|s| s.quarantine).unwrap_or_default(),
         unreachable: Vec::new(),
     };
     if let Some(state) = &state {

@@ -23,7 +23,7 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
         Some(report) => report,
         // what an earlier run has proven ended with it
         None if arguments.touched => return Err(no_run()),
-        None => alone(&loaded, control.as_ref(), output).await?,
+        None => alone(&loaded, control.as_ref(), arguments, output).await?,
     };
     output.say(show::text(&report, arguments.show_rows));
     let equal = report.equal;
@@ -40,6 +40,7 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
 async fn alone(
     loaded: &Loaded,
     control: &dyn ControlStore,
+    arguments: &args::Verify,
     output: &Output,
 ) -> Result<VerifyReport, Failure> {
     if control.state().await?.paused {
@@ -54,7 +55,8 @@ async fn alone(
         )
         .fix("`crossfade run` first"));
     }
-    match run::watched(migration, Until::Verified, signal::stop()?, output).await? {
+    let until = Until::Verified(arguments.comparison());
+    match run::watched(migration, until, signal::stop()?, output).await? {
         RunOutcome::Verified { report } => Ok(report),
         RunOutcome::Stopped { .. } => Err(Failure::new(
             FAILED,
@@ -97,10 +99,7 @@ async fn by_command(
     }
     output.say("Asked the running `run` to compare.");
     let mut stop = signal::stop()?;
-    let command = Command::Verify {
-        show_rows: arguments.show_rows,
-        touched: arguments.touched,
-    };
+    let command = Command::Verify(arguments.comparison());
     let id = control.post(command).await?;
     let answer = tokio::select! {
         answer = super::answer(control.as_ref(), id, None) => answer?,

@@ -8,7 +8,7 @@ mod shop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::Command;
+use crossfade_control::{Command, Comparison};
 use crossfade_engine::{Migration, Until, VerifyReport};
 use serde_json::json;
 use tokio::sync::watch;
@@ -186,10 +186,10 @@ async fn script(
 async fn compared(migration: &Migration) -> Result<VerifyReport, Failure> {
     match ask(
         migration.control.as_ref(),
-        Command::Verify {
+        Command::Verify(Comparison {
             show_rows: true,
-            touched: false,
-        },
+            ..Comparison::default()
+        }),
         None,
     )
     .await?

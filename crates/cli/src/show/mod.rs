@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod findings;
 pub mod made;
 pub mod number;
+pub mod quarantine;
 pub mod status;
 pub mod table;
 pub mod text;

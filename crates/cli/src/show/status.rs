@@ -1,6 +1,6 @@
 //! The status of a migration: three answers first, then how far everything is.
 
-use crossfade_control::{Holder, Intent};
+use crossfade_control::{Holder, Intent, QuarantineCounts};
 use crossfade_engine::{Altered, DurableStatus, Lag, Progress, VerifySummary};
 use crossfade_plan::Phase;
 use crossfade_rules::ledger::LedgerCounts;
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::made;
 use super::number::{ago, bytes, count, lag, of, rate};
+use super::quarantine;
 use super::table::{self, Side};
 use super::verify;
 
@@ -43,6 +44,8 @@ pub struct Shown {
     pub made: Vec<Made>,
     /// Steps that were begun and whose outcome nobody has settled.
     pub open_intents: Vec<Intent>,
+    /// How many rows are in quarantine.
+    pub quarantine: QuarantineCounts,
     /// What could not be asked, and why.
     pub unreachable: Vec<String>,
 }
@@ -159,6 +162,9 @@ pub fn text(shown: &Shown) -> String {
     let ledger = ledger(shown);
     if !ledger.is_empty() {
         parts.push(ledger);
+    }
+    if !shown.quarantine.is_empty() {
+        parts.push(quarantine::counts(&shown.quarantine));
     }
     if !shown.made.is_empty() {
         parts.push(format!(

@@ -1,7 +1,8 @@
 //! Comparisons for people.
 
+use crossfade_control::Layer;
 use crossfade_engine::{
-    Difference, DifferenceKind, Layer, ProofProgress, TableVerify, VerifyReport,
+    Cause, Difference, DifferenceKind, ProofProgress, TableVerify, VerifyReport,
 };
 
 use super::number::{count, of, seconds};
@@ -36,6 +37,18 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
     }
     let seconds = seconds((report.finished - report.started) as f64 / 1000.0);
     let rows: u64 = report.tables.iter().map(|t| t.rows).sum();
+    if let Some(repair) = &report.repair {
+        lines.push(format!(
+            "  repaired: {} read again on the source before this comparison",
+            of(repair.rows, "row", "rows")
+        ));
+        lines.extend(
+            repair
+                .refused
+                .iter()
+                .map(|why| format!("  not repaired: {why}")),
+        );
+    }
     let proof = report.proof.as_ref();
     if report.layer == Layer::Touched
         && let Some(proof) = proof
@@ -94,6 +107,9 @@ fn one(table: &TableVerify, difference: &Difference, show_rows: bool) -> Vec<Str
             difference.columns.join(", ")
         ),
     }];
+    if !difference.why.is_empty() && difference.cause != Cause::Unknown {
+        lines.push(format!("               likely {}", difference.why));
+    }
     if show_rows {
         for (side, row) in [
             ("source", &difference.source_row),

@@ -3,7 +3,7 @@
 use rusqlite::{Row, Transaction, params};
 use serde_json::Value;
 
-use super::{Trouble, now};
+use super::{Trouble, now, quarantine};
 use crate::{Command, CommandId, CommandState, PostedCommand};
 
 const COLUMNS: &str = "id, command, posted, state, outcome";
@@ -97,9 +97,17 @@ pub(super) fn finish(
         params![id.0, state, outcome],
     )?;
     if changed == 1 {
-        Ok(())
+        ended(t, id)
     } else {
         Err(Trouble::Missing("open command", id.0))
+    }
+}
+
+/// Takes back what was marked for a command that has ended.
+fn ended(t: &Transaction<'_>, id: CommandId) -> Result<(), Trouble> {
+    match get(t, id)?.command {
+        Command::Retry { ids } => quarantine::unmark(t, &ids),
+        _ => Ok(()),
     }
 }
 
@@ -108,6 +116,9 @@ pub(super) fn withdraw(t: &Transaction<'_>, id: CommandId) -> Result<bool, Troub
         "UPDATE command SET state = 'failed', outcome = 'withdrawn' WHERE id = ?1 AND state = 'posted'",
         [id.0],
     )?;
+    if changed == 1 {
+        ended(t, id)?;
+    }
     Ok(changed == 1)
 }
 

@@ -9,7 +9,8 @@ use crate::ControlError;
 const APPLICATION: i64 = 0x7866_6443;
 
 /// `STEPS[n]` takes a store from format n to n + 1. A step that has shipped is never changed.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE migration (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         name TEXT NOT NULL,
@@ -37,7 +38,41 @@ const STEPS: &[&str] = &["
         state TEXT NOT NULL,
         outcome TEXT
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE quarantine (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        table_name TEXT NOT NULL,
+        key_digest TEXT NOT NULL,
+        key_text TEXT NOT NULL,
+        key_cells TEXT NOT NULL,
+        key_side TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        columns TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        why TEXT NOT NULL,
+        position TEXT NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        times_seen INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        verdict TEXT,
+        classified_by TEXT,
+        reason TEXT,
+        classified_at INTEGER,
+        classified_as TEXT,
+        resolved_at INTEGER,
+        resolved_position TEXT,
+        UNIQUE (table_name, key_digest)
+    ) STRICT;
+    CREATE INDEX quarantine_by_state ON quarantine (state, id);
+    CREATE TABLE quarantine_rest (
+        table_name TEXT PRIMARY KEY,
+        not_kept INTEGER NOT NULL,
+        unlisted INTEGER NOT NULL
+    ) STRICT;
+",
+];
 
 /// Checks the file's format, brings an older one up to date, and checks whose it is. A file that is not ours is not touched.
 pub(super) fn prepare(

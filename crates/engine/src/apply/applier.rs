@@ -444,6 +444,10 @@ impl ApplierTask {
                 self.hand_over_collected().await?;
             }
             VerifyRequest::Cancel => self.collector = None,
+            VerifyRequest::Repair { keys, reply } => {
+                let rows = self.repair(keys).await?;
+                let _ = reply.send(rows);
+            }
         }
         Ok(())
     }

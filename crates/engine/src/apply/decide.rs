@@ -35,7 +35,8 @@ pub(crate) type Rereads = HashMap<(TableId, Key), (NetKey, Option<Row>)>;
 pub(crate) struct RereadRequest {
     pub table: TableId,
     pub key: NetKey,
-    pub transaction: TransactionId,
+    /// What the reading must see.
+    pub transactions: Vec<TransactionId>,
 }
 
 /// What a pass came to.
@@ -335,7 +336,7 @@ impl<'a> Pass<'a> {
         self.requests.push(RereadRequest {
             table,
             key,
-            transaction,
+            transactions: vec![transaction],
         });
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::apply::steps::with_key_of;
 use crate::error::EngineError;
+use crate::verify::repair::RepairKey;
 use crate::verify::side::own;
 
 /// Keys and rows collected at most: a comparison that meets more begins again.
@@ -28,6 +29,11 @@ pub(crate) enum VerifyRequest {
     },
     /// Stop collecting.
     Cancel,
+    /// Read these rows again on the source, and write them as they are there. Answers with how many.
+    Repair {
+        keys: Vec<RepairKey>,
+        reply: oneshot::Sender<u64>,
+    },
 }
 
 /// The last image of a key.

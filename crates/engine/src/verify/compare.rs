@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crossfade_control::Layer;
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSums, Digester, Position, TableMapping};
 use crossfade_rules::proof::Ticket;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::{Layer, ProofProgress, TableVerify, VerifyReport};
+use crate::progress::{ProofProgress, TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp};
 use crate::verify::collect::VerifyRequest;
@@ -139,6 +140,7 @@ async fn round(
         tables,
         equal,
         proof,
+        repair: None,
     }))
 }
 

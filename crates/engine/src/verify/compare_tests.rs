@@ -8,6 +8,7 @@ fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
     let report = |keys: &[&[&str]], more: bool| VerifyReport {
         layer: Layer::Full,
         proof: None,
+        repair: None,
         position: String::new(),
         started: 0,
         finished: 0,
@@ -28,6 +29,9 @@ fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
                         kind: DifferenceKind::Missing,
                         key: (*key).to_owned(),
                         columns: Vec::new(),
+                        cause: Default::default(),
+                        why: String::new(),
+                        row_key: None,
                         source_row: None,
                         target_row: None,
                     })

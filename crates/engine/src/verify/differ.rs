@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use crossfade_control::quarantine::{KeySide, RowKey};
 use crossfade_model::{Cell, Row, TableMapping, canonical, hex};
+use sha2::{Digest as _, Sha256};
 
 use crate::progress::{Difference, DifferenceKind};
+use crate::verify::cause::{self, Facts};
 
 /// Differences listed per table at most.
 pub(crate) const MOST_LISTED: usize = 100;
@@ -64,7 +67,7 @@ pub(crate) fn difference(
             // values without a comparable form are not equal, whatever they are
             let equal = matches!((form(source), form(target)), (Ok(a), Ok(b)) if a == b);
             if !equal {
-                columns.push(column.source.clone());
+                columns.push(n);
             }
         }
         if columns.is_empty() {
@@ -72,13 +75,41 @@ pub(crate) fn difference(
         }
     }
     let either = source.or(target)?;
+    let side = match source {
+        Some(_) => KeySide::Source,
+        None => KeySide::Target,
+    };
+    let likely = cause::of_row(mapping, source, target, &columns, Facts::default());
+    let named = columns.iter().filter_map(|&n| mapping.columns.get(n));
     Some(Difference {
         kind,
         key: key_text(mapping, either),
-        columns,
+        columns: named.map(|column| column.source.clone()).collect(),
+        cause: likely.cause,
+        why: likely.why,
+        row_key: row_key(mapping, either, side),
         source_row: source.map(row_text),
         target_row: target.map(row_text),
     })
+}
+
+/// What names a row in quarantine; `None` where its key has no comparable form.
+fn row_key(mapping: &TableMapping, row: &Row, side: KeySide) -> Option<RowKey> {
+    let key = mapping.source.key.as_ref();
+    let cells = key.iter().flat_map(|key| &key.columns);
+    Some(RowKey {
+        digest: key_digest(mapping, row)?,
+        text: key_text(mapping, row),
+        cells: cells.filter_map(|&i| row.0.get(i).cloned()).collect(),
+        side,
+    })
+}
+
+/// The digest of a row's identity: the same on both sides, and in every run.
+pub(crate) fn key_digest(mapping: &TableMapping, row: &Row) -> Option<String> {
+    let mut identity = Vec::new();
+    mapping.identity_of(row, &mut identity).ok()?;
+    Some(hex::encode(&Sha256::digest(&identity)))
 }
 
 fn key_text(mapping: &TableMapping, row: &Row) -> String {
@@ -94,7 +125,7 @@ fn key_text(mapping: &TableMapping, row: &Row) -> String {
     cells.collect::<Vec<_>>().join(", ")
 }
 
-fn row_text(row: &Row) -> Vec<Option<String>> {
+pub(crate) fn row_text(row: &Row) -> Vec<Option<String>> {
     row.0.iter().map(cell_text).collect()
 }
 

@@ -4,7 +4,9 @@
 //! superset of what S1 may not see) are taken out of both sums and compared one by one: the last logged image must be the
 //! target's row. The rest must be equal, bucket by bucket.
 
+pub(crate) mod ask;
 pub(crate) mod book;
+pub(crate) mod cause;
 pub(crate) mod collect;
 pub(crate) mod compare;
 pub(crate) mod continuous;
@@ -12,5 +14,6 @@ pub(crate) mod differ;
 pub(crate) mod name;
 pub(crate) mod pair;
 pub(crate) mod recheck;
+pub(crate) mod repair;
 pub(crate) mod side;
 pub(crate) mod touched;

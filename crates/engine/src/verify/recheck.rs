@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crossfade_control::Layer;
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSum, Digester, Row, Table, TableMapping};
 use crossfade_rules::proof::{Check, RangeId, Verdict};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
-use crate::progress::{Layer, TableVerify, VerifyReport};
+use crate::progress::{TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp, TouchedKey};
 use crate::verify::collect::VerifyRequest;
@@ -111,6 +112,7 @@ async fn read(
         tables: Vec::new(),
         equal: true,
         proof: None,
+        repair: None,
     };
     let mut found = Found::new();
     for (table, keys) in by_table {

@@ -10,6 +10,7 @@ mod keys;
 mod names;
 mod partitions;
 mod proof;
+mod quarantine;
 mod toast;
 mod transactions;
 mod truncate;

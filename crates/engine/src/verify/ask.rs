@@ -1,0 +1,46 @@
+//! A comparison as it was asked for: what is read, and whether what differs is repaired and compared again.
+
+use std::sync::Arc;
+
+use crossfade_control::{Comparison, Layer};
+use tokio::sync::mpsc;
+
+use crate::error::EngineError;
+use crate::progress::VerifyReport;
+use crate::session::Session;
+use crate::verify::collect::VerifyRequest;
+use crate::verify::{compare, recheck, repair};
+
+/// Compares; with `repair_rows` reads rows that differ again, and compares once more.
+pub(crate) async fn compared(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    comparison: Comparison,
+) -> Result<VerifyReport, EngineError> {
+    let report = once(session, requests, comparison.layer).await?;
+    let Some(cap) = comparison.repair_rows else {
+        return Ok(report);
+    };
+    if report.tables.iter().all(|t| t.equal) {
+        return Ok(report);
+    }
+    let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
+    let mut report = if again {
+        once(session, requests, comparison.layer).await?
+    } else {
+        report
+    };
+    report.repair = Some(repaired);
+    Ok(report)
+}
+
+async fn once(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    layer: Layer,
+) -> Result<VerifyReport, EngineError> {
+    match layer {
+        Layer::Full => compare::verify(session, requests).await,
+        Layer::Touched => recheck::recheck(session, requests).await,
+    }
+}
