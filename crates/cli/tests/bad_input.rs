@@ -203,18 +203,20 @@ fn wrong_usage_is_exit_code_3_and_help_is_0() {
     assert_eq!(code(&help), 0);
     let text = String::from_utf8(help.stdout).unwrap();
     for command in [
-        "init", "plan", "run", "status", "verify", "pause", "resume", "abort", "demo",
+        "init",
+        "plan",
+        "run",
+        "status",
+        "verify",
+        "quarantine",
+        "pause",
+        "resume",
+        "abort",
+        "demo",
     ] {
         assert!(text.contains(&format!("  {command} ")), "{command}");
     }
-    for later in [
-        "switch",
-        "rollback",
-        "rehearse",
-        "certificate",
-        "quarantine",
-        "demo-app",
-    ] {
+    for later in ["switch", "rollback", "rehearse", "certificate", "demo-app"] {
         assert!(!text.contains(later), "{later} is not there yet");
     }
     assert_eq!(code(&place.run(&["--version"])), 0);
