@@ -17,6 +17,7 @@ use crate::commands::{self, Order};
 use crate::durable;
 use crate::error::EngineError;
 use crate::progress::{Event, VerifyReport};
+use crate::quarantine;
 use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
@@ -297,8 +298,10 @@ async fn reached(
             })
         }
         Until::Verified => {
+            let retries = quarantine::ordered_retries(run).await?;
             let report = compare::verify(session, requests).await?;
             keep_report(run, &report).await?;
+            quarantine::obey_retries(run, retries, &report).await?;
             finish::raise(session, &run.migration.plan.sequences).await?;
             Ok(End::Verified { report })
         }
