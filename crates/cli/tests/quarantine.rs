@@ -238,6 +238,13 @@ fn found_classified_revealed_and_resolved() {
     assert_eq!((&now["source"], &now["target"]), (&json!([]), &json!([])));
     assert_eq!(now["equal"], true);
 
+    // a comparison of its own obeys a retry that was ordered before
+    place.last(0, &["quarantine", "retry", "m.toml", &id("9"), "--json"]);
+    assert_eq!(place.entries(&["--state", "retrying"]).len(), 1);
+    place.last(2, &["verify", "m.toml", "--json"]);
+    assert_eq!(place.entries(&["--state", "retrying"]).len(), 0);
+    assert_eq!(place.entries(&["--state", "open"]).len(), 2);
+
     let files = std::fs::read_dir(place.0.path()).unwrap();
     let kept = files.filter_map(|f| {
         let path = f.unwrap().path();

@@ -46,7 +46,8 @@ pub enum KeySide {
 /// What names a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RowKey {
-    /// A digest of the key in canonical form, the same whichever side it is read on; of the whole row where the table has no key.
+    /// A digest of the key in canonical form, the same whichever side it is read on; of the whole row where the table has no key,
+    /// which names that row without showing it.
     pub digest: String,
     /// The key's values as text, for people.
     pub text: String,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{CommandId, IntentState};
+use crossfade_control::{CommandId, EntryId, IntentState};
 use crossfade_plan::Phase;
 use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
 use tokio::sync::{mpsc, watch};
@@ -17,11 +17,12 @@ use crate::commands::{self, Order};
 use crate::durable;
 use crate::error::EngineError;
 use crate::progress::{Event, VerifyReport};
+use crate::quarantine;
 use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
 use crate::verify::collect::VerifyRequest;
-use crate::verify::{ask, continuous};
+use crate::verify::{ask, continuous, repair};
 
 /// How often the source is looked at for what the stream does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -298,8 +299,13 @@ async fn reached(
             })
         }
         Until::Verified(comparison) => {
+            let retries = quarantine::ordered_retries(run).await?;
+            let ids: Vec<EntryId> = retries.iter().flat_map(|(_, ids)| ids.clone()).collect();
+            let keys = quarantine::keys(run, session, &ids).await?;
+            let repaired = repair::repair(session, requests, keys).await?;
             let report = ask::compared(session, requests, comparison).await?;
             keep_report(run, &report).await?;
+            quarantine::obey_retries(run, retries, repaired, &report).await?;
             finish::raise(session, &run.migration.plan.sequences).await?;
             Ok(End::Verified { report })
         }

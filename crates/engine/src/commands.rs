@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::error::EngineError;
 use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
-use crate::run::{Run, keep_report};
+use crate::run::{Run, Until, keep_report};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, repair};
@@ -57,6 +57,11 @@ pub(crate) async fn run(
         }
         for posted in run.migration.control.open_commands().await? {
             if !taken.insert(posted.id) {
+                continue;
+            }
+            // a run that ends with its comparison obeys retries by it
+            let by_comparison = run.until == Until::Verified;
+            if by_comparison && matches!(posted.command, Command::Retry { .. }) {
                 continue;
             }
             // one that an earlier attempt of this run had taken is taken

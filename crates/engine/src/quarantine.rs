@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crossfade_control::quarantine::{Compared, ComparedTable, Seen};
-use crossfade_control::{ControlError, Entry, EntryId, EntryState};
+use crossfade_control::{Command, CommandId, ControlError, Entry, EntryId, EntryState};
 use crossfade_model::{Cell, Row, TableMapping};
 use crossfade_plan::Plan;
 use crossfade_store::{ChunkRange, ReadForm, RowStream, Source, Target};
@@ -116,6 +116,34 @@ pub(crate) async fn retried(
         resolved,
         remaining,
     })
+}
+
+/// Retries that are ordered now: a comparison that begins later obeys them.
+pub(crate) async fn ordered_retries(
+    run: &Run,
+) -> Result<Vec<(CommandId, Vec<EntryId>)>, EngineError> {
+    let open = run.migration.control.open_commands().await?;
+    let retries = open.into_iter().filter_map(|posted| match posted.command {
+        Command::Retry { ids } => Some((posted.id, ids)),
+        _ => None,
+    });
+    Ok(retries.collect())
+}
+
+/// Answers retries that were ordered before a comparison, after it was recorded.
+pub(crate) async fn obey_retries(
+    run: &Run,
+    retries: Vec<(CommandId, Vec<EntryId>)>,
+    repaired: u64,
+    report: &VerifyReport,
+) -> Result<(), EngineError> {
+    for (command, ids) in retries {
+        let told = serde_json::to_value(retried(run, ids, repaired, report).await?);
+        let told = told.map_err(|e| e.to_string());
+        let control = &run.migration.control;
+        control.finish(&run.lease, command, told).await?;
+    }
+    Ok(())
 }
 
 /// An entry's rows as both sides have them now. They go to the person who asked, never to a file or a log.

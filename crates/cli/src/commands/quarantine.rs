@@ -166,7 +166,7 @@ async fn retry(asked: &args::Retry, output: &Output) -> Result<u8, Failure> {
             "Ordered for {rows}: the migration is paused; it is obeyed after `crossfade resume`."
         )),
         None => output.say(format!(
-            "Ordered for {rows}: no run is active; the next `crossfade run` obeys."
+            "Ordered for {rows}: no run is active; the next `crossfade run` or `verify` obeys."
         )),
     }
     output.tell(&json!({ "ids": ids, "running": result.is_some(), "result": result }));

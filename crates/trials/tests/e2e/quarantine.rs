@@ -63,9 +63,7 @@ fn rows_are_named_read_again_by_their_keys_and_resolved() {
             "UPDATE t SET v = 'GrÃ¼ÃŸe' WHERE n = 1; UPDATE t SET v = w, w = v WHERE n = 2; DELETE FROM t WHERE n = 3;
              INSERT INTO t VALUES ('more', 5, '', NULL)",
         );
-        let report = trial.call(&["verify", "--json"]).expect(2).json();
-        let differences = report["report"]["tables"][0]["differences"].as_array();
-        assert_eq!(differences.unwrap().len(), 4);
+        trial.call(&["verify"]).expect(2).says(&["NOT EQUAL"]);
         let short = |e: &Value| json!([e["key"], e["kind"], e["cause"], e["state"]]);
         let mut found: Vec<Value> = entries(&trial).iter().map(short).collect();
         found.sort_by_key(ToString::to_string);

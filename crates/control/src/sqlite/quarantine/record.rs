@@ -104,11 +104,8 @@ fn note(
     waiting: u64,
 ) -> Result<Noted, Trouble> {
     let before: Option<String> = t
-        .query_row(
-            "SELECT state FROM quarantine WHERE table_name = ?1 AND key_digest = ?2",
-            [&table.name, &seen.key.digest],
-            |r| r.get(0),
-        )
+        .prepare_cached("SELECT state FROM quarantine WHERE table_name = ?1 AND key_digest = ?2")?
+        .query_row([&table.name, &seen.key.digest], |r| r.get(0))
         .optional()?;
     let was_waiting = before.as_deref().is_some_and(|state| state != "resolved");
     if !was_waiting && waiting >= MOST_WAITING {
@@ -123,7 +120,7 @@ fn note(
         KeySide::Source => "source",
         KeySide::Target => "target",
     };
-    t.execute(
+    t.prepare_cached(
         "INSERT INTO quarantine (table_name, key_digest, key_text, key_cells, key_side, kind, columns, cause, why, position,
             first_seen, last_seen, times_seen, state)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, 1, 'open')
@@ -132,7 +129,8 @@ fn note(
             kind = excluded.kind, columns = excluded.columns, cause = excluded.cause, why = excluded.why,
             position = excluded.position, last_seen = excluded.last_seen, times_seen = times_seen + 1,
             resolved_at = NULL, resolved_position = NULL",
-        params![
+    )?
+    .execute(params![
             table.name,
             seen.key.digest,
             text,
@@ -144,15 +142,12 @@ fn note(
             seen.why,
             position,
             at
-        ],
-    )?;
-    t.execute(
-        &format!(
-            "UPDATE quarantine SET state = {RESTING}
-             WHERE table_name = ?1 AND key_digest = ?2 AND state <> 'retrying'"
-        ),
-        [&table.name, &seen.key.digest],
-    )?;
+        ])?;
+    t.prepare_cached(&format!(
+        "UPDATE quarantine SET state = {RESTING}
+         WHERE table_name = ?1 AND key_digest = ?2 AND state <> 'retrying'"
+    ))?
+    .execute([&table.name, &seen.key.digest])?;
     Ok(match before {
         None => Noted::New,
         Some(_) if was_waiting => Noted::Again,
