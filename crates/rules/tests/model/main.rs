@@ -12,6 +12,7 @@ mod bug;
 mod check;
 mod commit;
 mod loader;
+mod proof;
 mod scenario;
 mod seeded;
 mod source;
