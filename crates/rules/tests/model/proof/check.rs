@@ -9,6 +9,7 @@ pub const KEYS_EQUAL: &str = "a key that is proven and not touched since is equa
 pub const FENCE_EQUAL: &str = "everything proven at a quiet fence means equal";
 pub const NO_FALSE_EQUAL: &str = "no comparison calls a difference equal";
 pub const NO_FALSE_ALARM: &str = "no comparison finds a difference where there is none";
+pub const NONE_FORGOTTEN: &str = "no reading of before forgets a difference found since";
 pub const DONE: &str = "everything is proven at a quiet fence";
 
 /// At every position, whatever else is under way, unless somebody else wrote the row since its reading began. A
@@ -43,6 +44,10 @@ pub fn done(world: &World, state: &State) -> bool {
 
 pub fn no_false_equal(_: &World, state: &State) -> bool {
     state.fault != Some(NO_FALSE_EQUAL)
+}
+
+pub fn none_forgotten(_: &World, state: &State) -> bool {
+    state.fault != Some(NONE_FORGOTTEN)
 }
 
 pub fn no_false_alarm(_: &World, state: &State) -> bool {

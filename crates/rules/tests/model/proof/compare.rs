@@ -10,7 +10,7 @@ use crossfade_rules::proof::{
 
 use super::applier::image_of;
 use super::bug::Bug;
-use super::check::{NO_FALSE_ALARM, NO_FALSE_EQUAL};
+use super::check::{NO_FALSE_ALARM, NO_FALSE_EQUAL, NONE_FORGOTTEN};
 use super::world::{Reading, Right, Stage, State, Which, World, bit, outcome, verdict};
 use crate::source::{Img, KEYS, Key, Snap, Txn, rows_of};
 
@@ -165,13 +165,13 @@ impl World {
                 let keys = self.keys_of(which).fold(0, |mask, key| mask | bit(key));
                 self.judge(state, found, really & !reading.wrong, really);
                 if found == 0 {
+                    self.judge_order(state, which, at);
                     state.excused = state.excused & !keys | reading.strangers & keys;
                     if self.has(Bug::TouchedClearedOnEqual) {
                         self.clear_touched(state);
                     }
-                } else {
-                    state.found |= found;
                 }
+                note(state, found, at);
             }
             Some(Right::Keys(check)) => {
                 let mut check = check;
@@ -192,7 +192,7 @@ impl World {
                     .fold(0, |mask, (_, key)| mask | bit(*key));
                 self.judge(state, differ, really & proven, really);
                 state.excused = state.excused & !proven | reading.strangers & proven;
-                state.found |= differ;
+                note(state, differ, at);
             }
             None => {}
         }
@@ -204,6 +204,14 @@ impl World {
             state.fault = Some(NO_FALSE_ALARM);
         } else if missed & !found != 0 {
             state.fault = Some(NO_FALSE_EQUAL);
+        }
+    }
+
+    /// A range is equal at `at`: nothing found later may be forgotten by that.
+    fn judge_order(&self, state: &mut State, which: Which, at: u8) {
+        let later = |key: Key| state.found[key as usize].is_some_and(|found| found >= at);
+        if self.keys_of(which).any(later) {
+            state.fault = Some(NONE_FORGOTTEN);
         }
     }
 
@@ -230,5 +238,11 @@ impl World {
             .collect();
         let at = state.checkpoint;
         let _ = state.book.finish_touched(check, at, all);
+    }
+}
+
+fn note(state: &mut State, found: u8, at: u8) {
+    for key in (0..KEYS).filter(|key| found & bit(*key as u8) != 0) {
+        state.found[key] = Some(at);
     }
 }

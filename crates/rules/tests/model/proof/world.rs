@@ -26,8 +26,8 @@ pub struct State {
     /// By range.
     pub readings: Vec<Option<Reading>>,
     pub check: Option<Reading>,
-    /// Keys found to differ and not repaired since, as a mask.
-    pub found: u8,
+    /// Where keys were found to differ, by key, unless repaired since.
+    pub found: [Option<u8>; KEYS],
     /// Keys that somebody else wrote since the reading began that the book has them proven from, as a mask.
     pub excused: u8,
     /// Bug: keys touched or to be touched outside of the applier's critical section.
@@ -241,7 +241,7 @@ impl Model for World {
             readings: book.ranges().map(|_| None).collect(),
             book,
             check: None,
-            found: 0,
+            found: [None; KEYS],
             excused: 0,
             outside: Vec::new(),
             left: Left {
@@ -333,6 +333,7 @@ impl Model for World {
             Property::always(check::KEYS_EQUAL, check::keys_equal),
             Property::always(check::FENCE_EQUAL, check::fence_equal),
             Property::always(check::NO_FALSE_EQUAL, check::no_false_equal),
+            Property::always(check::NONE_FORGOTTEN, check::none_forgotten),
             Property::always(check::NO_FALSE_ALARM, check::no_false_alarm),
         ];
         if self.bug.is_none() {
