@@ -169,6 +169,7 @@ pub fn all() -> Vec<Setting> {
         Setting {
             garbled: Some(0),
             readings: 2,
+            cancels: true,
             ..plain("a transaction is decoded wrongly")
         },
         Setting {
