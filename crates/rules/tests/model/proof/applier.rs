@@ -173,7 +173,7 @@ impl World {
     pub fn may_repair(&self, state: &State, key: Key) -> bool {
         let log = &state.source.log[..state.checkpoint as usize];
         let applied = log.iter().fold(0, |mask, id| mask | 1_u8 << id);
-        state.found[key as usize].is_some()
+        state.found & bit(key) != 0
             && state.outside.is_empty()
             && may_repair(state.left.repaired + 1, self.setting.repairs) == Repair::Repair
             && state.source.visible == applied
@@ -184,7 +184,8 @@ impl World {
         let wrong = row != self.truth(state)[key as usize];
         state.target[key as usize] = row;
         state.left.repaired += 1;
-        state.found[key as usize] = None;
+        state.found &= !bit(key);
+        state.checked[key as usize] = None;
         if !self.has(Bug::RepairedNotTouched) {
             state.book.repaired(range, &key);
         }

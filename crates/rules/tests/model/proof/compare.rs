@@ -171,7 +171,7 @@ impl World {
                         self.clear_touched(state);
                     }
                 }
-                note(state, found, at);
+                state.found |= found;
             }
             Some(Right::Keys(check)) => {
                 let mut check = check;
@@ -192,7 +192,10 @@ impl World {
                     .fold(0, |mask, (_, key)| mask | bit(*key));
                 self.judge(state, differ, really & proven, really);
                 state.excused = state.excused & !proven | reading.strangers & proven;
-                note(state, differ, at);
+                state.found |= differ;
+                for (_, key) in &checked.differ {
+                    state.checked[*key as usize] = Some(at);
+                }
             }
             None => {}
         }
@@ -207,9 +210,10 @@ impl World {
         }
     }
 
-    /// A range is equal at `at`: nothing found later may be forgotten by that.
+    /// A range is equal at `at`: nothing that a check found later may be forgotten by that. (Readings of one range follow
+    /// each other.)
     fn judge_order(&self, state: &mut State, which: Which, at: u8) {
-        let later = |key: Key| state.found[key as usize].is_some_and(|found| found >= at);
+        let later = |key: Key| state.checked[key as usize].is_some_and(|found| found >= at);
         if self.keys_of(which).any(later) {
             state.fault = Some(NONE_FORGOTTEN);
         }
@@ -238,11 +242,5 @@ impl World {
             .collect();
         let at = state.checkpoint;
         let _ = state.book.finish_touched(check, at, all);
-    }
-}
-
-fn note(state: &mut State, found: u8, at: u8) {
-    for key in (0..KEYS).filter(|key| found & bit(*key as u8) != 0) {
-        state.found[key] = Some(at);
     }
 }

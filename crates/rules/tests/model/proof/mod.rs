@@ -47,9 +47,10 @@ fn explore_settings(title: &str, settings: Vec<Setting>) {
     let mut states = 0;
     for setting in settings {
         let (name, started) = (setting.scenario.name, Instant::now());
+        let contents = format!("{name}: {:?}", setting.scenario.txns);
         let repairable = setting.garbled.is_none() || setting.repairs > 0;
         let world = World { setting, bug: None };
-        let here = explore(name, world, repairable.then_some(check::DONE));
+        let here = explore(&contents, world, repairable.then_some(check::DONE));
         if here > 100_000 {
             println!(
                 "{name}: {here} states, {:.1} s",
@@ -86,6 +87,13 @@ fn full_bounds_proofs_of_more_comparisons() {
     if full() {
         let longer = with(2).into_iter().map(Setting::longer).collect();
         explore_settings("proof, more comparisons", longer);
+    }
+}
+
+#[test]
+fn full_bounds_proofs_of_all_pairs() {
+    if full() {
+        explore_settings("proof, all pairs", setting::all_pairs());
     }
 }
 

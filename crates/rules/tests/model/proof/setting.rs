@@ -2,6 +2,7 @@
 
 use crate::scenario::Scenario;
 use crate::source::{Change, Img, Key, Row};
+use crate::sweep;
 
 /// One world. The table is followed from the beginning.
 #[derive(Debug, Clone)]
@@ -29,8 +30,12 @@ pub struct Setting {
 
 impl Setting {
     fn new(name: &'static str, keys: &[Key], txns: Vec<Vec<Change>>) -> Self {
+        Self::of(Scenario::new(name, keys, txns))
+    }
+
+    fn of(scenario: Scenario) -> Self {
         Setting {
-            scenario: Scenario::new(name, keys, txns),
+            scenario,
             split: None,
             bound: 3,
             readings: 1,
@@ -205,4 +210,33 @@ pub fn all() -> Vec<Setting> {
             ..plain("an attempt fails after a transaction was decoded wrongly")
         },
     ]
+}
+
+/// Every two changes, in two ranges, decoded wrongly, and with a row that somebody else writes. A change of key without
+/// its whole image is left out: which row its columns come from is decided by those who collect images.
+pub fn all_pairs() -> Vec<Setting> {
+    let thin = |change: &Change| matches!(change, Change::Update { old, new, img, .. } if old != new && img.b.is_none());
+    let whole = |scenario: &Scenario| !scenario.txns.iter().flatten().any(thin);
+    let around = |scenario: Scenario| {
+        let plain = Setting::of(scenario);
+        [
+            Setting {
+                split: Some(1),
+                readings: 2,
+                ..plain.clone()
+            },
+            Setting {
+                garbled: Some(1),
+                bound: 1,
+                ..plain.clone()
+            },
+            Setting {
+                stranger: Some(1),
+                fails: 1,
+                ..plain
+            },
+        ]
+    };
+    let pairs = sweep::pairs().into_iter().filter(whole);
+    pairs.flat_map(around).collect()
 }

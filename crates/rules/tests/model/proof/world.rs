@@ -26,8 +26,10 @@ pub struct State {
     /// By range.
     pub readings: Vec<Option<Reading>>,
     pub check: Option<Reading>,
-    /// Where keys were found to differ, by key, unless repaired since.
-    pub found: [Option<u8>; KEYS],
+    /// Keys found to differ and not repaired since, as a mask.
+    pub found: u8,
+    /// Where a check of touched keys found a key to differ, by key, unless repaired since.
+    pub checked: [Option<u8>; KEYS],
     /// Keys that somebody else wrote since the reading began that the book has them proven from, as a mask.
     pub excused: u8,
     /// Bug: keys touched or to be touched outside of the applier's critical section.
@@ -241,7 +243,8 @@ impl Model for World {
             readings: book.ranges().map(|_| None).collect(),
             book,
             check: None,
-            found: [None; KEYS],
+            found: 0,
+            checked: [None; KEYS],
             excused: 0,
             outside: Vec::new(),
             left: Left {
