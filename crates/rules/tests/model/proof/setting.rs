@@ -223,6 +223,7 @@ pub fn all_pairs() -> Vec<Setting> {
             Setting {
                 split: Some(1),
                 readings: 2,
+                checks: 0,
                 ..plain.clone()
             },
             Setting {
@@ -232,7 +233,7 @@ pub fn all_pairs() -> Vec<Setting> {
             },
             Setting {
                 stranger: Some(1),
-                fails: 1,
+                checks: 0,
                 ..plain
             },
         ]
