@@ -15,6 +15,8 @@ pub enum Bug {
     HorizonBeforeSnapshot,
     /// The source's snapshot need not see what was applied before collecting began.
     UnseenNotAwaited,
+    /// What readers may not see yet is asked for before collecting begins.
+    UnseenAskedEarly,
     /// A repaired range counts as equal.
     RepairedCountsAsEqual,
     /// A repaired row is not entered as touched.
@@ -65,6 +67,7 @@ impl Bug {
         Bug::TargetBelowHorizon,
         Bug::HorizonBeforeSnapshot,
         Bug::UnseenNotAwaited,
+        Bug::UnseenAskedEarly,
         Bug::RepairedCountsAsEqual,
         Bug::RepairedNotTouched,
         Bug::RepairNotCollected,

@@ -17,7 +17,9 @@ use crate::source::{Img, KEYS, Key, Snap, Txn, rows_of};
 impl World {
     pub fn begin(&self, state: &mut State, which: Which) {
         let late = match which {
-            Which::Range(_) => self.has(Bug::CollectAfterSnapshot),
+            Which::Range(_) => {
+                self.has(Bug::CollectAfterSnapshot) || self.has(Bug::UnseenAskedEarly)
+            }
             Which::Touched => self.has(Bug::CheckAfterSnapshot),
         };
         match which {
@@ -50,8 +52,25 @@ impl World {
         }
     }
 
+    /// Bugs: whether collecting begins only now.
+    fn begin_late(&self, state: &mut State, which: Which) -> bool {
+        let late = state
+            .reading(which)
+            .is_some_and(|reading| reading.right.is_none());
+        if late {
+            let right = self.right(state, which);
+            if let Some(reading) = state.slot(which) {
+                reading.right = Some(right);
+            }
+        }
+        late
+    }
+
     /// Opens the source's snapshot and reads its horizon; one that is not accepted is closed again.
     pub fn open(&self, state: &mut State, which: Which) {
+        if self.has(Bug::UnseenAskedEarly) && self.begin_late(state, which) {
+            return;
+        }
         let (snapshot, end) = (state.source.snapshot(false), state.source.end());
         let source = state.source.clone();
         let Some(reading) = state.slot(which) else {
@@ -71,15 +90,7 @@ impl World {
 
     /// Opens the target's snapshot, between two target transactions, and compares.
     pub fn compare(&self, state: &mut State, which: Which) {
-        if state
-            .reading(which)
-            .is_some_and(|reading| reading.right.is_none())
-        {
-            // with a seeded bug collecting begins only now
-            let right = self.right(state, which);
-            if let Some(reading) = state.slot(which) {
-                reading.right = Some(right);
-            }
+        if self.begin_late(state, which) {
             return;
         }
         let Some(reading) = state.reading(which).cloned() else {

@@ -21,6 +21,7 @@ pub const SEEDED: &[(Bug, &str, usize, &str)] = &[
     (Bug::TargetBelowHorizon, "rows change", 2, NO_FALSE_ALARM),
     (Bug::HorizonBeforeSnapshot, "rows change", 2, NO_FALSE_ALARM),
     (Bug::UnseenNotAwaited, "rows change", 2, NO_FALSE_ALARM),
+    (Bug::UnseenAskedEarly, "rows change", 2, NO_FALSE_ALARM),
     (
         Bug::RepairedCountsAsEqual,
         "a row is repaired",
