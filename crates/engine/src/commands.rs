@@ -60,7 +60,7 @@ pub(crate) async fn run(
                 continue;
             }
             // a run that ends with its comparison obeys retries by it
-            let by_comparison = run.until == Until::Verified;
+            let by_comparison = matches!(run.until, Until::Verified(_));
             if by_comparison && matches!(posted.command, Command::Retry { .. }) {
                 continue;
             }

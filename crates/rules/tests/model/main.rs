@@ -1,8 +1,9 @@
 //! The rules, explored exhaustively: every order of commits, visibility, loading, applying, crashes and
-//! lost loaders, in small worlds. Every decision is made by the functions that ship.
+//! lost loaders, in small worlds. Every decision is made by the functions that ship. `proof/` has worlds of its
+//! own, in which both sides are compared.
 //!
 //! `CROSSFADE_MODEL_BOUNDS=full` explores every scenario with three transactions, in every surrounding,
-//! and all sequences of three changes. It takes many minutes; run it with `--release -- --nocapture`.
+//! and all sequences of three changes; proofs also with more comparisons. It takes many minutes; run it with `--release -- --nocapture`.
 //! The default takes two transactions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -12,6 +13,7 @@ mod bug;
 mod check;
 mod commit;
 mod loader;
+mod proof;
 mod scenario;
 mod seeded;
 mod source;

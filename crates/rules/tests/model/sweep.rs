@@ -115,8 +115,13 @@ pub fn surrounded(count: usize) -> Vec<Scenario> {
         .collect()
 }
 
+/// Every two changes, one after the other.
+pub fn pairs() -> Vec<Scenario> {
+    sequences("two changes", 2)
+}
+
 pub fn all_pairs() -> Vec<Scenario> {
-    let plain = sequences("two changes", 2);
+    let plain = pairs();
     plain.iter().flat_map(in_surroundings).collect()
 }
 
