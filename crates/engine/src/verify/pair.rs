@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_model::{Position, Snapshot, Table, TransactionId};
+use crossfade_rules::proof;
 use crossfade_store::{SourceSnapshot, TargetSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -63,6 +64,11 @@ impl Pair {
                 return Ok(None);
             }
         };
+        if !proof::pair_is_exact(&horizon, &collected.position) {
+            return Err(EngineError::internal(
+                "the target was opened before the source's snapshot was reached",
+            ));
+        }
         let pair = Pair {
             source,
             target: collected.reader,
@@ -111,7 +117,7 @@ async fn seeing_snapshot(
     let begun = tokio::time::Instant::now();
     loop {
         let mut snapshot = session.source.open_snapshot(tables).await?;
-        if unseen.iter().all(|t| snapshot.snapshot().sees(*t)) {
+        if proof::accept(snapshot.snapshot(), unseen).is_accepted() {
             snapshot.wait_durable().await?;
             return Ok(snapshot);
         }
