@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod planning;
 pub mod progress;
 mod report;
+mod retry;
 mod run;
 mod session;
 #[cfg(test)]

@@ -47,6 +47,9 @@ pub(crate) enum Verdict {
     Wait(TableId),
     /// These rows must be read first.
     Reread(Vec<RereadRequest>),
+    /// Rows of this table's copy are gone by this transaction, and nobody knows which: the table must be copied anew, by
+    /// snapshots that see it.
+    CopyAnew(TableId, TransactionId),
 }
 
 /// A decided batch.
@@ -74,6 +77,7 @@ struct Pass<'a> {
 /// The pass was cut short: the batch cannot be decided yet.
 enum Cut {
     Wait(TableId),
+    CopyAnew(TableId, TransactionId),
     Error(EngineError),
 }
 
@@ -108,6 +112,7 @@ pub(crate) fn decide<'a>(
             match pass.change(state, id, change) {
                 Ok(()) => {}
                 Err(Cut::Wait(table)) => return Ok(Verdict::Wait(table)),
+                Err(Cut::CopyAnew(table, t)) => return Ok(Verdict::CopyAnew(table, t)),
                 Err(Cut::Error(error)) => return Err(error),
             }
         }
@@ -144,6 +149,7 @@ impl<'a> Pass<'a> {
                 }
                 Ok(())
             }
+            Change::TruncatePartitions { table } => self.truncate_partitions(state, t, *table),
         }
     }
 
