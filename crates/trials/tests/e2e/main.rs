@@ -9,6 +9,7 @@ mod keyless;
 mod keys;
 mod names;
 mod partitions;
+mod standby;
 mod toast;
 mod transactions;
 mod truncate;

@@ -108,7 +108,7 @@ fn partitions_truncated_by_themselves_are_empty_on_sqlite_too() {
 
 #[test]
 fn unique_indexes_that_are_there_are_no_obstacle_to_a_new_copy() {
-    let trial = Trial::new(Engine::Pg15, Engine::Pg18).option("chunk_rows", 50);
+    let trial = Trial::new(Engine::Pg15, Engine::Pg18).option("chunk_rows", 100);
     trial.source.run(
         "CREATE TABLE days (day integer NOT NULL, no integer NOT NULL, code integer, PRIMARY KEY (day, no), UNIQUE (day, code))
             PARTITION BY RANGE (day);
