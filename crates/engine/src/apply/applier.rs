@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::apply::decide::{Decided, PendingTransaction, Rereads, Verdict, decide};
 use crate::apply::gather::{Gathered, Gatherer};
+use crate::apply::reread::Reread;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::capture::altered;
@@ -147,21 +148,26 @@ impl ApplierTask {
         ))
     }
 
-    /// Leaves a durable mark that the table's copy is to be made again by snapshots that see `t`, and what was applied. The next
+    /// Leaves a durable mark that the table's copy is to be made again, by snapshots that see `owed` and what was applied. The next
     /// attempt does it: by then no loader of this one can write.
     async fn copy_anew(
         &mut self,
         table: TableId,
-        t: TransactionId,
+        mut owed: Vec<TransactionId>,
+        what: &str,
+        in_target_transaction: bool,
     ) -> Result<EngineError, EngineError> {
+        if in_target_transaction {
+            self.applier.rollback().await?;
+        }
         self.forget_seen().await?;
-        let (checkpoint, mut owed) = {
+        let checkpoint = {
             let state = self.session.lock();
-            (state.checkpoint, state.recent.clone())
+            owed.extend(&state.recent);
+            state.checkpoint
         };
-        owed.push(t);
         let anew = Anew {
-            what: "some of its partitions were truncated by themselves".to_owned(),
+            what: what.to_owned(),
             owed,
             begun: false,
         };
@@ -276,12 +282,23 @@ impl ApplierTask {
                     ));
                 }
                 Verdict::Wait(table) => self.wait_for_table(table).await?,
-                Verdict::Reread(requests) => self.reread(requests, &mut rereads).await?,
-                Verdict::CopyAnew(table, t) => {
-                    if in_target_transaction {
-                        self.applier.rollback().await?;
+                Verdict::Reread(requests) => {
+                    let wanted: Vec<_> = requests.iter().map(|r| r.transaction).collect();
+                    match self.reread(requests, &mut rereads).await? {
+                        Reread::Done => {}
+                        Reread::Altered(table) => {
+                            let why = "a row must be read again that the log has in part, and the table was altered since";
+                            return Err(self
+                                .copy_anew(table, wanted, why, in_target_transaction)
+                                .await?);
+                        }
                     }
-                    return Err(self.copy_anew(table, t).await?);
+                }
+                Verdict::CopyAnew(table, t) => {
+                    let why = "some of its partitions were truncated by themselves";
+                    return Err(self
+                        .copy_anew(table, vec![t], why, in_target_transaction)
+                        .await?);
                 }
             }
         }

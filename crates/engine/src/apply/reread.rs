@@ -18,13 +18,21 @@ const REREAD_PATIENCE: Duration = Duration::from_secs(600);
 /// Keys read under one snapshot.
 const KEYS_AT_ONCE: usize = 200;
 
+/// What reading rows again came to.
+pub(crate) enum Reread {
+    /// They were read.
+    Done,
+    /// A table has another shape on the source by now: no row of it can be read as the log's changes need it.
+    Altered(TableId),
+}
+
 impl ApplierTask {
     /// Reads rows again by key, each at a snapshot that sees the transaction whose image was not whole.
     pub(super) async fn reread(
         &mut self,
         requests: Vec<RereadRequest>,
         rereads: &mut Rereads,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Reread, EngineError> {
         let session = Arc::clone(&self.session);
         let mut by_table: HashMap<TableId, Vec<RereadRequest>> = HashMap::new();
         for request in requests {
@@ -33,10 +41,18 @@ impl ApplierTask {
         for (table, requests) in by_table {
             let mapping = session.table(table)?;
             for some in requests.chunks(KEYS_AT_ONCE) {
-                self.reread_some(mapping, some, rereads).await?;
+                match self.reread_some(mapping, some, rereads).await {
+                    Err(EngineError::Store(e))
+                        if e.kind == ErrorKind::SchemaMismatch
+                            && e.store == session.source.label() =>
+                    {
+                        return Ok(Reread::Altered(table));
+                    }
+                    read => read?,
+                }
             }
         }
-        Ok(())
+        Ok(Reread::Done)
     }
 
     async fn reread_some(
