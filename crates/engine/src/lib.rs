@@ -12,6 +12,7 @@ pub mod planning;
 pub mod progress;
 pub mod quarantine;
 mod report;
+mod retry;
 mod run;
 mod session;
 #[cfg(test)]

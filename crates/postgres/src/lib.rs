@@ -33,6 +33,7 @@ pub mod target;
 pub mod tenure;
 pub mod tls;
 pub mod types;
+pub mod unseen;
 pub mod url;
 pub mod visibility;
 pub mod wire;

@@ -1,7 +1,9 @@
 //! PostgreSQL as a source: what the engine asks, and where it is done.
 
 use async_trait::async_trait;
-use crossfade_model::{Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping};
+use crossfade_model::{
+    Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TransactionId,
+};
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, Result, Source,
     SourceIdentity, SourceSnapshot, WatchOutcome,
@@ -9,7 +11,9 @@ use crossfade_store::{
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
-use crate::{capture, cell_text, describe, findings, grants, identity, lsn, replication, snapshot};
+use crate::{
+    capture, cell_text, describe, findings, grants, identity, lsn, replication, snapshot, unseen,
+};
 
 /// What every PostgreSQL server can do.
 pub(crate) fn capabilities() -> Capabilities {
@@ -85,6 +89,10 @@ impl Source for PostgresStore {
 
     async fn probe(&self, migration: &str) -> Result<Probe> {
         capture::probe(self, migration).await
+    }
+
+    async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
+        unseen::maybe_unseen(self).await
     }
 
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome> {

@@ -248,6 +248,12 @@ pub trait Source: Send + Sync {
     /// Looks at the end of the log and at what is visible now. Cheap: milliseconds.
     async fn probe(&self, migration: &str) -> Result<Probe>;
 
+    /// Transactions that the log may show as committed and that readers may not see yet: at least those, at most all that have
+    /// not ended. A process that does not know what the one before has applied asks for them.
+    async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
+        Ok(Vec::new())
+    }
+
     /// Looks for what the stream does not show: partitions attached or detached, triggers dropped, DDL.
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome>;
 

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use crate::apply::decide::{Decided, PendingTransaction, Rereads, Verdict, decide};
 use crate::apply::gather::{Gathered, Gatherer};
+use crate::apply::reread::Reread;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::capture::altered;
-use crate::durable;
+use crate::durable::{self, Anew};
 use crate::error::EngineError;
 use crate::kill;
 use crate::session::{Altered, Keying, Session, State};
@@ -147,6 +148,36 @@ impl ApplierTask {
         ))
     }
 
+    /// Leaves a durable mark that the table's copy is to be made again, by snapshots that see `owed` and what was applied. The next
+    /// attempt does it: by then no loader of this one can write.
+    async fn copy_anew(
+        &mut self,
+        table: TableId,
+        mut owed: Vec<TransactionId>,
+        what: &str,
+        in_target_transaction: bool,
+    ) -> Result<EngineError, EngineError> {
+        if in_target_transaction {
+            self.applier.rollback().await?;
+        }
+        self.forget_seen().await?;
+        let checkpoint = {
+            let state = self.session.lock();
+            owed.extend(&state.recent);
+            state.checkpoint
+        };
+        let anew = Anew {
+            what: what.to_owned(),
+            owed,
+            begun: false,
+        };
+        let record = durable::anew_record(self.session.table(table)?, &anew)?;
+        self.applier.begin().await?;
+        self.applier.records(&[record]).await?;
+        self.applier.commit(Some(checkpoint), checkpoint).await?;
+        Ok(EngineError::Again)
+    }
+
     pub(super) async fn batch(
         &mut self,
         transactions: Vec<PendingTransaction>,
@@ -181,6 +212,7 @@ impl ApplierTask {
             .await?;
         kill::point("apply.decided");
         let effects = decided.effects.len();
+        self.remember(transactions.iter().map(|t| t.id));
         self.write(decided, from, end).await?;
         if effects > 0 || !idle {
             self.note(&transactions);
@@ -191,8 +223,7 @@ impl ApplierTask {
                 collector.collect(t.id, &t.changes)?;
             }
         }
-        self.after_commit(transactions.iter().map(|t| t.id), transactions.len() as u64)
-            .await
+        self.after_commit(transactions.len() as u64).await
     }
 
     /// Enters the keys of applied changes as no longer proven. Before the next request is obeyed: nobody reads the target at
@@ -260,7 +291,27 @@ impl ApplierTask {
                     ));
                 }
                 Verdict::Wait(table) => self.wait_for_table(table).await?,
-                Verdict::Reread(requests) => self.reread(requests, &mut rereads).await?,
+                Verdict::Reread(requests) => {
+                    let wanted: Vec<_> = requests
+                        .iter()
+                        .flat_map(|r| r.transactions.clone())
+                        .collect();
+                    match self.reread(requests, &mut rereads).await? {
+                        Reread::Done => {}
+                        Reread::Altered(table) => {
+                            let why = "a row must be read again that the log has in part, and the table was altered since";
+                            return Err(self
+                                .copy_anew(table, wanted, why, in_target_transaction)
+                                .await?);
+                        }
+                    }
+                }
+                Verdict::CopyAnew(table, t) => {
+                    let why = "some of its partitions were truncated by themselves";
+                    return Err(self
+                        .copy_anew(table, vec![t], why, in_target_transaction)
+                        .await?);
+                }
             }
         }
     }
@@ -377,7 +428,7 @@ impl ApplierTask {
     /// The batch is durable: memory follows.
     pub(super) fn committed(&mut self, to: Position, counts: &HashMap<TableId, LedgerCounts>) {
         let mut state = self.session.lock();
-        state.checkpoint = to;
+        state.durable(to);
         for (table, counts) in counts {
             state.tables[table.0 as usize].ledger.add(counts);
         }
@@ -399,14 +450,14 @@ impl ApplierTask {
         }
     }
 
-    pub(super) async fn after_commit(
-        &mut self,
-        ids: impl Iterator<Item = TransactionId>,
-        count: u64,
-    ) -> Result<(), EngineError> {
+    /// Transactions about to be written. Not after: a commit whose answer is lost may have happened.
+    pub(super) fn remember(&self, ids: impl Iterator<Item = TransactionId>) {
+        self.session.lock().recent.extend(ids);
+    }
+
+    pub(super) async fn after_commit(&mut self, count: u64) -> Result<(), EngineError> {
         let full = {
             let mut state = self.session.lock();
-            state.recent.extend(ids);
             state.transactions += count;
             state.recent.len() > MOST_RECENT
         };

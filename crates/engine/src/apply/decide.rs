@@ -48,6 +48,9 @@ pub(crate) enum Verdict {
     Wait(TableId),
     /// These rows must be read first.
     Reread(Vec<RereadRequest>),
+    /// Rows of this table's copy are gone by this transaction, and nobody knows which: the table must be copied anew, by
+    /// snapshots that see it.
+    CopyAnew(TableId, TransactionId),
 }
 
 /// A decided batch.
@@ -75,6 +78,7 @@ struct Pass<'a> {
 /// The pass was cut short: the batch cannot be decided yet.
 enum Cut {
     Wait(TableId),
+    CopyAnew(TableId, TransactionId),
     Error(EngineError),
 }
 
@@ -109,6 +113,7 @@ pub(crate) fn decide<'a>(
             match pass.change(state, id, change) {
                 Ok(()) => {}
                 Err(Cut::Wait(table)) => return Ok(Verdict::Wait(table)),
+                Err(Cut::CopyAnew(table, t)) => return Ok(Verdict::CopyAnew(table, t)),
                 Err(Cut::Error(error)) => return Err(error),
             }
         }
@@ -145,6 +150,7 @@ impl<'a> Pass<'a> {
                 }
                 Ok(())
             }
+            Change::TruncatePartitions { table } => self.truncate_partitions(state, t, *table),
         }
     }
 

@@ -20,6 +20,14 @@ const REREAD_PATIENCE: Duration = Duration::from_secs(600);
 /// Keys read under one snapshot.
 const KEYS_AT_ONCE: usize = 200;
 
+/// What reading rows again came to.
+pub(crate) enum Reread {
+    /// They were read.
+    Done,
+    /// A table has another shape on the source by now: no row of it can be read as the log's changes need it.
+    Altered(TableId),
+}
+
 impl ApplierTask {
     /// Reads rows again that a comparison has named, and writes them as the source has them, in a target transaction of their own
     /// that leaves the checkpoint where it is. Each has a durable frontier, so that changes which the reading saw are not
@@ -45,7 +53,10 @@ impl ApplierTask {
             table.frontier.discard_staged();
         }
         let mut rereads = Rereads::new();
-        self.reread(requests, &mut rereads).await?;
+        if let Reread::Altered(_) = self.reread(requests, &mut rereads).await? {
+            // the stream comes to that by itself
+            return Ok(0);
+        }
         let verdict = {
             let mut state = session.lock();
             let nothing = std::iter::empty();
@@ -75,7 +86,7 @@ impl ApplierTask {
         &mut self,
         requests: Vec<RereadRequest>,
         rereads: &mut Rereads,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Reread, EngineError> {
         let session = Arc::clone(&self.session);
         let mut by_table: HashMap<TableId, Vec<RereadRequest>> = HashMap::new();
         for request in requests {
@@ -84,10 +95,18 @@ impl ApplierTask {
         for (table, requests) in by_table {
             let mapping = session.table(table)?;
             for some in requests.chunks(KEYS_AT_ONCE) {
-                self.reread_some(mapping, some, rereads).await?;
+                match self.reread_some(mapping, some, rereads).await {
+                    Err(EngineError::Store(e))
+                        if e.kind == ErrorKind::SchemaMismatch
+                            && e.store == session.source.label() =>
+                    {
+                        return Ok(Reread::Altered(table));
+                    }
+                    read => read?,
+                }
             }
         }
-        Ok(())
+        Ok(Reread::Done)
     }
 
     async fn reread_some(

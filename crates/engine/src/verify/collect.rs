@@ -184,7 +184,7 @@ impl Collector {
             }
             Change::Update { table, before, row } => (*table, before.as_ref(), Some(row)),
             Change::Delete { table, before } => (*table, Some(before), None),
-            Change::Truncate { .. } => {
+            Change::Truncate { .. } | Change::TruncatePartitions { .. } => {
                 self.give_up();
                 return Ok(());
             }

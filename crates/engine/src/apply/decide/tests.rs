@@ -12,6 +12,7 @@ enum Came {
     Effects(Vec<Vec<String>>),
     Wait(u32),
     Reread(Vec<(u32, u64)>),
+    CopyAnew(u32, u64),
 }
 
 struct World {
@@ -58,6 +59,7 @@ impl World {
                 Came::Effects(shown(&decided.effects))
             }
             Verdict::Wait(table) => Came::Wait(table.0),
+            Verdict::CopyAnew(table, t) => Came::CopyAnew(table.0, t.0),
             Verdict::Reread(requests) => Came::Reread(
                 requests
                     .iter()
@@ -372,6 +374,47 @@ fn a_truncate_is_held_while_any_chunk_is_loading_and_leaves_no_trace_of_it() {
         world.decide(&[(2, vec![truncate(0)])]),
         effects(&[&["0 clear ..5"]])
     );
+}
+
+#[test]
+fn truncated_partitions_are_left_to_what_is_read_later_and_take_a_copy_that_still_has_them() {
+    let batch = [(
+        2,
+        vec![truncate_partitions(0), insert(0, row("1", "x", "y"))],
+    )];
+    let mut world = World::one(&["5"]);
+    assert_eq!(world.decide(&batch), effects(&[]));
+    assert_eq!(world.owed(0), [2]);
+    let counts = world.ledger(&batch);
+    assert_eq!((counts.captured, counts.left), (2, 2));
+    let (low, high) = (chunks(&world.state, 0)[0], chunks(&world.state, 0)[1]);
+    world.state.tables[0].frontier.begin_loading(low).unwrap();
+    assert_eq!(world.decide(&batch), Came::Wait(0));
+    load_at(&mut world.state, low, 2);
+    assert_eq!(world.decide(&batch), effects(&[]));
+    fill(&mut world.state, 0, high, 2, true);
+    assert_eq!(world.ledger(&batch).covered, 2);
+    // one chunk whose snapshot did not see it is enough
+    let mut world = World::one(&["5"]);
+    let (low, high) = (chunks(&world.state, 0)[0], chunks(&world.state, 0)[1]);
+    fill(&mut world.state, 0, low, 2, true);
+    fill(&mut world.state, 0, high, 1, true);
+    assert_eq!(world.decide(&batch), Came::CopyAnew(0, 2));
+}
+
+#[test]
+fn a_key_that_waits_to_be_read_again_is_owed_truncated_partitions() {
+    let mut world = World::one(&[]);
+    load_all(&mut world.state, 2);
+    let parked = key(&world.mappings[0], "1");
+    world.state.tables[0].frontier.park(parked);
+    assert_eq!(
+        world.decide(&[(2, vec![truncate_partitions(0)])]),
+        effects(&[])
+    );
+    let rows: Vec<_> = world.state.tables[0].frontier.parked_rows().collect();
+    let owed = crossfade_rules::frontier::OneKeyState::Parked { owed: vec![t(2)] };
+    assert_eq!(rows[0].state, owed);
 }
 
 /// Ends the load of a chunk that is loading.

@@ -56,6 +56,40 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Some rows are gone, and the log does not say which. Where the table's rows were read after it, or are yet to be read, that
+    /// is nothing to be done; a copy that still has them is made again.
+    pub(super) fn truncate_partitions(
+        &mut self,
+        state: &mut State,
+        t: TransactionId,
+        table: TableId,
+    ) -> Result<(), Cut> {
+        self.mapping(table)?;
+        self.count(table).capture(1);
+        let frontier = &mut state.tables[table.0 as usize].frontier;
+        let parts = frontier.truncate(&t);
+        let outcome = match truncate_outcome(&parts) {
+            None => return Err(Cut::Wait(table)),
+            Some(Outcome::Applied) => return Err(Cut::CopyAnew(table, t)),
+            Some(outcome) => outcome,
+        };
+        self.count(table).settle(outcome);
+        let nowhere = Key(bytes::Bytes::new());
+        for part in &parts {
+            if let Decision::Leave(to) = part.decision {
+                self.left = true;
+                frontier.leave(&nowhere, to, &t);
+            }
+            for (key, own) in &part.other_keys {
+                if let Decision::Leave(to) = own {
+                    self.left = true;
+                    frontier.leave(key, *to, &t);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A key that has a frontier of its own inside a truncated chunk.
     fn truncated_key(
         &mut self,
