@@ -49,7 +49,7 @@ impl ApplierTask {
         let index = mapping.id.0 as usize;
         let mut snapshot = self.seeing_all(mapping, some).await?;
         snapshot.wait_durable().await?;
-        let keys: Vec<_> = some.iter().map(|r| r.key.cells.clone()).collect();
+        let keys: Vec<_> = some.iter().map(|r| r.key.cells(mapping)).collect();
         let rows = snapshot.read_keys(mapping, &keys).await?;
         kill::point("reread.read");
         let mut found = HashMap::new();
@@ -68,7 +68,7 @@ impl ApplierTask {
                 at.frontier
                     .stage_one_key(key.clone(), view.clone(), horizon);
                 at.one_key_cells
-                    .insert(key.clone(), request.key.cells.clone());
+                    .insert(key.clone(), request.key.cells(mapping));
                 let row = found.get(&key).cloned();
                 rereads.insert((mapping.id, key), (request.key.clone(), row));
             }
