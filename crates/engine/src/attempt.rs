@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::apply::applier::ApplierTask;
-use crate::apply::finish;
 use crate::apply::gather::Gatherer;
+use crate::apply::{ahead, finish};
 use crate::capture::{anew, bounds, load, start, stream};
 use crate::commands::{self, Order};
 use crate::durable;
@@ -213,10 +213,16 @@ async fn work(
         events,
         confirmations,
     ));
+    let (ahead, next) = mpsc::channel(ahead::WAITING);
+    tasks.spawn(ahead::run(
+        Arc::clone(&session),
+        Gatherer::new(received, &session.options),
+        ahead,
+    ));
     let applier = ApplierTask::new(
         Arc::clone(&session),
         session.tenure.open_applier().await?,
-        Gatherer::new(received, &session.options),
+        next,
         confirmed,
         asked,
     );

@@ -163,6 +163,13 @@ impl State {
         }
     }
 
+    /// Whether every change of every table will be applied, whatever it is: then a batch can be decided before the one in front
+    /// of it is written.
+    pub fn applies_all(&self) -> bool {
+        let mut tables = self.tables.iter();
+        tables.all(|t| t.keying == Keying::Keyed && t.frontier.applies_all())
+    }
+
     /// Whether every chunk of every table is loaded.
     pub fn all_loaded(&self) -> bool {
         self.tables.iter().all(|t| {

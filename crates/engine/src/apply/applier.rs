@@ -10,8 +10,9 @@ use crossfade_store::Applier;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::apply::decide::{Decided, PendingTransaction, Rereads, Verdict, decide};
-use crate::apply::gather::{Gathered, Gatherer};
+use crate::apply::ahead::Next;
+use crate::apply::decide::{Decided, PendingTransaction, Rereads, Sight, Verdict, decide};
+use crate::apply::gather::Gathered;
 use crate::apply::reread::Reread;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
@@ -33,7 +34,7 @@ const MOST_RECENT: usize = 4096;
 pub(crate) struct ApplierTask {
     pub(super) session: Arc<Session>,
     pub(super) applier: Box<dyn Applier>,
-    pub(super) gatherer: Gatherer,
+    pub(super) next: mpsc::Receiver<Next>,
     pub(super) encoders: Vec<KeyEncoder>,
     pub(super) confirmed: watch::Sender<Position>,
     pub(super) requests: mpsc::Receiver<VerifyRequest>,
@@ -48,7 +49,7 @@ impl ApplierTask {
     pub fn new(
         session: Arc<Session>,
         applier: Box<dyn Applier>,
-        gatherer: Gatherer,
+        next: mpsc::Receiver<Next>,
         confirmed: watch::Sender<Position>,
         requests: mpsc::Receiver<VerifyRequest>,
     ) -> ApplierTask {
@@ -56,7 +57,7 @@ impl ApplierTask {
         ApplierTask {
             session,
             applier,
-            gatherer,
+            next,
             encoders,
             confirmed,
             requests,
@@ -80,7 +81,7 @@ impl ApplierTask {
                 return Ok(());
             }
             let idle_at = self.last_idle + self.idle_pause();
-            let gathered = tokio::select! {
+            let next = tokio::select! {
                 biased;
                 _ = stop.changed() => return Ok(()),
                 altered = session.wait_for(|state| waiting::altered_is_due(state)) => match altered {
@@ -92,9 +93,9 @@ impl ApplierTask {
                     continue;
                 }
                 () = tokio::time::sleep_until(idle_at), if self.idle_end.is_some() => {
-                    Gathered::Batch { transactions: Vec::new(), end: self.idle_end.take() }
+                    Next::from(Gathered::Batch { transactions: Vec::new(), end: self.idle_end.take() })
                 }
-                gathered = self.gatherer.next() => gathered?,
+                next = self.next.recv() => next.unwrap_or(Next::from(Gathered::Ended)),
             };
             // the order to pause may have come while there was nothing to apply
             if session
@@ -104,9 +105,9 @@ impl ApplierTask {
             {
                 return Ok(());
             }
-            match gathered {
+            match next.gathered {
                 Gathered::Batch { transactions, end } => {
-                    match self.batch(transactions, end).await {
+                    match self.batch(transactions, next.decided, end).await {
                         Err(EngineError::Ending) => return Ok(()),
                         other => other?,
                     }
@@ -181,6 +182,7 @@ impl ApplierTask {
     pub(super) async fn batch(
         &mut self,
         transactions: Vec<PendingTransaction>,
+        ahead: Option<Decided>,
         end: Option<Position>,
     ) -> Result<(), EngineError> {
         let Some(end) = end else { return Ok(()) };
@@ -204,12 +206,14 @@ impl ApplierTask {
             self.last_idle = Instant::now();
         }
         self.idle_end = None;
-        let decided = self
-            .decided(
-                transactions.iter().map(|t| (t.id, t.changes.as_slice())),
-                false,
-            )
-            .await?;
+        let ahead = ahead.filter(|_| self.session.lock().applies_all());
+        let decided = match ahead {
+            Some(decided) => decided,
+            None => {
+                let changes = transactions.iter().map(|t| (t.id, t.changes.as_slice()));
+                self.decided(changes, false).await?
+            }
+        };
         kill::point("apply.decided");
         let effects = decided.effects.len();
         self.remember(transactions.iter().map(|t| t.id));
@@ -276,7 +280,7 @@ impl ApplierTask {
             let verdict = {
                 let mut state = session.lock();
                 decide(
-                    &mut state,
+                    Sight::Shared(&mut state),
                     session.tables(),
                     &self.encoders,
                     transactions.clone(),

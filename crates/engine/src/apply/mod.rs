@@ -1,5 +1,6 @@
 //! Apply: whole source transactions, decided by the frontier, netted per key, written with the checkpoint.
 
+pub(crate) mod ahead;
 pub(crate) mod applier;
 pub(crate) mod big;
 pub(crate) mod clearing;

@@ -1,5 +1,6 @@
 //! Rows read again by key, because the log's image of them is not whole.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use crossfade_store::{ErrorKind, SourceSnapshot, StoreError};
 use tokio::time::Instant;
 
 use crate::apply::applier::ApplierTask;
-use crate::apply::decide::{RereadRequest, Rereads, Verdict, decide};
-use crate::apply::steps::net_key;
+use crate::apply::decide::{RereadRequest, Rereads, Sight, Verdict, decide};
+use crate::apply::steps::NetKey;
 use crate::error::EngineError;
 use crate::kill;
 use crate::verify::repair::RepairKey;
@@ -40,10 +41,10 @@ impl ApplierTask {
         for (table, cells) in &keys {
             let (mapping, encoder) = (session.table(*table)?, &self.encoders[table.0 as usize]);
             // a key that has no form on the source is no row of it
-            if let Ok(key) = net_key(mapping, encoder, cells) {
+            if let Ok(key) = encoder.key_of(cells) {
                 requests.push(RereadRequest {
                     table: *table,
-                    key,
+                    key: NetKey::new(key, Cow::Owned(mapping.key_only(cells))),
                     transactions: unseen.clone(),
                 });
             }
@@ -61,7 +62,7 @@ impl ApplierTask {
             let mut state = session.lock();
             let nothing = std::iter::empty();
             decide(
-                &mut state,
+                Sight::Shared(&mut state),
                 session.tables(),
                 &self.encoders,
                 nothing,
@@ -119,7 +120,7 @@ impl ApplierTask {
         let index = mapping.id.0 as usize;
         let mut snapshot = self.seeing_all(mapping, some).await?;
         snapshot.wait_durable().await?;
-        let keys: Vec<_> = some.iter().map(|r| r.key.cells.clone()).collect();
+        let keys: Vec<_> = some.iter().map(|r| r.key.cells(mapping)).collect();
         let rows = snapshot.read_keys(mapping, &keys).await?;
         kill::point("reread.read");
         let mut found = HashMap::new();
@@ -138,7 +139,7 @@ impl ApplierTask {
                 at.frontier
                     .stage_one_key(key.clone(), view.clone(), horizon);
                 at.one_key_cells
-                    .insert(key.clone(), request.key.cells.clone());
+                    .insert(key.clone(), request.key.cells(mapping));
                 let row = found.get(&key).cloned();
                 rereads.insert((mapping.id, key), (request.key.clone(), row));
             }
