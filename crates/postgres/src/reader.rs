@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
-use crossfade_store::sums::sum_rows;
 use crossfade_store::{
     ChunkRange, ErrorKind, ReadForm, Result, RowStream, StoreError, SumPlace, TargetSnapshot,
 };
@@ -14,6 +13,7 @@ use crate::names::{OWN_SCHEMA, ident_list, qualified};
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
+use crate::sums;
 use crate::tenure;
 
 struct PostgresReader {
@@ -55,6 +55,29 @@ pub async fn open_reader(
     }))
 }
 
+impl PostgresReader {
+    /// What COPY reads for a range.
+    fn copy_source(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
+        let columns = ident_list(mapping.columns.iter().map(|c| c.target.as_str()));
+        let table = qualified(&mapping.target.name);
+        match (range, &mapping.target.partition_by) {
+            (ChunkRange::All, None) => Ok(format!("{table} ({columns})")),
+            _ => {
+                let condition =
+                    range::condition(&range::target_key(mapping), range).map_err(|e| {
+                        let code = "postgres.range";
+                        StoreError::new(ErrorKind::Internal, code, &self.label, e.to_string())
+                            .table(&mapping.target.name)
+                    })?;
+                let relation = relation(mapping);
+                Ok(format!(
+                    "(SELECT {columns} FROM {relation} WHERE {condition})"
+                ))
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl TargetSnapshot for PostgresReader {
     fn position(&self) -> Option<Position> {
@@ -66,23 +89,7 @@ impl TargetSnapshot for PostgresReader {
         mapping: &'a TableMapping,
         range: &'a ChunkRange,
     ) -> Result<Box<dyn RowStream + 'a>> {
-        let columns = ident_list(mapping.columns.iter().map(|c| c.target.as_str()));
-        let table = qualified(&mapping.target.name);
-        let source = match (range, &mapping.target.partition_by) {
-            (ChunkRange::All, None) => format!("{table} ({columns})"),
-            _ => {
-                let condition =
-                    range::condition(&range::target_key(mapping), range).map_err(|e| {
-                        let code = "postgres.range";
-                        StoreError::new(ErrorKind::Internal, code, &self.label, e.to_string())
-                            .table(&mapping.target.name)
-                    })?;
-                format!(
-                    "(SELECT {columns} FROM {} WHERE {condition})",
-                    relation(mapping)
-                )
-            }
-        };
+        let source = self.copy_source(mapping, range)?;
         let width = mapping.columns.len();
         let rows = CopyOut::begin(&self.client, &self.label, &source, &ReadForm::Rows, width)
             .await
@@ -110,9 +117,8 @@ impl TargetSnapshot for PostgresReader {
         digester: &Digester,
         _place: SumPlace,
     ) -> Result<BucketSums> {
-        let label = self.label.clone();
-        let mut rows = self.read(mapping, range).await?;
-        sum_rows(rows.as_mut(), mapping, digester, &label).await
+        let source = self.copy_source(mapping, range)?;
+        sums::sum(&self.client, &self.label, &source, mapping, digester).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use crossfade_model::{
     BucketSums, Canonical, Column, Digester, Position, Row, Snapshot, Table, TableMapping,
 };
-use crossfade_store::sums::sum_rows;
 use crossfade_store::{
     Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot,
     StoreError, SumPlace,
@@ -24,6 +23,7 @@ use crate::names::{ident_list, qualified, quote_ident};
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
+use crate::sums;
 
 /// How long the source may take to make durable what a snapshot sees.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
@@ -348,9 +348,8 @@ impl SourceSnapshot for PostgresSnapshot {
         digester: &Digester,
         _place: SumPlace,
     ) -> Result<BucketSums> {
-        let label = self.store.label().to_owned();
-        let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
-        sum_rows(rows.as_mut(), mapping, digester, &label).await
+        let source = self.copy_source(mapping, range)?;
+        sums::sum(&self.client, self.store.label(), &source, mapping, digester).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
