@@ -23,20 +23,6 @@ pub async fn sum(
     mapping: &TableMapping,
     digester: &Digester,
 ) -> Result<BucketSums> {
-    let read = read(client, label, source, mapping, digester).await;
-    read.map_err(|e| match e.table {
-        None => e.table(&mapping.source.name),
-        Some(_) => e,
-    })
-}
-
-async fn read(
-    client: &Client,
-    label: &str,
-    source: &str,
-    mapping: &TableMapping,
-    digester: &Digester,
-) -> Result<BucketSums> {
     let mut reading = copy_out::Messages::begin(client, source, "").await?;
     let mut summing = Summing {
         mapping,
