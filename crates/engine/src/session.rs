@@ -12,7 +12,7 @@ use crossfade_store::{Bound, CaptureSpec, ChunkRange, Source, Target, Tenure};
 use tokio::sync::{Notify, watch};
 
 use crate::error::EngineError;
-use crate::progress::Observer;
+use crate::progress::{Observer, Places};
 
 /// One table's frontier.
 pub(crate) type TableFrontier = Frontier<Key, Snapshot, TransactionId, Position>;
@@ -149,6 +149,8 @@ pub(crate) struct Session {
     pub stop: watch::Receiver<bool>,
     /// Held by the comparison at work.
     pub comparing: tokio::sync::Mutex<()>,
+    /// Where each table's digests are computed, once that was measured.
+    pub places: Mutex<HashMap<usize, Places>>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -177,6 +179,7 @@ impl Session {
             careful,
             stop,
             comparing: tokio::sync::Mutex::new(()),
+            places: Mutex::default(),
             state: Mutex::new(state),
             changed: Notify::new(),
         }

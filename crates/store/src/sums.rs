@@ -1,13 +1,18 @@
 //! Sums of the digests of a table's rows.
 
 use crossfade_model::TableMapping;
+use serde::{Deserialize, Serialize};
 
 use crate::{ErrorKind, StoreError};
 
 /// Where digests are computed. Both places give the same sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum SumPlace {
     /// Rows are read, and hashed here.
+    #[default]
     Program,
     /// The server hashes, and sends sums.
     Server,

@@ -7,17 +7,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSums, Digester, TableMapping};
 use crossfade_store::sums::NO_FORM;
-use crossfade_store::{ChunkRange, SourceSnapshot, SumPlace, TargetSnapshot};
+use crossfade_store::{ChunkRange, SourceSnapshot, TargetSnapshot};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::{TableVerify, VerifyReport};
+use crate::progress::{Places, TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::differ::MOST_LISTED;
 use crate::verify::name::name;
 use crate::verify::pair::Pair;
+use crate::verify::place;
 use crate::verify::touched::{self, Sums};
 
 /// Rounds that may begin again because too much changed between the two snapshots.
@@ -130,7 +131,10 @@ async fn all_tables(
     salt: &Salt,
 ) -> Result<Vec<TableVerify>, EngineError> {
     let digester = Digester::new(salt);
-    let parts: Vec<Part> = session.tables().iter().map(Part::whole).collect();
+    let mut pair = pair;
+    let places = place::choose(session, &mut pair, &digester).await?;
+    let parts = session.tables().iter().zip(places);
+    let parts: Vec<Part> = parts.map(|(t, p)| Part::whole(t, p)).collect();
     let (mut pair, mut sums) = both_sums(session, pair, &digester, &parts).await?;
     let mut tables = Vec::with_capacity(parts.len());
     for (part, sums) in parts.iter().zip(&mut sums) {
@@ -145,15 +149,15 @@ async fn all_tables(
 pub(super) struct Part {
     pub table: usize,
     pub range: ChunkRange,
-    pub places: [SumPlace; 2],
+    pub places: Places,
 }
 
 impl Part {
-    fn whole(mapping: &TableMapping) -> Part {
+    fn whole(mapping: &TableMapping, places: Places) -> Part {
         Part {
             table: mapping.id.0 as usize,
             range: ChunkRange::All,
-            places: [SumPlace::Program; 2],
+            places,
         }
     }
 }
@@ -208,7 +212,7 @@ async fn sum_source(
     let mut out = Vec::with_capacity(parts.len());
     for part in parts {
         let mapping = &session.tables()[part.table];
-        let sums = snapshot.sum(mapping, &part.range, digester, part.places[0]);
+        let sums = snapshot.sum(mapping, &part.range, digester, part.places.source);
         out.push(sums.await?);
     }
     Ok(out)
@@ -223,7 +227,7 @@ async fn sum_target(
     let mut out = Vec::with_capacity(parts.len());
     for part in parts {
         let mapping = &session.tables()[part.table];
-        let sums = snapshot.sum(mapping, &part.range, digester, part.places[1]);
+        let sums = snapshot.sum(mapping, &part.range, digester, part.places.target);
         out.push(sums.await?);
     }
     Ok(out)
@@ -262,6 +266,7 @@ pub(super) async fn compared(
         source,
         target,
         stream_proven_keys: settled.keys,
+        places: part.places,
         equal,
         differences,
         more,

@@ -9,5 +9,6 @@ pub(crate) mod compare;
 pub(crate) mod differ;
 pub(crate) mod name;
 pub(crate) mod pair;
+pub(crate) mod place;
 pub(crate) mod side;
 pub(crate) mod touched;
