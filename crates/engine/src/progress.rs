@@ -6,7 +6,7 @@ use crossfade_control::quarantine::RowKey;
 use crossfade_model::BucketSum;
 use crossfade_plan::Phase;
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::Made;
+use crossfade_store::{Made, SumPlace};
 use serde::{Deserialize, Serialize};
 
 use crate::verify::cause::Cause;
@@ -307,12 +307,24 @@ pub struct TableVerify {
     pub target: BucketSum,
     /// Keys that were changing while the sides were read, and were compared one by one with the stream's last image.
     pub stream_proven_keys: u64,
+    /// Where the digests of the two sums were computed.
+    #[serde(default)]
+    pub places: Places,
     /// The table is equal.
     pub equal: bool,
     /// Rows that differ, at most as many as the engine lists.
     pub differences: Vec<Difference>,
     /// More rows differ than are listed.
     pub more: bool,
+}
+
+/// Where a table's digests were computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Places {
+    /// The source's.
+    pub source: SumPlace,
+    /// The target's.
+    pub target: SumPlace,
 }
 
 /// The lanes of a sum as 16 hexadecimal digits each: many readers of JSON round numbers beyond 2^53.

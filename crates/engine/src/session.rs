@@ -14,7 +14,7 @@ use crossfade_store::{Bound, CaptureSpec, ChunkRange, Source, Target, Tenure};
 use tokio::sync::{Notify, watch};
 
 use crate::error::EngineError;
-use crate::progress::Observer;
+use crate::progress::{Observer, Places};
 use crate::retry::Reached;
 use crate::verify::book::Proofs;
 
@@ -194,6 +194,8 @@ pub(crate) struct Session {
     pub stop: watch::Receiver<bool>,
     /// Held by the comparison at work.
     pub comparing: tokio::sync::Mutex<()>,
+    /// Where each table's digests are computed, once that was measured.
+    pub places: Mutex<HashMap<usize, Places>>,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -223,6 +225,7 @@ impl Session {
             careful,
             stop,
             comparing: tokio::sync::Mutex::new(()),
+            places: Mutex::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
             changed: Notify::new(),

@@ -163,11 +163,16 @@ fn read_cell(line: &Bytes, from: usize, to: usize, escaped: bool) -> Result<Cell
     if text == b"\\N" {
         return Ok(Cell::Null);
     }
-    unescape(text).map(|text| Cell::TextForm(text.into()))
+    let mut plain = Vec::with_capacity(text.len());
+    unescape(text, &mut plain)?;
+    Ok(Cell::TextForm(plain.into()))
 }
 
-fn unescape(text: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut out = Vec::with_capacity(text.len());
+/// Appends a value without its escapes.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn unescape(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut bytes = text.iter().copied();
     while let Some(byte) = bytes.next() {
         if byte != b'\\' {
@@ -186,7 +191,7 @@ fn unescape(text: &[u8]) -> Result<Vec<u8>, Malformed> {
             _ => return Err(Malformed),
         });
     }
-    Ok(out)
+    Ok(())
 }
 
 #[cfg(test)]

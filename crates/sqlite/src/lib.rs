@@ -37,6 +37,7 @@ mod source;
 mod splits;
 mod sql;
 mod stream;
+mod sums;
 mod table_info;
 mod table_plan;
 mod target;

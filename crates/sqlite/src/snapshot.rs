@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, Snapshot, Table, TableMapping};
-use crossfade_store::sums::sum_rows;
 use crossfade_store::{
     Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot, SumPlace,
 };
@@ -15,6 +14,7 @@ use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::key_sql::{self, KeyColumn};
 use crate::splits::{bounds, rowid_parts};
 use crate::sql::names::{quote, quote_all};
+use crate::sums::sum_query;
 use crate::table_info::{self, TableInfo};
 
 /// The word for a table that is one part.
@@ -197,12 +197,7 @@ impl SourceSnapshot for SqliteSnapshot {
                 )
                 .table(&mapping.source.name));
         }
-        let (condition, parameters) = self.condition(mapping, range).await?;
-        let sql = format!(
-            "SELECT {} FROM {}{condition}",
-            select_list(mapping),
-            quote(&mapping.source.name.name)
-        );
+        let (sql, parameters) = self.query(mapping, range).await?;
         Ok(Box::new(start_query(
             &self.place,
             self.connection.handle(),
@@ -233,9 +228,16 @@ impl SourceSnapshot for SqliteSnapshot {
         digester: &Digester,
         _place: SumPlace,
     ) -> Result<BucketSums> {
-        let label = self.place.label.to_string();
-        let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
-        sum_rows(rows.as_mut(), mapping, digester, &label).await
+        let (sql, parameters) = self.query(mapping, range).await?;
+        sum_query(
+            &self.place,
+            self.connection.handle(),
+            sql,
+            parameters,
+            mapping,
+            digester,
+        )
+        .await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
@@ -251,6 +253,21 @@ impl SourceSnapshot for SqliteSnapshot {
 }
 
 impl SqliteSnapshot {
+    /// The query that reads a range.
+    async fn query(
+        &self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+    ) -> Result<(String, Vec<Cell>)> {
+        let (condition, parameters) = self.condition(mapping, range).await?;
+        let sql = format!(
+            "SELECT {} FROM {}{condition}",
+            select_list(mapping),
+            quote(&mapping.source.name.name)
+        );
+        Ok((sql, parameters))
+    }
+
     /// The WHERE clause of a range.
     async fn condition(
         &self,

@@ -13,6 +13,7 @@ pub(crate) mod continuous;
 pub(crate) mod differ;
 pub(crate) mod name;
 pub(crate) mod pair;
+pub(crate) mod place;
 pub(crate) mod recheck;
 pub(crate) mod repair;
 pub(crate) mod side;

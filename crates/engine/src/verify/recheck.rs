@@ -13,7 +13,7 @@ use crossfade_rules::proof::{Check, RangeId, Verdict};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
-use crate::progress::{TableVerify, VerifyReport};
+use crate::progress::{Places, TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp, TouchedKey};
 use crate::verify::collect::VerifyRequest;
@@ -162,6 +162,7 @@ impl<'a> Reading<'a> {
                 source: BucketSum::default(),
                 target: BucketSum::default(),
                 stream_proven_keys: 0,
+                places: Places::default(),
                 equal: true,
                 differences: Vec::new(),
                 more: false,
