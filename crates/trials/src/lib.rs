@@ -10,6 +10,7 @@ pub mod binary;
 pub mod chaos;
 pub mod compare;
 pub mod database;
+pub mod mutations;
 pub mod patience;
 pub mod postgres;
 pub mod seed;
