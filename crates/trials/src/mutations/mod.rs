@@ -6,6 +6,7 @@ mod judge;
 pub mod kinds;
 mod options;
 pub mod pair;
+mod rivals;
 mod scene;
 mod schema;
 mod side;
@@ -23,6 +24,7 @@ use judge::{Verdict, equal, judge};
 use kinds::rows::Side;
 use options::Options;
 use pair::Pair;
+use rivals::{Contest, RIVALS, Rival};
 use scene::Scene;
 use table::Table;
 
@@ -37,6 +39,11 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     };
     let seed = seed("mutations");
     let mut table = Table::default();
+    if options.rivals {
+        for rival in RIVALS.iter().filter(|rival| rival.program().is_none()) {
+            table.note(format!("{} could not be installed here", rival.name()));
+        }
+    }
     let mut failed = Vec::new();
     for pair in &options.pairs {
         // the panic's own message was printed where it arose
@@ -84,8 +91,12 @@ fn on_pair(pair: Pair, options: &Options, seed: u64, table: &mut Table) -> Vec<S
     if let Err(why) = equal(&scene.verify()) {
         missed.push(format!("{}, before anything is planted: {why}", pair.name));
     }
+    let contest = options.rivals.then(|| Contest::open(&scene)).flatten();
     for case in chosen(&scene, options, seed) {
-        let verdict = plant(&mut scene, &case);
+        let (verdict, others) = plant(&mut scene, &case, contest.as_ref());
+        for (rival, word) in others {
+            table.put(case.kind, &format!("{} {}", pair.name, rival.name()), word);
+        }
         eprintln!("{}, {}: {}", pair.name, case.kind, verdict.word());
         table.put(case.kind, pair.name, verdict.word());
         if let Verdict::Failed(why) = verdict {
@@ -111,8 +122,12 @@ fn chosen(scene: &Scene<'_>, options: &Options, seed: u64) -> Vec<Case> {
     cases
 }
 
-/// Plants one corruption, compares, undoes it, and compares again.
-fn plant(scene: &mut Scene<'_>, case: &Case) -> Verdict {
+/// Plants one corruption, compares, undoes it, and compares again; with what the rivals say of it.
+fn plant(
+    scene: &mut Scene<'_>,
+    case: &Case,
+    contest: Option<&Contest>,
+) -> (Verdict, Vec<(Rival, String)>) {
     let table = scene.table(case.table).expect("a case's table is there");
     let side = match case.side {
         Side::Source => &scene.source,
@@ -120,27 +135,45 @@ fn plant(scene: &mut Scene<'_>, case: &Case) -> Verdict {
     };
     let before = side.rows(table);
     if let Err(error) = side.write(&case.sql) {
-        return Verdict::Failed(format!("cannot be planted: {error}\nin: {}", case.sql));
+        let why = format!("cannot be planted: {error}\nin: {}", case.sql);
+        return (Verdict::Failed(why), Vec::new());
     }
     let planted = side.rows(table) != before;
-    let verdict = match &case.expected {
+    let (verdict, others) = match &case.expected {
         // no corruption, no finding
-        Expected::Named { rows, .. } if !planted && !rows.is_empty() => Verdict::NotHeld,
-        _ => judge(case, &scene.verify()),
+        Expected::Named { rows, .. } if !planted && !rows.is_empty() => {
+            (Verdict::NotHeld, Vec::new())
+        }
+        Expected::Named { .. } => (
+            judge(case, &scene.verify()),
+            contest.map_or_else(Vec::new, |contest| contest.ask(scene, table)),
+        ),
+        _ => (judge(case, &scene.verify()), Vec::new()),
     };
     side.restore(table);
     if let Some(sql) = case.back {
         side.write(sql).expect("a sequence can be set");
     }
     assert!(side.rows(table) == before, "{} was not undone", case.kind);
+    (healed(scene, verdict), others)
+}
+
+/// The verdict, once the corruption is undone: the run must not have ended of it, and both sides must be equal again.
+fn healed(scene: &mut Scene<'_>, verdict: Verdict) -> Verdict {
     let ended = scene.revive();
-    match (verdict, ended, equal(&scene.verify())) {
-        (Verdict::Failed(why), Some(said), _) => {
-            Verdict::Failed(format!("{why}\nThe run has ended:\n{said}"))
-        }
-        (Verdict::Failed(why), None, _) => Verdict::Failed(why),
-        (_, Some(said), _) => Verdict::Failed(format!("the run has ended:\n{said}")),
-        (_, None, Err(why)) => Verdict::Failed(format!("after it was undone: {why}")),
-        (verdict, None, Ok(())) => verdict,
+    let mut wrong = Vec::new();
+    if let Verdict::Failed(why) = &verdict {
+        wrong.push(why.clone());
+    }
+    if let Some(said) = ended {
+        wrong.push(format!("the run has ended:\n{said}"));
+    }
+    if let Err(why) = equal(&scene.verify()) {
+        wrong.push(format!("after it was undone: {why}"));
+    }
+    if wrong.is_empty() {
+        verdict
+    } else {
+        Verdict::Failed(wrong.join("\n"))
     }
 }

@@ -105,9 +105,14 @@ impl<'a> Scene<'a> {
         });
     }
 
+    /// The migration's tables.
+    pub fn tables(&self) -> impl Iterator<Item = &'static Table> {
+        schema::tables(self.dialects().0)
+    }
+
     /// A table of the migration.
     pub fn table(&self, name: &str) -> Option<&'static Table> {
-        schema::tables(self.dialects().0).find(|table| table.name == name)
+        self.tables().find(|table| table.name == name)
     }
 }
 

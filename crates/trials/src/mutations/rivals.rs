@@ -1,0 +1,194 @@
+//! Other programs that compare two PostgreSQL databases, given the same corruption. They compare nothing that is written
+//! to meanwhile, so the writer is held, and the target has caught up.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::scene::Scene;
+use super::schema::Table;
+use crate::database::Dialect;
+
+/// A program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rival {
+    /// `pgcopydb compare data`: checksums of whole tables.
+    Pgcopydb,
+    /// `data-diff`: checksums of key ranges.
+    DataDiff,
+    /// `reladiff`, which data-diff came from and went on without.
+    Reladiff,
+}
+
+/// All of them.
+pub const RIVALS: [Rival; 3] = [Rival::Pgcopydb, Rival::DataDiff, Rival::Reladiff];
+
+/// What a rival said of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// Something differs.
+    Differs {
+        /// The exit code it said it with.
+        exit: i32,
+    },
+    /// Nothing does.
+    Equal,
+    /// It cannot compare this.
+    Cannot(String),
+}
+
+impl Rival {
+    /// The program's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pgcopydb => "pgcopydb",
+            Self::DataDiff => "data-diff",
+            Self::Reladiff => "reladiff",
+        }
+    }
+
+    /// Where it is, if it could be had.
+    pub fn program(self) -> Option<PathBuf> {
+        let variable = match self {
+            Self::Pgcopydb => "CROSSFADE_RIVAL_PGCOPYDB",
+            Self::DataDiff => "CROSSFADE_RIVAL_DATA_DIFF",
+            Self::Reladiff => "CROSSFADE_RIVAL_RELADIFF",
+        };
+        std::env::var_os(variable).map(PathBuf::from)
+    }
+
+    fn compare(self, scene: &Scene<'_>, table: &Table) -> Said {
+        let Some(program) = self.program() else {
+            return Said::Cannot("not installed".to_owned());
+        };
+        let (source, target) = (scene.trial().source.url(), scene.trial().target.url());
+        let mut command = Command::new(program);
+        if self == Self::Pgcopydb {
+            let folder = scene.trial().folder().join("pgcopydb");
+            command.args(["compare", "data", "--restart", "--not-consistent"]);
+            command.args(["--source", &source, "--target", &target, "--dir"]);
+            command.arg(folder);
+        } else {
+            if table.key.is_empty() {
+                return Said::Cannot("no key".to_owned());
+            }
+            let name = format!("public.{}", table.name);
+            command.args([
+                &with_password(&source),
+                &name,
+                &with_password(&target),
+                &name,
+            ]);
+            for key in table.key {
+                command.args(["-k", key]);
+            }
+            command.args(["-c", "%"]);
+        }
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.name()));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let exit = output.status.code().unwrap_or(-1);
+        match self.differs(&said, table) {
+            Some(true) => Said::Differs { exit },
+            Some(false) if exit == 0 => Said::Equal,
+            _ => {
+                let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+                eprintln!("{}: exit code {exit}\n{said}\n{errors}", self.name());
+                let last = errors.lines().last().unwrap_or_default();
+                Said::Cannot(last.chars().take(40).collect())
+            }
+        }
+    }
+
+    /// Whether the output names a difference in the table; `None` where it does not speak of the table.
+    fn differs(self, said: &str, table: &Table) -> Option<bool> {
+        match self {
+            Self::Pgcopydb => {
+                let name = format!("public.{}", table.name);
+                let mut lines = said.lines().map(|line| line.split('|').map(str::trim));
+                let mut line = lines.find(|line| line.clone().next() == Some(&name))?;
+                line.nth(1).map(|mark| mark == "!")
+            }
+            // one line for each row, of which each side has one
+            Self::DataDiff | Self::Reladiff => {
+                Some(said.lines().any(|line| line.starts_with(['+', '-'])))
+            }
+        }
+    }
+}
+
+/// One of the rivals wants a password, which the servers do not ask for.
+fn with_password(url: &str) -> String {
+    url.replacen("postgres://postgres@", "postgresql://postgres:none@", 1)
+}
+
+/// The rivals of one pair.
+#[derive(Debug, Default)]
+pub struct Contest {
+    /// Tables that a rival finds different where nothing differs.
+    alarmed: BTreeSet<(Rival, &'static str)>,
+}
+
+impl Contest {
+    /// Lets every rival compare every table, nothing planted. `None` where rivals cannot take part.
+    pub fn open(scene: &Scene<'_>) -> Option<Self> {
+        if scene.dialects() != (Dialect::Postgres, Dialect::Postgres) {
+            return None;
+        }
+        let mut contest = Self::default();
+        let _held = scene.writer.hold();
+        scene.settle();
+        for rival in RIVALS {
+            for table in scene.tables() {
+                if let Said::Differs { .. } = rival.compare(scene, table) {
+                    contest.alarmed.insert((rival, table.name));
+                }
+            }
+        }
+        Some(contest)
+    }
+
+    /// What each rival says of a table in which something was planted.
+    pub fn ask(&self, scene: &Scene<'_>, table: &Table) -> Vec<(Rival, String)> {
+        let _held = scene.writer.hold();
+        scene.settle();
+        let said = |rival: Rival| {
+            if self.alarmed.contains(&(rival, table.name)) {
+                return "cannot: false alarm".to_owned();
+            }
+            match rival.compare(scene, table) {
+                Said::Differs { exit } => format!("found: exit {exit}"),
+                Said::Equal => "missed".to_owned(),
+                Said::Cannot(why) => format!("cannot: {why}"),
+            }
+        };
+        RIVALS.map(|rival| (rival, said(rival))).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::TABLES;
+    use super::*;
+
+    #[test]
+    fn outputs_are_read() {
+        let few = &TABLES[3];
+        let line = |mark: &str| {
+            format!(
+                "   Table Name | ! | Source\n---+---\n  public.few | {mark} |  19e72c41 |  0fb49ca3 \n"
+            )
+        };
+        assert_eq!(Rival::Pgcopydb.differs(&line("!"), few), Some(true));
+        assert_eq!(Rival::Pgcopydb.differs(&line(" "), few), Some(false));
+        assert_eq!(Rival::Pgcopydb.differs("", few), None);
+        assert_eq!(Rival::Reladiff.differs("- 1, x\n+ 1, y\n", few), Some(true));
+        assert_eq!(Rival::DataDiff.differs("", few), Some(false));
+        assert_eq!(
+            with_password("postgres://postgres@127.0.0.1:5/x"),
+            "postgresql://postgres:none@127.0.0.1:5/x"
+        );
+    }
+}
