@@ -53,7 +53,7 @@ pub fn report(outcome: &Outcome) -> Result<Value, String> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|line| line.get("report").cloned())
-        .ok_or_else(|| format!("no report:\n{}", outcome.text()))
+        .ok_or_else(|| format!("no report: {}", outcome.text()))
 }
 
 /// Judges a comparison with a corruption in place.
@@ -73,7 +73,7 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Verdict {
         Expected::Equal => equal(outcome).map(|()| Verdict::Equal),
         Expected::NotCompared => equal(outcome).map(|()| Verdict::NotCompared),
     };
-    judged.unwrap_or_else(|why| Verdict::Failed(format!("{}: {why}\n{}", case.sql, outcome.text())))
+    judged.unwrap_or_else(|why| Verdict::Failed(format!("{}: {why}", case.sql)))
 }
 
 /// Both sides must have been found equal.

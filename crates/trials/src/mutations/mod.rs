@@ -40,6 +40,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     let seed = seed("mutations");
     let mut table = Table::default();
     if options.rivals {
+        table.note(rivals::SHARE.to_owned());
         for rival in RIVALS.iter().filter(|rival| rival.program().is_none()) {
             table.note(format!("{} could not be installed here", rival.name()));
         }
@@ -146,7 +147,7 @@ fn plant(
         }
         Expected::Named { .. } => (
             judge(case, &scene.verify()),
-            contest.map_or_else(Vec::new, |contest| contest.ask(scene, table)),
+            contest.map_or_else(Vec::new, |contest| contest.ask(scene, table, case)),
         ),
         _ => (judge(case, &scene.verify()), Vec::new()),
     };

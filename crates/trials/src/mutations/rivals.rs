@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::case::{Case, Expected};
 use super::scene::Scene;
-use super::schema::Table;
+use super::schema::{FIRST_VALUE, Table};
 use crate::database::Dialect;
 
 /// A program.
@@ -57,17 +58,17 @@ impl Rival {
         std::env::var_os(variable).map(PathBuf::from)
     }
 
-    fn compare(self, scene: &Scene<'_>, table: &Table) -> Said {
+    fn compare(self, scene: &Scene<'_>, table: &Table, share: &Share) -> Said {
         let Some(program) = self.program() else {
             return Said::Cannot("not installed".to_owned());
         };
         let (source, target) = (scene.trial().source.url(), scene.trial().target.url());
         let mut command = Command::new(program);
         if self == Self::Pgcopydb {
-            let folder = scene.trial().folder().join("pgcopydb");
-            command.args(["compare", "data", "--restart", "--not-consistent"]);
-            command.args(["--source", &source, "--target", &target, "--dir"]);
-            command.arg(folder);
+            let folder = tempfile::tempdir_in(scene.trial().folder());
+            let folder = folder.expect("a folder in the trial's");
+            command.args(["compare", "data", "--source", &source, "--target", &target]);
+            command.arg("--dir").arg(folder.path().join("work"));
         } else {
             if table.key.is_empty() {
                 return Said::Cannot("no key".to_owned());
@@ -82,22 +83,28 @@ impl Rival {
             for key in table.key {
                 command.args(["-k", key]);
             }
-            command.args(["-c", "%"]);
+            for column in &share.columns {
+                command.args(["-c", column]);
+            }
+            if let Some(rows) = &share.rows {
+                command.args(["-w", rows]);
+            }
         }
         let output = command
             .stdin(Stdio::null())
             .output()
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.name()));
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let exit = output.status.code().unwrap_or(-1);
+        // one of them ends with 0 after an error
+        let failed = exit != 0 || errors.contains("ERROR");
         match self.differs(&said, table) {
             Some(true) => Said::Differs { exit },
-            Some(false) if exit == 0 => Said::Equal,
+            Some(false) if !failed => Said::Equal,
             _ => {
-                let errors = String::from_utf8_lossy(&output.stderr).into_owned();
                 eprintln!("{}: exit code {exit}\n{said}\n{errors}", self.name());
-                let last = errors.lines().last().unwrap_or_default();
-                Said::Cannot(last.chars().take(40).collect())
+                Said::Cannot(shortened(&errors))
             }
         }
     }
@@ -117,6 +124,52 @@ impl Rival {
             }
         }
     }
+}
+
+/// What of a table data-diff and reladiff are asked to compare: they end where a number is infinite or has no declared
+/// scale, so that they are given the corrupt column, and rows without such values.
+struct Share {
+    columns: Vec<String>,
+    rows: Option<String>,
+}
+
+/// What they are told beside the table.
+pub const SHARE: &str = "data-diff and reladiff were given, of the table of many types, only columns and rows that they can \
+    read, the corrupt ones among them; pgcopydb compares whole tables and names no rows; the exit code is the rival's own";
+
+impl Share {
+    fn of(table: &Table, expected: Option<&Expected>) -> Self {
+        let names = |columns: &[&str]| columns.iter().map(|name| (*name).to_owned()).collect();
+        let plain = format!("id < {FIRST_VALUE}");
+        if let Some(Expected::Named { rows, column }) = expected
+            && let (Some(column), [(_, key)]) = (column, rows.as_slice())
+        {
+            return Self {
+                columns: names(&[column]),
+                rows: Some(format!("({plain} OR id = {key})")),
+            };
+        }
+        if table.name == "rich" {
+            return Self {
+                columns: names(&["whole", "words", "short"]),
+                rows: Some(plain),
+            };
+        }
+        Self {
+            columns: names(&["%"]),
+            rows: None,
+        }
+    }
+}
+
+/// The first of the last lines that says something, and not at length.
+fn shortened(errors: &str) -> String {
+    let last = errors
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
+    last.unwrap_or("no word").chars().take(40).collect()
 }
 
 /// One of the rivals wants a password, which the servers do not ask for.
@@ -142,7 +195,7 @@ impl Contest {
         scene.settle();
         for rival in RIVALS {
             for table in scene.tables() {
-                if let Said::Differs { .. } = rival.compare(scene, table) {
+                if let Said::Differs { .. } = rival.compare(scene, table, &Share::of(table, None)) {
                     contest.alarmed.insert((rival, table.name));
                 }
             }
@@ -151,14 +204,15 @@ impl Contest {
     }
 
     /// What each rival says of a table in which something was planted.
-    pub fn ask(&self, scene: &Scene<'_>, table: &Table) -> Vec<(Rival, String)> {
+    pub fn ask(&self, scene: &Scene<'_>, table: &Table, case: &Case) -> Vec<(Rival, String)> {
+        let share = Share::of(table, Some(&case.expected));
         let _held = scene.writer.hold();
         scene.settle();
         let said = |rival: Rival| {
             if self.alarmed.contains(&(rival, table.name)) {
                 return "cannot: false alarm".to_owned();
             }
-            match rival.compare(scene, table) {
+            match rival.compare(scene, table, &share) {
                 Said::Differs { exit } => format!("found: exit {exit}"),
                 Said::Equal => "missed".to_owned(),
                 Said::Cannot(why) => format!("cannot: {why}"),

@@ -16,7 +16,7 @@ use crate::trial::Trial;
 /// The migration's databases and file, before anything runs.
 pub fn prepare(pair: Pair) -> Trial {
     let trial = Trial::new(pair.source, pair.target);
-    schema::make(&trial.source);
+    schema::make(&trial.source, trial.target.dialect());
     let postgres = |engine: Engine| !engine.is_sqlite();
     if postgres(pair.source) && postgres(pair.target) {
         trial.target.run(schema::POSTGRES_BEFORE);

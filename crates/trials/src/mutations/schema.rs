@@ -136,8 +136,9 @@ const SQLITE_ROW: &str = "i, 1 + i % 3, i, i * 1000000007, i * 0.125, i * 0.25, 
     time('00:00', i || ' seconds'), i || ':00:00', '{\"n\": ' || i || ', \"a\": [1, 2]}', '{\"n\": ' || i || '}',
     printf('00000000-0000-4000-8000-%012x', i), 'loose ' || i";
 
-/// Makes the source's tables with all rows.
-pub fn make(source: &Database) {
+/// Makes the source's tables with all rows. A column without a type goes to SQLite only: PostgreSQL has none that holds
+/// values of every class.
+pub fn make(source: &Database, target: Dialect) {
     let postgres = source.dialect() == Dialect::Postgres;
     let numbers = |from: u32, rows: u32| {
         let to = from + rows - 1;
@@ -159,7 +160,7 @@ pub fn make(source: &Database) {
     for (from, rows) in [(1, FROZEN_ROWS), (LIVE, LIVE_ROWS)] {
         sql.push_str(&format!(
             "INSERT INTO rich SELECT {row} FROM {0};
-             INSERT INTO pairs SELECT i, 'b' || i % 7, 'one ' || i, 'other ' || i FROM {0};",
+             INSERT INTO pairs SELECT i, 'b' || (i % 7), 'one ' || i, 'other ' || i FROM {0};",
             numbers(from, rows)
         ));
     }
@@ -169,7 +170,7 @@ pub fn make(source: &Database) {
     ));
     if postgres {
         sql.push_str(
-            "INSERT INTO bag SELECT i % 10, 'b' || i % 10, i % 10 + 0.50 FROM generate_series(1, 20) i;
+            "INSERT INTO bag SELECT i % 10, 'b' || (i % 10), i % 10 + 0.50 FROM generate_series(1, 20) i;
              INSERT INTO bag SELECT 1000 + i, 'live', i FROM generate_series(1, 50) i;",
         );
     }
@@ -181,6 +182,9 @@ pub fn make(source: &Database) {
                 value.column
             ));
         }
+    }
+    if !postgres && target == Dialect::Postgres {
+        sql.push_str("ALTER TABLE rich DROP COLUMN loose");
     }
     source.run(&sql);
 }
