@@ -10,5 +10,7 @@ pub mod phases;
 pub mod process;
 pub mod rivals;
 pub mod servers;
+pub mod soak;
 pub mod test;
+pub mod trials;
 pub mod workspace;

@@ -15,6 +15,7 @@ pub mod patience;
 pub mod postgres;
 pub mod seed;
 pub mod shop;
+pub mod soak;
 pub mod sqlite;
 pub mod trial;
 pub mod workload;
