@@ -3,7 +3,7 @@
 use super::kinds::How;
 use super::kinds::rows::{self, ROWS, Rows};
 use super::kinds::sequence;
-use super::kinds::values::{VALUES, Value};
+use super::kinds::values::{Value, values};
 use super::scene::Scene;
 use super::schema::FIRST_VALUE;
 
@@ -48,7 +48,7 @@ pub enum Expected {
 
 /// All kinds, in the table's order.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    let values = VALUES.iter().map(|value| value.kind);
+    let values = values().map(|value| value.kind);
     values
         .chain(ROWS.iter().map(|rows| rows.kind))
         .chain([sequence::KIND])
@@ -56,8 +56,7 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
 
 /// The cases of a pair; kinds that one of its engines has no words for are left out.
 pub fn cases(scene: &Scene<'_>) -> Vec<Case> {
-    let values = VALUES
-        .iter()
+    let values = values()
         .enumerate()
         .filter_map(|(place, value)| of_value(scene, FIRST_VALUE as usize + place, value));
     let rows = ROWS.iter().filter_map(|rows| of_rows(scene, rows));
@@ -139,4 +138,21 @@ fn of_sequence(scene: &Scene<'_>) -> Option<Case> {
         back: sequence::FORTH.of(target),
         expected,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::schema::FROZEN_ROWS;
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_and_every_value_a_row_of_its_own() {
+        let names: HashSet<&str> = kinds().collect();
+        assert_eq!(names.len(), kinds().count());
+        assert!(names.len() >= 40);
+        assert!(values().count() <= (FROZEN_ROWS - FIRST_VALUE) as usize);
+        assert!(NOT_COMPARED.iter().all(|kind| names.contains(kind)));
+    }
 }

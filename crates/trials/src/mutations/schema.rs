@@ -1,7 +1,7 @@
 //! The tables that are migrated and mutated. Rows below [`LIVE`] are the mutations': nobody else writes to them. The
 //! writer's rows are above.
 
-use super::kinds::values::VALUES;
+use super::kinds::values::values;
 use crate::database::{Database, Dialect};
 
 /// The first row that the writer may change.
@@ -10,7 +10,7 @@ pub const LIVE: u32 = 1_000;
 pub const LIVE_ROWS: u32 = 1_500;
 /// Rows of the mutations' in the table of many types, and in that of two key columns.
 pub const FROZEN_ROWS: u32 = 250;
-/// The first row of a mutation of one value; it stands in the order of [`VALUES`].
+/// The first row of a mutation of one value; it stands in the order of [`values`].
 pub const FIRST_VALUE: u32 = 100;
 
 /// A table: its key's columns, and the column whose value says whose a row is.
@@ -165,7 +165,8 @@ pub fn make(source: &Database, target: Dialect) {
         ));
     }
     sql.push_str(&format!(
-        "INSERT INTO few SELECT i, 'few ' || i FROM {};",
+        "UPDATE pairs SET other = NULL WHERE a = 26;
+         INSERT INTO few SELECT i, 'few ' || i FROM {};",
         numbers(1, 5)
     ));
     if postgres {
@@ -174,7 +175,7 @@ pub fn make(source: &Database, target: Dialect) {
              INSERT INTO bag SELECT 1000 + i, 'live', i FROM generate_series(1, 50) i;",
         );
     }
-    for (i, value) in VALUES.iter().enumerate() {
+    for (i, value) in values().enumerate() {
         if let Some(from) = value.from.of(source.dialect()) {
             let id = FIRST_VALUE as usize + i;
             sql.push_str(&format!(

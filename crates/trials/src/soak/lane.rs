@@ -117,7 +117,8 @@ impl Lane {
             tally.count(&outcome);
             if said.elapsed() > Duration::from_secs(60) {
                 said = Instant::now();
-                println!("{}: {}", self.name, tally.summary());
+                let (rounds, alarms) = (tally.rounds, tally.alarms.len());
+                println!("{}: {rounds} rounds, {alarms} false alarms", self.name);
             }
             if Instant::now() >= until {
                 break;

@@ -101,6 +101,18 @@ pub const ROWS: &[Rows] = &[
         ],
     ),
     rows(
+        "a character over the border of two columns",
+        "pairs",
+        both("UPDATE pairs SET one = 'one 2', other = '4other 24' WHERE a = 24"),
+        &[(Changed, "24, b3")],
+    ),
+    rows(
+        "NULL and value exchanged",
+        "pairs",
+        both("UPDATE pairs SET one = other, other = one WHERE a = 26"),
+        &[(Changed, "26, b5")],
+    ),
+    rows(
         "values slipped by one row",
         "few",
         both("UPDATE few SET v = 'few ' || (id % 5 + 1)"),
@@ -117,6 +129,12 @@ pub const ROWS: &[Rows] = &[
         "rich",
         both("DELETE FROM rich WHERE id = 6"),
         &[(Missing, "6")],
+    ),
+    rows(
+        "row missing that others refer to",
+        "parents",
+        both("DELETE FROM parents WHERE id = 2"),
+        &[(Missing, "2")],
     ),
     rows(
         "last row missing",
