@@ -1,5 +1,5 @@
-//! Developer commands of the workspace: private database servers, the whole test run, the model's
-//! full bounds, benchmarks. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
+//! Developer commands of the workspace: private database servers, the whole test run, the model's full bounds, mutations,
+//! soak, benchmarks. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
 
 pub mod bench;
 pub mod chaos;
