@@ -91,9 +91,9 @@ impl<'a> Side<'a> {
             Dialect::Sqlite => {
                 let sql = format!("SELECT name FROM pragma_table_info('{}')", table.name);
                 let names = self.database.rows(&sql);
-                let quoted = names.into_iter().flatten().flatten();
-                let quoted: Vec<String> = quoted.map(|name| format!("quote({name})")).collect();
-                quoted.join(", ")
+                let names = names.into_iter().flatten().flatten();
+                let exact: Vec<String> = names.map(|name| exact(&name)).collect();
+                exact.join(", ")
             }
         };
         let sql = format!(
@@ -105,6 +105,13 @@ impl<'a> Side<'a> {
         rows.sort();
         rows
     }
+}
+
+/// A value of SQLite with its storage class; a text by its bytes, of which a zero would end it elsewhere.
+fn exact(column: &str) -> String {
+    format!(
+        "typeof({column}) || CASE WHEN typeof({column}) IN ('text', 'blob') THEN hex({column}) ELSE quote({column}) END"
+    )
 }
 
 fn frozen(table: &Table) -> String {

@@ -50,7 +50,9 @@ impl Table {
     }
 
     fn line(&self, first: &str, cell: impl Fn(&str) -> String) -> String {
-        let mut line = format!("{first:<38}");
+        let kinds = self.cells.keys().map(|(kind, _)| kind.chars().count());
+        let width = kinds.max().unwrap_or(0);
+        let mut line = format!("{first:<width$}");
         for column in &self.columns {
             let width = self.width(column);
             line.push_str(&format!("  {:<width$}", cell(column)));

@@ -185,6 +185,12 @@ pub const ROWS: &[Rows] = &[
         &[(Missing, "22, b1"), (Extra, "22, b1 ")],
     ),
     rows(
+        "key kept as bytes",
+        "pairs",
+        sqlite("UPDATE pairs SET b = CAST(b AS BLOB) WHERE a = 27"),
+        &[(Missing, "27, b6"), (Extra, "27, \\x6236")],
+    ),
+    rows(
         "one row in another's place",
         "pairs",
         both(
