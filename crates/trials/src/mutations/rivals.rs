@@ -2,13 +2,18 @@
 //! to meanwhile, so the writer is held, and the target has caught up.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::case::{Case, Expected};
 use super::scene::Scene;
 use super::schema::{FIRST_VALUE, Table};
 use crate::database::Dialect;
+
+/// How long a rival may take for one comparison.
+const SECONDS: &str = "60";
+/// What `timeout` ends with then.
+const GIVEN_UP: i32 = 124;
 
 /// A program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,33 +67,17 @@ impl Rival {
         let Some(program) = self.program() else {
             return Said::Cannot("not installed".to_owned());
         };
-        let (source, target) = (scene.trial().source.url(), scene.trial().target.url());
-        let mut command = Command::new(program);
-        if self == Self::Pgcopydb {
-            let folder = tempfile::tempdir_in(scene.trial().folder());
-            let folder = folder.expect("a folder in the trial's");
-            command.args(["compare", "data", "--source", &source, "--target", &target]);
-            command.arg("--dir").arg(folder.path().join("work"));
-        } else {
-            if table.key.is_empty() {
-                return Said::Cannot("no key".to_owned());
-            }
-            let name = format!("public.{}", table.name);
-            command.args([
-                &with_password(&source),
-                &name,
-                &with_password(&target),
-                &name,
-            ]);
-            for key in table.key {
-                command.args(["-k", key]);
-            }
-            for column in &share.columns {
-                command.args(["-c", column]);
-            }
-            if let Some(rows) = &share.rows {
-                command.args(["-w", rows]);
-            }
+        if self != Self::Pgcopydb && table.key.is_empty() {
+            return Said::Cannot("no key".to_owned());
+        }
+        // one of them does not come to an end over a long text
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", SECONDS]).arg(program);
+        let folder = tempfile::tempdir_in(scene.trial().folder());
+        let folder = folder.expect("a folder in the trial's");
+        match self {
+            Self::Pgcopydb => whole(&mut command, scene, folder.path()),
+            Self::DataDiff | Self::Reladiff => by_key(&mut command, scene, table, share),
         }
         let output = command
             .stdin(Stdio::null())
@@ -102,6 +91,7 @@ impl Rival {
         match self.differs(&said, table) {
             Some(true) => Said::Differs { exit },
             Some(false) if !failed => Said::Equal,
+            _ if exit == GIVEN_UP => Said::Cannot(format!("no answer in {SECONDS} s")),
             _ => {
                 eprintln!("{}: exit code {exit}\n{said}\n{errors}", self.name());
                 Said::Cannot(shortened(&errors))
@@ -123,6 +113,30 @@ impl Rival {
                 Some(said.lines().any(|line| line.starts_with(['+', '-'])))
             }
         }
+    }
+}
+
+/// pgcopydb's arguments: it compares all tables, and keeps notes in a folder.
+fn whole(command: &mut Command, scene: &Scene<'_>, folder: &Path) {
+    let (source, target) = (scene.trial().source.url(), scene.trial().target.url());
+    command.args(["compare", "data", "--source", &source, "--target", &target]);
+    command.arg("--dir").arg(folder.join("work"));
+}
+
+/// The arguments of data-diff and reladiff.
+fn by_key(command: &mut Command, scene: &Scene<'_>, table: &Table, share: &Share) {
+    let name = format!("public.{}", table.name);
+    for database in [&scene.trial().source, &scene.trial().target] {
+        command.args([&with_password(&database.url()), &name]);
+    }
+    for key in table.key {
+        command.args(["-k", key]);
+    }
+    for column in &share.columns {
+        command.args(["-c", column]);
+    }
+    if let Some(rows) = &share.rows {
+        command.args(["-w", rows]);
     }
 }
 

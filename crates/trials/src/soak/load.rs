@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::database::{Database, Engine};
+use crate::patience::{LONG, wait_for};
 use crate::postgres::{describe, variable};
 use crate::shop::{self, Tables};
 use crate::trial::Trial;
@@ -69,11 +70,18 @@ impl<'a> Pgbench<'a> {
         }
     }
 
-    /// Ends it; gives the transactions that it has made.
+    /// Ends it; gives the transactions that it has made: each updates one branch.
+    ///
+    /// # Panics
+    /// When it has made none.
     pub fn stop(mut self) -> u64 {
         self.end();
-        let made = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
-        u64::try_from(self.source.number(made)).unwrap_or(0)
+        let made = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'pgbench_branches'";
+        // a session's counts are added up when it ends
+        wait_for("pgbench's transactions are counted", LONG, || {
+            let made = u64::try_from(self.source.number(made)).ok();
+            made.filter(|made| *made > 0)
+        })
     }
 
     fn end(&mut self) {
