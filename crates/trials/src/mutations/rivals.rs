@@ -176,14 +176,18 @@ impl Share {
     }
 }
 
-/// The first of the last lines that says something, and not at length.
+/// The last error that is named, else the last line; without its time, and not at length.
 fn shortened(errors: &str) -> String {
-    let last = errors
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty());
-    last.unwrap_or("no word").chars().take(40).collect()
+    let lines = || {
+        errors
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    let named = lines().filter(|line| line.contains("ERROR - ") || line.contains("Error: "));
+    let last = named.last().or_else(|| lines().last()).unwrap_or("no word");
+    let (_, what) = last.split_once("ERROR - ").unwrap_or(("", last));
+    what.chars().take(40).collect()
 }
 
 /// One of the rivals wants a password, which the servers do not ask for.
@@ -254,6 +258,10 @@ mod tests {
         assert_eq!(Rival::Pgcopydb.differs("", few), None);
         assert_eq!(Rival::Reladiff.differs("- 1, x\n+ 1, y\n", few), Some(true));
         assert_eq!(Rival::DataDiff.differs("", few), Some(false));
+        let failed = "[14:58:51] ERROR - '<' not supported\n\n  ^\n";
+        assert_eq!(shortened(failed), "'<' not supported");
+        assert_eq!(shortened("ValueError: empty\n"), "ValueError: empty");
+        assert_eq!(shortened("word\n\n"), "word");
         assert_eq!(
             with_password("postgres://postgres@127.0.0.1:5/x"),
             "postgresql://postgres:none@127.0.0.1:5/x"
