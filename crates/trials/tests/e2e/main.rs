@@ -7,6 +7,7 @@ mod generated;
 mod harness;
 mod keyless;
 mod keys;
+mod mutations;
 mod names;
 mod partitions;
 mod proof;
