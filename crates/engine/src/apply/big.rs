@@ -12,7 +12,7 @@ use crate::apply::applier::ApplierTask;
 use crate::apply::clearing::{self, Partial};
 use crate::apply::gather::BigTransaction;
 use crate::apply::waiting::{self, Look};
-use crate::apply::write::{frontier_records, ledger_records};
+use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::error::EngineError;
 use crate::kill;
 use crate::session::{Keying, State};
@@ -175,9 +175,7 @@ impl ApplierTask {
             records
         };
         self.applier.records(&records).await?;
-        kill::point("apply.before_commit");
-        self.applier.commit(Some(from), big.end).await?;
-        kill::point("apply.after_commit");
+        write::commit(&session, self.applier.as_mut(), from, big.end).await?;
         Ok(counts)
     }
 
