@@ -121,6 +121,15 @@ pub struct Verify {
     /// Show both sides' values of rows that differ.
     #[arg(long)]
     pub show_rows: bool,
+    /// Compare counts, sums, least and greatest values of columns, which each database computes: seconds for millions of rows.
+    #[arg(long, group = "layer")]
+    pub aggregate: bool,
+    /// Compare a share of the rows: `1%`, from 0.0001% to 100%.
+    #[arg(long, value_name = "PERCENT", group = "layer")]
+    pub sample: Option<String>,
+    /// What chooses the rows of --sample [default: by chance; it is printed].
+    #[arg(long, value_name = "NUMBER", requires = "sample")]
+    pub seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,6 @@ pub use error::ControlError;
 pub use sqlite::SqliteControl;
 pub use state::{
     Command, CommandId, CommandState, ControlState, Holder, Intent, IntentId, IntentState, Lease,
-    PostedCommand,
+    PostedCommand, VerifyLayer,
 };
 pub use store::ControlStore;

@@ -68,6 +68,26 @@ pub struct Intent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub i64);
 
+/// What a comparison reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyLayer {
+    /// Every row of every table, the projections, and the sequences.
+    #[default]
+    Full,
+    /// Numbers that each store computes of its columns.
+    Aggregate,
+    /// A share of the rows.
+    Sample {
+        /// Of a million rows, so many.
+        millionths: u32,
+        /// What chooses them.
+        seed: u64,
+    },
+    /// The projections alone.
+    Projections,
+}
+
 /// What an operator wants a running `run` to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "command")]
@@ -81,6 +101,12 @@ pub enum Command {
         /// The result is to hold the values of rows that differ.
         #[serde(default)]
         show_rows: bool,
+        /// What is read.
+        #[serde(default)]
+        layer: VerifyLayer,
+        /// Sequences that are behind make the sides unequal.
+        #[serde(default)]
+        sequences: bool,
     },
     /// End the migration and remove what was made on the source.
     Abort {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crossfade_control::{
-    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl,
+    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl, VerifyLayer,
 };
 use crossfade_plan::Phase;
 use serde_json::json;
@@ -73,7 +73,11 @@ async fn commands_outlive_the_run_that_took_them() {
     let store = SqliteControl::open(&path, "m").unwrap();
     let pause = store.post(Command::Pause).await.unwrap();
     let verify = store
-        .post(Command::Verify { show_rows: false })
+        .post(Command::Verify {
+            show_rows: false,
+            layer: VerifyLayer::default(),
+            sequences: false,
+        })
         .await
         .unwrap();
     let lease = store.acquire().await.unwrap();

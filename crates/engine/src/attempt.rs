@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{CommandId, IntentState};
+use crossfade_control::{CommandId, IntentState, VerifyLayer};
 use crossfade_plan::Phase;
 use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
 use tokio::sync::{mpsc, watch};
@@ -21,7 +21,7 @@ use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
 use crate::verify::collect::VerifyRequest;
-use crate::verify::compare;
+use crate::verify::layers;
 
 /// How often the source is looked at for what the stream does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -296,8 +296,12 @@ async fn reached(
                 checkpoint: session.source.show_position(session.lock().checkpoint),
             })
         }
-        Until::Verified => {
-            let report = compare::verify(session, requests).await?;
+        Until::Verified | Until::Compared { .. } => {
+            let layer = match run.until {
+                Until::Compared { layer, .. } => layer,
+                _ => VerifyLayer::Full,
+            };
+            let report = layers::verify(session, requests, layer).await?;
             keep_report(run, &report).await?;
             finish::raise(session, &run.migration.plan.sequences).await?;
             Ok(End::Verified { report })

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{Command, CommandId};
+use crossfade_control::{Command, CommandId, VerifyLayer};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -13,7 +13,7 @@ use crate::progress::Event;
 use crate::run::{Run, keep_report};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
-use crate::verify::compare;
+use crate::verify::layers;
 
 /// How often the control store is looked at.
 const EVERY: Duration = Duration::from_millis(300);
@@ -57,11 +57,14 @@ pub(crate) async fn run(
             match posted.command {
                 Command::Pause => pause(&run, &session, posted.id, true).await?,
                 Command::Resume => pause(&run, &session, posted.id, false).await?,
-                Command::Verify { show_rows } => {
+                Command::Verify {
+                    show_rows, layer, ..
+                } => {
                     let (run, session) = (Arc::clone(&run), Arc::clone(&session));
                     let requests = requests.clone();
                     comparing.spawn(async move {
-                        compare(&run, &session, &requests, posted.id, show_rows).await?;
+                        let asked = Asked { show_rows, layer };
+                        compare(&run, &session, &requests, posted.id, asked).await?;
                         Ok(posted.id)
                     });
                 }
@@ -80,13 +83,19 @@ pub(crate) async fn run(
     }
 }
 
+/// The comparison that is asked for.
+struct Asked {
+    show_rows: bool,
+    layer: VerifyLayer,
+}
+
 /// Compares once the target follows, and tells whoever asked.
 async fn compare(
     run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     command: CommandId,
-    show_rows: bool,
+    Asked { show_rows, layer }: Asked,
 ) -> Result<(), EngineError> {
     let control = &run.migration.control;
     let ready = session
@@ -95,7 +104,7 @@ async fn compare(
     let result = match ready {
         None => return Ok(()),
         Some(false) => Err("the run is paused: `resume` first".to_owned()),
-        Some(true) => match compare::verify(session, requests).await {
+        Some(true) => match layers::verify(session, requests, layer).await {
             Ok(report) => {
                 keep_report(run, &report).await?;
                 let told = if show_rows {

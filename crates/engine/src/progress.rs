@@ -7,6 +7,8 @@ use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
 use serde::{Deserialize, Serialize};
 
+use crate::layer_report::LayerReport;
+
 /// Sees what a run does. Called from the run's tasks: must return at once.
 pub trait Observer: Send + Sync {
     /// A snapshot, a few times a second at most.
@@ -302,8 +304,11 @@ pub struct VerifyReport {
     pub finished: i64,
     /// The tables, in plan order.
     pub tables: Vec<TableVerify>,
-    /// All tables are equal.
+    /// Everything that was compared is equal.
     pub equal: bool,
+    /// What was read, and what was found beside the tables.
+    #[serde(flatten)]
+    pub layers: LayerReport,
 }
 
 impl VerifyReport {
@@ -315,6 +320,7 @@ impl VerifyReport {
             difference.source_row = None;
             difference.target_row = None;
         }
+        report.layers.forget_values();
         report
     }
 

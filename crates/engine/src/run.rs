@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossfade_control::{ControlStore, Lease};
+use crossfade_control::{ControlStore, Lease, VerifyLayer};
 use crossfade_model::TransactionId;
 use crossfade_plan::{Phase, Plan, RunOptions};
 use crossfade_store::{ErrorKind, Recovery, Source, Target};
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::attempt::{self, End};
 use crate::error::EngineError;
+use crate::layer_report::Layer;
 use crate::lifecycle;
 use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
 
@@ -37,8 +38,15 @@ pub enum Until {
     Stopped,
     /// When the target follows and has caught up with the source's end.
     Followed,
-    /// When it follows and a comparison has been made.
+    /// When it follows and the full comparison has been made.
     Verified,
+    /// When it follows and this comparison has been made.
+    Compared {
+        /// What is read.
+        layer: VerifyLayer,
+        /// Sequences that are behind make the sides unequal.
+        sequences: bool,
+    },
 }
 
 /// What outlives attempts.
@@ -201,6 +209,10 @@ pub(crate) async fn move_phase(run: &Run, to: Phase) -> Result<(), EngineError> 
 
 /// Keeps a comparison's report where `status` finds it.
 pub(crate) async fn keep_report(run: &Run, report: &VerifyReport) -> Result<(), EngineError> {
+    // only a full comparison shows the sides equal
+    if report.layers.layer != Layer::Full {
+        return Ok(());
+    }
     let value = serde_json::to_value(report.without_rows())
         .map_err(|e| EngineError::internal(format!("a report could not be written: {e}")))?;
     run.migration

@@ -1,5 +1,6 @@
 //! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
 
+mod aggregates;
 pub mod apply;
 mod by_key;
 pub mod capture;

@@ -4,9 +4,11 @@ use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
 use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    ChunkRange, ErrorKind, ReadForm, Result, RowStream, StoreError, SumPlace, TargetSnapshot,
+    Aggregates, ChunkRange, ErrorKind, ReadForm, Result, RowStream, StoreError, SumPlace,
+    TargetSnapshot,
 };
 
+use crate::aggregates;
 use crate::by_key;
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
@@ -113,6 +115,23 @@ impl TargetSnapshot for PostgresReader {
         let label = self.label.clone();
         let mut rows = self.read(mapping, range).await?;
         sum_rows(rows.as_mut(), mapping, digester, &label).await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let columns: Vec<_> = mapping
+            .columns
+            .iter()
+            .filter_map(|c| range::target_column(&mapping.target, &c.target))
+            .collect();
+        aggregates::measure(
+            &self.client,
+            &self.label,
+            mapping,
+            &relation(mapping),
+            &columns,
+        )
+        .await
+        .map_err(|e| e.table(&mapping.target.name))
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

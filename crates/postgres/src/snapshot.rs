@@ -11,10 +11,11 @@ use crossfade_model::{
 };
 use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot,
-    StoreError, SumPlace,
+    Aggregates, Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowStream,
+    SourceSnapshot, StoreError, SumPlace,
 };
 
+use crate::aggregates;
 use crate::by_key;
 use crate::capture::{self, LOG_END};
 use crate::connect::Client;
@@ -351,6 +352,20 @@ impl SourceSnapshot for PostgresSnapshot {
         let label = self.store.label().to_owned();
         let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
         sum_rows(rows.as_mut(), mapping, digester, &label).await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let columns: Vec<_> = mapping.source.captured().collect();
+        let relation = relation(&mapping.source);
+        aggregates::measure(
+            &self.client,
+            self.store.label(),
+            mapping,
+            &relation,
+            &columns,
+        )
+        .await
+        .map_err(|e| e.table(&mapping.source.name))
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -13,6 +13,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod affinity;
+mod aggregates;
 mod apply;
 mod blocks;
 mod capture;

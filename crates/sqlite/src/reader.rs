@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
 use crossfade_store::sums::sum_rows;
-use crossfade_store::{ChunkRange, Result, RowStream, SumPlace, TargetSnapshot};
+use crossfade_store::{Aggregates, ChunkRange, Result, RowStream, SumPlace, TargetSnapshot};
 use rusqlite::Connection;
 
+use crate::aggregates;
 use crate::blocks::{CellReader, start_query};
 use crate::clear::range_condition;
 use crate::conn::{Place, Purpose, Shared, blocking};
@@ -109,6 +110,17 @@ impl TargetSnapshot for SqliteReader {
         let label = self.place.label.to_string();
         let mut rows = self.read(mapping, range).await?;
         sum_rows(rows.as_mut(), mapping, digester, &label).await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let (place, mapping) = (self.place.clone(), mapping.clone());
+        self.connection
+            .run(move |connection| {
+                let columns = mapping.columns.iter().map(|c| c.target.as_str());
+                let table = &mapping.target.name.name;
+                aggregates::measure(&place, connection, &mapping, table, columns)
+            })
+            .await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

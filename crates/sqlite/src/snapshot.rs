@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, Snapshot, Table, TableMapping};
 use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot, SumPlace,
+    Aggregates, Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot, SumPlace,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::aggregates;
 use crate::blocks::{CellReader, bind, start_query};
 use crate::capture::names::change_table;
 use crate::capture::state;
@@ -236,6 +237,17 @@ impl SourceSnapshot for SqliteSnapshot {
         let label = self.place.label.to_string();
         let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
         sum_rows(rows.as_mut(), mapping, digester, &label).await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let (place, mapping) = (self.place.clone(), mapping.clone());
+        self.connection
+            .run(move |connection| {
+                let columns = mapping.columns.iter().map(|c| c.source.as_str());
+                let table = &mapping.source.name.name;
+                aggregates::measure(&place, connection, &mapping, table, columns)
+            })
+            .await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

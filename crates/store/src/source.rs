@@ -8,7 +8,7 @@ use crossfade_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Result, SumPlace};
+use crate::{Aggregates, Capabilities, Result, SumPlace};
 
 /// Who a store is, so that another one under the same address is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +169,9 @@ pub trait SourceSnapshot: Send {
         digester: &Digester,
         place: SumPlace,
     ) -> Result<BucketSums>;
+
+    /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
 
     /// Ends the read.
     async fn close(self: Box<Self>) -> Result<()>;

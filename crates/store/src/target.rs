@@ -7,7 +7,7 @@ use crossfade_model::{
 };
 
 use crate::source::{ChunkRange, Made, RowBlock, RowStream, SourceIdentity};
-use crate::{Capabilities, RecordWrite, Result, SumPlace, TargetState};
+use crate::{Aggregates, Capabilities, RecordWrite, Result, SumPlace, TargetState};
 
 /// How a target would keep a source's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +156,9 @@ pub trait TargetSnapshot: Send {
         digester: &Digester,
         place: SumPlace,
     ) -> Result<BucketSums>;
+
+    /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
 
     /// Ends the read.
     async fn close(self: Box<Self>) -> Result<()>;

@@ -2,6 +2,7 @@
 
 pub mod abort;
 pub mod init;
+pub mod layer;
 pub mod pause;
 pub mod plan;
 pub mod run;

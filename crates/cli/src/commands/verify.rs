@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crossfade_control::{Command, ControlStore};
-use crossfade_engine::{RunOutcome, Until, VerifyReport};
+use crossfade_control::ControlStore;
+use crossfade_engine::{RunOutcome, VerifyReport};
 use serde_json::json;
 
+use super::layer::{self, Asked};
 use super::{Answer, run, signal};
 use crate::args;
 use crate::failure::{FAILED, Failure, REFUSED};
@@ -17,11 +18,12 @@ use crate::show::{Output, verify as show};
 /// # Errors
 /// A comparison that could not be made. A difference is no error; it makes the exit code 2.
 pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Failure> {
+    let asked = layer::asked(arguments)?;
     let loaded = load(&arguments.file)?;
     let control = loaded.control()?;
-    let report = match by_command(&control, arguments.show_rows, output).await? {
+    let report = match by_command(&control, asked, output).await? {
         Some(report) => report,
-        None => alone(&loaded, control.as_ref(), output).await?,
+        None => alone(&loaded, control.as_ref(), asked, output).await?,
     };
     output.say(show::text(&report, arguments.show_rows));
     let equal = report.equal;
@@ -38,6 +40,7 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
 async fn alone(
     loaded: &Loaded,
     control: &dyn ControlStore,
+    asked: Asked,
     output: &Output,
 ) -> Result<VerifyReport, Failure> {
     if control.state().await?.paused {
@@ -52,7 +55,7 @@ async fn alone(
         )
         .fix("`crossfade run` first"));
     }
-    match run::watched(migration, Until::Verified, signal::stop()?, output).await? {
+    match run::watched(migration, asked.until(), signal::stop()?, output).await? {
         RunOutcome::Verified { report } => Ok(report),
         RunOutcome::Stopped { .. } => Err(Failure::new(
             FAILED,
@@ -74,7 +77,7 @@ fn paused() -> Failure {
 /// By the run that is active; `None` where there is none.
 async fn by_command(
     control: &Arc<dyn ControlStore>,
-    show_rows: bool,
+    asked: Asked,
     output: &Output,
 ) -> Result<Option<VerifyReport>, Failure> {
     let state = control.state().await?;
@@ -86,7 +89,7 @@ async fn by_command(
     }
     output.say("Asked the running `run` to compare.");
     let mut stop = signal::stop()?;
-    let id = control.post(Command::Verify { show_rows }).await?;
+    let id = control.post(asked.command()).await?;
     let answer = tokio::select! {
         answer = super::answer(control.as_ref(), id, None) => answer?,
         _ = stop.changed() => {

@@ -8,7 +8,7 @@ mod shop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::Command;
+use crossfade_control::{Command, VerifyLayer};
 use crossfade_engine::{Migration, Until, VerifyReport};
 use serde_json::json;
 use tokio::sync::watch;
@@ -186,7 +186,11 @@ async fn script(
 async fn compared(migration: &Migration) -> Result<VerifyReport, Failure> {
     match ask(
         migration.control.as_ref(),
-        Command::Verify { show_rows: true },
+        Command::Verify {
+            show_rows: true,
+            layer: VerifyLayer::Full,
+            sequences: false,
+        },
         None,
     )
     .await?

@@ -1,6 +1,7 @@
 //! Printing: text for people, JSON for programs.
 
 pub mod findings;
+pub mod layers;
 pub mod made;
 pub mod number;
 pub mod status;

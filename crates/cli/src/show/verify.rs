@@ -2,6 +2,7 @@
 
 use crossfade_engine::{Difference, DifferenceKind, TableVerify, VerifyReport};
 
+use super::layers;
 use super::number::{count, of, seconds};
 
 /// The report: per table rows and outcome, then the rows that differ.
@@ -31,12 +32,15 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
     }
     let seconds = seconds((report.finished - report.started) as f64 / 1000.0);
     let rows: u64 = report.tables.iter().map(|t| t.rows).sum();
+    lines.extend(layers::lines(report));
     let verdict = if report.equal { "equal" } else { "NOT EQUAL" };
     lines.push(format!(
-        "{verdict} at position {}: {}, {} rows, in {seconds}",
+        "{verdict} at position {}: {}, in {seconds}",
         report.position,
-        of(report.tables.len() as u64, "table", "tables"),
-        count(rows)
+        layers::what(report).unwrap_or_else(|| {
+            let tables = of(report.tables.len() as u64, "table", "tables");
+            format!("{tables}, {} rows", count(rows))
+        })
     ));
     lines.join("\n")
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
+use crate::layer_report::LayerReport;
 use crate::progress::{TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
@@ -81,7 +82,7 @@ async fn settled_round(
 }
 
 /// A value without a comparable form ends the comparison, not the run.
-fn told(error: EngineError) -> EngineError {
+pub(super) fn told(error: EngineError) -> EngineError {
     match error {
         EngineError::Store(e) if e.code == NO_FORM => EngineError::Stopped {
             code: NO_FORM,
@@ -121,6 +122,7 @@ async fn round(
         finished: now(),
         tables,
         equal,
+        layers: LayerReport::default(),
     }))
 }
 

@@ -10,6 +10,7 @@ fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
         started: 0,
         finished: 0,
         equal: false,
+        layers: LayerReport::default(),
         tables: keys
             .iter()
             .map(|keys| TableVerify {

@@ -4,10 +4,15 @@
 //! superset of what S1 may not see) are taken out of both sums and compared one by one: the last logged image must be the
 //! target's row. The rest must be equal, bucket by bucket.
 
+pub(crate) mod aggregate;
 pub(crate) mod collect;
 pub(crate) mod compare;
 pub(crate) mod differ;
+pub(crate) mod layers;
+pub(crate) mod meet;
+pub(crate) mod meet_pair;
 pub(crate) mod name;
 pub(crate) mod pair;
+pub(crate) mod sample;
 pub(crate) mod side;
 pub(crate) mod touched;
