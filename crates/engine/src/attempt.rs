@@ -301,7 +301,8 @@ async fn reached(
                 Until::Compared { layer, .. } => layer,
                 _ => VerifyLayer::Full,
             };
-            let report = layers::verify(session, requests, layer).await?;
+            let report =
+                layers::verify(session, requests, layer, &run.migration.projections).await?;
             keep_report(run, &report).await?;
             finish::raise(session, &run.migration.plan.sequences).await?;
             Ok(End::Verified { report })

@@ -104,26 +104,28 @@ async fn compare(
     let result = match ready {
         None => return Ok(()),
         Some(false) => Err("the run is paused: `resume` first".to_owned()),
-        Some(true) => match layers::verify(session, requests, layer).await {
-            Ok(report) => {
-                keep_report(run, &report).await?;
-                let told = if show_rows {
-                    report
-                } else {
-                    report.without_rows()
-                };
-                serde_json::to_value(&told).map_err(|e| e.to_string())
+        Some(true) => {
+            match layers::verify(session, requests, layer, &run.migration.projections).await {
+                Ok(report) => {
+                    keep_report(run, &report).await?;
+                    let told = if show_rows {
+                        report
+                    } else {
+                        report.without_rows()
+                    };
+                    serde_json::to_value(&told).map_err(|e| e.to_string())
+                }
+                Err(EngineError::Ending) => return Ok(()),
+                // this comparison could not be made; the run goes on
+                Err(error @ EngineError::Stopped { .. }) => Err(error.to_string()),
+                Err(error) => {
+                    control
+                        .finish(&run.lease, command, Err(error.to_string()))
+                        .await?;
+                    return Err(error);
+                }
             }
-            Err(EngineError::Ending) => return Ok(()),
-            // this comparison could not be made; the run goes on
-            Err(error @ EngineError::Stopped { .. }) => Err(error.to_string()),
-            Err(error) => {
-                control
-                    .finish(&run.lease, command, Err(error.to_string()))
-                    .await?;
-                return Err(error);
-            }
-        },
+        }
     };
     control.finish(&run.lease, command, result).await?;
     Ok(())

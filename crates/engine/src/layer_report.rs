@@ -46,6 +46,11 @@ impl LayerReport {
             difference.source = None;
             difference.target = None;
         }
+        let rows = self.projections.iter_mut().flat_map(|p| &mut p.differences);
+        for difference in rows {
+            difference.source_row = None;
+            difference.target_row = None;
+        }
     }
 }
 
@@ -122,6 +127,8 @@ pub enum SampledBy {
 pub struct ProjectionReport {
     /// Its name in the migration file.
     pub name: String,
+    /// The position at which both sides were read, for people.
+    pub position: String,
     /// Rows on the source.
     pub rows: u64,
     /// Both sides give the same rows.

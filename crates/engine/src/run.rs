@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{ControlStore, Lease, VerifyLayer};
 use crossfade_model::TransactionId;
-use crossfade_plan::{Phase, Plan, RunOptions};
+use crossfade_plan::{Phase, Plan, Projection, RunOptions};
 use crossfade_store::{ErrorKind, Recovery, Source, Target};
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ pub struct Migration {
     pub target: Arc<dyn Target>,
     /// Phase, commands, reports.
     pub control: Arc<dyn ControlStore>,
+    /// Queries that must give the same rows on both sides.
+    pub projections: Vec<Projection>,
     /// How to work.
     pub options: RunOptions,
 }

@@ -22,6 +22,7 @@ pub mod lsn;
 pub mod names;
 pub mod operators;
 mod passfile;
+mod query;
 pub mod range;
 pub mod reader;
 pub mod replication;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
 use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Aggregates, ChunkRange, ErrorKind, ReadForm, Result, RowStream, StoreError, SumPlace,
+    Aggregates, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, StoreError, SumPlace,
     TargetSnapshot,
 };
 
@@ -13,6 +13,7 @@ use crate::by_key;
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::names::{OWN_SCHEMA, ident_list, qualified};
+use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
@@ -132,6 +133,10 @@ impl TargetSnapshot for PostgresReader {
         )
         .await
         .map_err(|e| e.table(&mapping.target.name))
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.client, &self.label, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -11,7 +11,7 @@ use crossfade_model::{
 };
 use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Aggregates, Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowStream,
+    Aggregates, Bound, ChunkRange, CopyFormat, ErrorKind, Query, ReadForm, Result, RowStream,
     SourceSnapshot, StoreError, SumPlace,
 };
 
@@ -22,6 +22,7 @@ use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::lsn;
 use crate::names::{ident_list, qualified, quote_ident};
+use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
@@ -366,6 +367,10 @@ impl SourceSnapshot for PostgresSnapshot {
         )
         .await
         .map_err(|e| e.table(&mapping.source.name))
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.client, self.store.label(), sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use crossfade_model::{Finding, Position, Schema, Sequence, Table, TableMapping};
 use crossfade_store::{
-    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, Result, Source,
-    SourceIdentity, SourceSnapshot, WatchOutcome,
+    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, QueryColumn,
+    Result, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
-use crate::{capture, describe, findings, grants, identity, lsn, replication, snapshot};
+use crate::{capture, describe, findings, grants, identity, lsn, query, replication, snapshot};
 
 /// What every PostgreSQL server can do.
 pub(crate) fn capabilities() -> Capabilities {
@@ -89,6 +89,10 @@ impl Source for PostgresStore {
 
     async fn sequences(&self) -> Result<Vec<Sequence>> {
         describe::sequences(self).await
+    }
+
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {
+        query::columns(self, sql).await
     }
 
     fn show_position(&self, position: Position) -> String {

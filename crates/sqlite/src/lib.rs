@@ -30,6 +30,7 @@ mod key_sql;
 mod load;
 mod own_tables;
 mod poll;
+mod query;
 mod reader;
 mod sink;
 mod sizes;

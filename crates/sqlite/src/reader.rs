@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
 use crossfade_store::sums::sum_rows;
-use crossfade_store::{Aggregates, ChunkRange, Result, RowStream, SumPlace, TargetSnapshot};
+use crossfade_store::{Aggregates, ChunkRange, Query, Result, RowStream, SumPlace, TargetSnapshot};
 use rusqlite::Connection;
 
 use crate::aggregates;
@@ -11,6 +11,7 @@ use crate::blocks::{CellReader, start_query};
 use crate::clear::range_condition;
 use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::own_tables;
+use crate::query;
 use crate::sql::names::{quote, quote_all};
 use crate::table_plan::TablePlan;
 
@@ -121,6 +122,10 @@ impl TargetSnapshot for SqliteReader {
                 aggregates::measure(&place, connection, &mapping, table, columns)
             })
             .await
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.place, &self.connection, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

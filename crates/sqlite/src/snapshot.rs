@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, Snapshot, Table, TableMapping};
 use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Aggregates, Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot, SumPlace,
+    Aggregates, Bound, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, SourceSnapshot,
+    SumPlace,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -14,6 +15,7 @@ use crate::capture::names::change_table;
 use crate::capture::state;
 use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::key_sql::{self, KeyColumn};
+use crate::query;
 use crate::splits::{bounds, rowid_parts};
 use crate::sql::names::{quote, quote_all};
 use crate::table_info::{self, TableInfo};
@@ -248,6 +250,10 @@ impl SourceSnapshot for SqliteSnapshot {
                 aggregates::measure(&place, connection, &mapping, table, columns)
             })
             .await
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.place, &self.connection, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -6,6 +6,7 @@
 pub mod aggregates;
 pub mod error;
 pub mod exact_sum;
+pub mod query;
 pub mod record;
 pub mod source;
 pub mod sums;
@@ -13,6 +14,7 @@ pub mod target;
 
 pub use aggregates::{Aggregates, Measure};
 pub use error::{ErrorKind, Recovery, Result, StoreError};
+pub use query::{ColumnClass, Query, QueryColumn};
 pub use record::{Record, RecordKey, RecordWrite, TargetState};
 pub use source::{
     Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,

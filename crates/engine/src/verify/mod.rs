@@ -13,6 +13,7 @@ pub(crate) mod meet;
 pub(crate) mod meet_pair;
 pub(crate) mod name;
 pub(crate) mod pair;
+pub(crate) mod projection;
 pub(crate) mod sample;
 pub(crate) mod side;
 pub(crate) mod touched;
