@@ -127,6 +127,9 @@ pub struct Verify {
     /// Compare a share of the rows: `1%`, from 0.0001% to 100%.
     #[arg(long, value_name = "PERCENT", group = "layer")]
     pub sample: Option<String>,
+    /// Compare only the projections of the migration file.
+    #[arg(long, group = "layer")]
+    pub projections: bool,
     /// What chooses the rows of --sample [default: by chance; it is printed].
     #[arg(long, value_name = "NUMBER", requires = "sample")]
     pub seed: Option<u64>,

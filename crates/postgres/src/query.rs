@@ -11,13 +11,18 @@ use crate::store::PostgresStore;
 
 const DOING: &str = "running a query of the migration file";
 
+/// The path by which people write names; the program's own statements name every schema.
+const AS_WRITTEN: &str = "SET LOCAL search_path = \"$user\", public";
+
 /// What a query gives, without running it; see [`crossfade_store::Source::query_columns`].
 ///
 /// # Errors
 /// The server's.
 pub async fn columns(store: &PostgresStore, sql: &str) -> Result<Vec<QueryColumn>> {
     let client = store.connect(Purpose::Check).await?;
-    client.batch(DOING, "BEGIN READ ONLY").await?;
+    client
+        .batch(DOING, &format!("BEGIN READ ONLY; {AS_WRITTEN}"))
+        .await?;
     described(&client, sql).await
 }
 
@@ -27,7 +32,10 @@ pub async fn columns(store: &PostgresStore, sql: &str) -> Result<Vec<QueryColumn
 /// The server's.
 pub async fn run<'a>(client: &'a Client, label: &'a str, sql: &str) -> Result<Query<'a>> {
     client
-        .batch(DOING, "SET LOCAL statement_timeout = '10min'")
+        .batch(
+            DOING,
+            &format!("{AS_WRITTEN}; SET LOCAL statement_timeout = '10min'"),
+        )
         .await?;
     // what the server takes for one statement here ends nothing there
     let columns = described(client, sql).await?;

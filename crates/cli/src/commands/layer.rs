@@ -31,6 +31,7 @@ pub fn asked(arguments: &args::Verify) -> Result<Asked, Failure> {
             seed: arguments.seed.unwrap_or_else(by_chance),
         },
         None if arguments.aggregate => VerifyLayer::Aggregate,
+        None if arguments.projections => VerifyLayer::Projections,
         None => VerifyLayer::Full,
     };
     Ok(Asked {

@@ -1,6 +1,9 @@
 //! What the layers beside the full comparison found, for people.
 
-use crossfade_engine::{AggregateDifference, Layer, SampledBy, TableAggregates, VerifyReport};
+use crossfade_engine::{
+    AggregateDifference, DifferenceKind, Layer, ProjectionReport, SampledBy, TableAggregates,
+    VerifyReport,
+};
 
 use super::number::{count, of};
 
@@ -11,6 +14,44 @@ pub fn lines(report: &VerifyReport) -> Vec<String> {
         lines.extend(aggregates(table));
     }
     lines.extend(sample(report));
+    for projection in &report.layers.projections {
+        lines.extend(projection_lines(projection));
+    }
+    lines
+}
+
+fn projection_lines(projection: &ProjectionReport) -> Vec<String> {
+    let outcome = if projection.equal {
+        "equal"
+    } else {
+        "DIFFERENT"
+    };
+    let mut lines = vec![format!(
+        "  {outcome:<9}  projection {}: {} at position {}",
+        projection.name,
+        of(projection.rows, "row", "rows"),
+        projection.position
+    )];
+    lines.extend(
+        projection
+            .problem
+            .iter()
+            .map(|problem| format!("             not compared: {problem}")),
+    );
+    for difference in &projection.differences {
+        let key = &difference.key;
+        lines.push(match difference.kind {
+            DifferenceKind::Missing => format!("             key {key}: on the source only"),
+            DifferenceKind::Extra => format!("             key {key}: on the target only"),
+            DifferenceKind::Changed => format!(
+                "             key {key}: differs in {}",
+                difference.columns.join(", ")
+            ),
+        });
+    }
+    if projection.more {
+        lines.push("             … and more".to_owned());
+    }
     lines
 }
 

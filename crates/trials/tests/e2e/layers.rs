@@ -15,6 +15,27 @@ CREATE TABLE still (id INTEGER PRIMARY KEY, n numeric(12,2), s text, ok boolean)
 WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < 2000)
 INSERT INTO still SELECT i, i * 0.25, 'row ' || i, NULL FROM g;";
 
+/// One over what writers change, one over what they do not.
+const PROJECTIONS: &str = r#"
+[[projection]]
+name = "balances"
+source = "SELECT active, count(*) AS n, sum(id) AS ids FROM accounts GROUP BY active"
+target = "SELECT active, count(*) AS n, sum(id) AS ids FROM accounts GROUP BY active"
+key = ["active"]
+
+[[projection]]
+name = "tens"
+source = "SELECT id / 10 AS ten, count(*) AS n, max(s) AS s FROM still GROUP BY id / 10"
+target = "SELECT id / 10 AS ten, count(*) AS n, max(s) AS s FROM still GROUP BY id / 10"
+key = ["ten"]
+
+[[projection]]
+name = "last"
+source = "SELECT id, n FROM still WHERE id >= 699 AND id <= 701"
+target = "SELECT id, n FROM still WHERE id >= 699 AND id <= 701"
+key = ["id"]
+"#;
+
 /// Changes the target behind its guards.
 fn plant(target: &Database, sql: &str) {
     match target {
@@ -48,8 +69,14 @@ impl Layers {
     fn report(&self, words: &[&str], code: i32) -> Value {
         let mut all = words.to_vec();
         all.push("--json");
-        self.verify(&all).expect(code).json()["report"].clone()
+        report_of(&self.verify(&all).expect(code))
     }
+}
+
+/// The report: the last line, after those of a run where none was active.
+fn report_of(outcome: &Outcome) -> Value {
+    let last = outcome.stdout.lines().last().unwrap();
+    serde_json::from_str::<Value>(last).unwrap()["report"].clone()
 }
 
 fn of_table<'a>(list: &'a Value, table: &str) -> &'a Value {
@@ -61,11 +88,12 @@ fn of_table<'a>(list: &'a Value, table: &str) -> &'a Value {
 /// Every layer beside writers, by the run that is active; then without it, with a difference.
 fn layers_under_writes(what: &str, source: Engine, target: Engine) {
     let seed = seed(what);
-    let trial = Trial::new(source, target);
+    let mut trial = Trial::new(source, target);
     let tables = Tables::between(trial.source.dialect(), trial.target.dialect());
     shop::make(&trial.source, tables, 1_000, seed);
     trial.source.run(STILL);
     trial.follow();
+    trial.tables = PROJECTIONS.to_owned();
     let layers = Layers { trial };
     let writers = layers.trial.writers(Options::new(tables, 1_000), seed);
     let run = layers.trial.start(&["run"]);
@@ -83,6 +111,12 @@ fn layers_under_writes(what: &str, source: Engine, target: Engine) {
             .unwrap()
             >= 400
     );
+
+    let report = layers.report(&["--projections"], 0);
+    let tens = of_table(&report["projections"], "tens");
+    assert_eq!((&tens["rows"], &tens["equal"]), (&201.into(), &true.into()));
+    let report = layers.report(&[], 0);
+    assert_eq!(report["projections"].as_array().unwrap().len(), 3);
 
     run.interrupt();
     run.wait(LONG).expect(0);
@@ -120,6 +154,7 @@ fn differences(layers: &Layers) {
     let shown = layers.report(&["--aggregate", "--show-rows"], 2);
     assert!(shown.to_string().contains("\"1999\""));
 
+    projections_differ(layers);
     let all = layers.report(&["--sample", "100%"], 2);
     let keys = keys_of(&all);
     assert_eq!(keys, ["2000", "700"]);
@@ -136,7 +171,7 @@ fn differences(layers: &Layers) {
     let found = (0..60)
         .map(|seed| some(seed + 100))
         .find(|o| o.code == Some(2));
-    let report = found.expect("found by some seed").json()["report"].clone();
+    let report = report_of(&found.expect("found by some seed"));
     assert!(
         keys_of(&report)
             .iter()
@@ -147,6 +182,29 @@ fn differences(layers: &Layers) {
         .expect(3)
         .says(&["0.0001"]);
     layers.verify(&["--sample", "1%", "--aggregate"]).expect(3);
+}
+
+fn projections_differ(layers: &Layers) {
+    let report = layers.report(&["--projections"], 2);
+    let of = |name: &str| of_table(&report["projections"], name).clone();
+    assert_eq!(of("balances")["equal"], true);
+    let tens = &of("tens")["differences"];
+    assert_eq!(tens.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&tens[0]["kind"], &tens[0]["key"]),
+        (&"missing".into(), &"200".into())
+    );
+    let last = &of("last")["differences"];
+    assert_eq!(
+        (&last[0]["kind"], &last[0]["key"]),
+        (&"changed".into(), &"700".into())
+    );
+    assert_eq!(last[0]["columns"], serde_json::json!(["n"]));
+    assert_eq!(last[0]["source_row"], Value::Null);
+    layers
+        .verify(&["--projections"])
+        .expect(2)
+        .says(&["NOT EQUAL", "key 700"]);
 }
 
 fn keys_of(report: &Value) -> Vec<String> {
