@@ -72,7 +72,7 @@ pub struct CommandId(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerifyLayer {
-    /// Every row of every table, the projections, and the sequences.
+    /// Every row of every table, and the projections.
     #[default]
     Full,
     /// Numbers that each store computes of its columns.
@@ -104,9 +104,6 @@ pub enum Command {
         /// What is read.
         #[serde(default)]
         layer: VerifyLayer,
-        /// Sequences that are behind make the sides unequal.
-        #[serde(default)]
-        sequences: bool,
     },
     /// End the migration and remove what was made on the source.
     Abort {

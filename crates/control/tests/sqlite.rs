@@ -76,7 +76,6 @@ async fn commands_outlive_the_run_that_took_them() {
         .post(Command::Verify {
             show_rows: false,
             layer: VerifyLayer::default(),
-            sequences: false,
         })
         .await
         .unwrap();

@@ -298,7 +298,7 @@ async fn reached(
         }
         Until::Verified | Until::Compared { .. } => {
             let layer = match run.until {
-                Until::Compared { layer, .. } => layer,
+                Until::Compared { layer } => layer,
                 _ => VerifyLayer::Full,
             };
             let report =

@@ -57,9 +57,7 @@ pub(crate) async fn run(
             match posted.command {
                 Command::Pause => pause(&run, &session, posted.id, true).await?,
                 Command::Resume => pause(&run, &session, posted.id, false).await?,
-                Command::Verify {
-                    show_rows, layer, ..
-                } => {
+                Command::Verify { show_rows, layer } => {
                     let (run, session) = (Arc::clone(&run), Arc::clone(&session));
                     let requests = requests.clone();
                     comparing.spawn(async move {

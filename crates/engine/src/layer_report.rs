@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
-    /// Every row of every table, the projections, and the sequences.
+    /// Every row of every table, and the projections.
     #[default]
     Full,
     /// Numbers that each store has computed of its columns.
@@ -33,9 +33,6 @@ pub struct LayerReport {
     /// The projections.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub projections: Vec<ProjectionReport>,
-    /// The sequences.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sequences: Vec<SequenceReport>,
 }
 
 impl LayerReport {
@@ -140,18 +137,4 @@ pub struct ProjectionReport {
     /// Why it could not be compared, with a stable code in brackets before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-}
-
-/// The comparison of a sequence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SequenceReport {
-    /// Name on the source.
-    pub name: String,
-    /// The last value handed out on the source; `None`: none was.
-    pub source: Option<i64>,
-    /// The last value on the target.
-    pub target: Option<i64>,
-    /// The target would hand out a value that the source already has. While following, sequences are raised every half a
-    /// minute and at the end: that alone makes the sides not unequal, unless it was asked for.
-    pub behind: bool,
 }

@@ -22,7 +22,7 @@ pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;
 pub use layer_report::{
     AggregateDifference, Layer, LayerReport, ProjectionReport, SampleReport, SampledBy,
-    SequenceReport, TableAggregates, TableSample,
+    TableAggregates, TableSample,
 };
 pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};

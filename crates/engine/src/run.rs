@@ -46,8 +46,6 @@ pub enum Until {
     Compared {
         /// What is read.
         layer: VerifyLayer,
-        /// Sequences that are behind make the sides unequal.
-        sequences: bool,
     },
 }
 

@@ -26,7 +26,7 @@ fn a_projection_is_two_queries_and_a_key() {
 fn what_is_wrong_is_shown_in_its_place() {
     let twice = format!("{WHOLE}{WHOLE}");
     for (body, what, line) in [
-        (twice.as_str(), "another projection has this name", 15),
+        (twice.as_str(), "another projection has this name", 16),
         ("[projection]\nname = 1\n", "projections are a list", 7),
         ("[[projection]]\nname = \"a\"\n", "has no `source`", 7),
         (&WHOLE.replace("key =", "keys ="), "unknown key `keys`", 14),

@@ -43,10 +43,7 @@ pub fn asked(arguments: &args::Verify) -> Result<Asked, Failure> {
 impl Asked {
     /// When a run of its own ends.
     pub fn until(self) -> Until {
-        Until::Compared {
-            layer: self.layer,
-            sequences: false,
-        }
+        Until::Compared { layer: self.layer }
     }
 
     /// For the run that is active.
@@ -54,7 +51,6 @@ impl Asked {
         Command::Verify {
             show_rows: self.show_rows,
             layer: self.layer,
-            sequences: false,
         }
     }
 }

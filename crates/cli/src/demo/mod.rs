@@ -189,7 +189,6 @@ async fn compared(migration: &Migration) -> Result<VerifyReport, Failure> {
         Command::Verify {
             show_rows: true,
             layer: VerifyLayer::Full,
-            sequences: false,
         },
         None,
     )

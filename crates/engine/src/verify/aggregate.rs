@@ -79,8 +79,8 @@ fn compared(mapping: &TableMapping, theirs: &Aggregates, ours: &Aggregates) -> T
                 differences.push(AggregateDifference {
                     column: Some(column.source.clone()),
                     measure: Some(*measure),
-                    source: one.as_ref().and_then(cell_text),
-                    target: other.as_ref().and_then(cell_text),
+                    source: shown(*measure, one.as_ref()),
+                    target: shown(*measure, other.as_ref()),
                 });
             }
         }
@@ -93,6 +93,13 @@ fn compared(mapping: &TableMapping, theirs: &Aggregates, ours: &Aggregates) -> T
         equal: differences.is_empty(),
         differences,
     }
+}
+
+/// A result for people: a number in its shortest form, a value as it is.
+fn shown(measure: Measure, cell: Option<&Cell>) -> Option<String> {
+    let cell = cell?;
+    let number = (!measure.is_value()).then(|| decimal(cell)).flatten();
+    number.or_else(|| cell_text(cell))
 }
 
 /// Whether two results are the same; a value that is not of its class is the same only as its own bytes.
