@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crossfade_control::{
-    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl,
+    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl, VerifyLayer,
 };
 use crossfade_plan::Phase;
 use serde_json::json;

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId, Layer};
+use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
+use crate::layer_report::Layer;
 use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
 use crate::run::{Run, Until, keep_report};
@@ -127,7 +128,7 @@ async fn compare(
         Some(true) => match compared(run, session, requests, &asked).await {
             Ok((report, repaired)) => {
                 // of what was proven before, a report of touched keys says nothing
-                if report.layer == Layer::Full {
+                if report.layers.layer == Layer::Full {
                     keep_report(run, &report).await?;
                 }
                 answer(run, report, repaired, asked).await?
@@ -154,15 +155,17 @@ async fn compared(
     requests: &mpsc::Sender<VerifyRequest>,
     asked: &Asked,
 ) -> Result<(VerifyReport, u64), EngineError> {
+    let projections = &run.migration.projections;
     match asked {
         Asked::Report(comparison) => {
-            let report = ask::compared(session, requests, *comparison).await?;
+            let report = ask::compared(session, requests, *comparison, projections).await?;
             Ok((report, 0))
         }
         Asked::Retry { ids } => {
             let keys = quarantine::keys(run, session, ids).await?;
             let rows = repair::repair(session, requests, keys).await?;
-            let report = ask::compared(session, requests, Comparison::default()).await?;
+            let report =
+                ask::compared(session, requests, Comparison::default(), projections).await?;
             Ok((report, rows))
         }
     }

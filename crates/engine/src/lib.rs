@@ -7,6 +7,7 @@ mod commands;
 mod durable;
 pub mod error;
 pub mod kill;
+pub mod layer_report;
 pub mod lifecycle;
 pub mod planning;
 pub mod progress;
@@ -21,6 +22,10 @@ mod verify;
 
 pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;
+pub use layer_report::{
+    AggregateDifference, Layer, LayerReport, ProjectionReport, SampleReport, SampledBy,
+    TableAggregates, TableSample,
+};
 pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{

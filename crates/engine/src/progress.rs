@@ -1,7 +1,6 @@
 //! What a run shows of itself: progress snapshots, events, reports of comparisons. Serialized as they stand for `--json`
 //! and for the control store; their fields are documented and stable.
 
-use crossfade_control::Layer;
 use crossfade_control::quarantine::RowKey;
 use crossfade_model::BucketSum;
 use crossfade_plan::Phase;
@@ -9,6 +8,7 @@ use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Made, SumPlace};
 use serde::{Deserialize, Serialize};
 
+use crate::layer_report::LayerReport;
 use crate::verify::cause::Cause;
 
 /// Sees what a run does. Called from the run's tasks: must return at once.
@@ -362,9 +362,6 @@ mod sum_as_text {
 /// The comparison of all tables at one position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
-    /// What was read.
-    #[serde(default)]
-    pub layer: Layer,
     /// The position, for people.
     pub position: String,
     /// When it began, milliseconds since the Unix epoch.
@@ -373,7 +370,7 @@ pub struct VerifyReport {
     pub finished: i64,
     /// The tables, in plan order.
     pub tables: Vec<TableVerify>,
-    /// All tables are equal.
+    /// Everything that was compared is equal.
     pub equal: bool,
     /// What is proven after it.
     #[serde(default)]
@@ -381,6 +378,9 @@ pub struct VerifyReport {
     /// What was repaired before it, where that was asked for and rows differed.
     #[serde(default)]
     pub repair: Option<Repair>,
+    /// What was read, and what was found beside the tables.
+    #[serde(flatten)]
+    pub layers: LayerReport,
 }
 
 impl DifferenceKind {
@@ -403,6 +403,7 @@ impl VerifyReport {
             difference.source_row = None;
             difference.target_row = None;
         }
+        report.layers.forget_values();
         report
     }
 

@@ -117,6 +117,18 @@ pub fn write_value(
     })
 }
 
+/// Appends the canonical form of a cell that is not NULL, without a frame.
+///
+/// # Errors
+/// As [`write_framed`]; NULL has no form.
+pub fn write(class: Canonical, cell: &Cell, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    if matches!(cell, Cell::Unchanged) {
+        return Err(CanonicalError::Unchanged);
+    }
+    let form = cell.value().and_then(|value| write_form(class, value, out));
+    form.ok_or(CanonicalError::Malformed)
+}
+
 /// As [`write_framed`] for what `form` appends.
 ///
 /// # Errors

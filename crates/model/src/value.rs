@@ -84,6 +84,13 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The decimal that it is, in its shortest equal form.
+    pub fn decimal(self) -> Option<String> {
+        let mut out = Vec::new();
+        self.write_decimal(&mut out)?;
+        String::from_utf8(out).ok()
+    }
+
     /// Appends the decimal that it is, in its shortest equal form. A double is read by its shortest decimal text, which is
     /// how SQLite shows it.
     pub fn write_decimal(self, out: &mut Vec<u8>) -> Option<()> {

@@ -1,5 +1,6 @@
 //! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
 
+mod aggregates;
 pub mod apply;
 mod by_key;
 pub mod capture;
@@ -22,6 +23,7 @@ pub mod lsn;
 pub mod names;
 pub mod operators;
 mod passfile;
+mod query;
 pub mod range;
 pub mod reader;
 pub mod replication;

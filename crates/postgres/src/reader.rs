@@ -3,13 +3,16 @@
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
 use crossfade_store::{
-    ChunkRange, ErrorKind, ReadForm, Result, RowStream, StoreError, SumPlace, TargetSnapshot,
+    Aggregates, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, StoreError, SumPlace,
+    TargetSnapshot,
 };
 
+use crate::aggregates;
 use crate::by_key;
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::names::{OWN_SCHEMA, ident_list, qualified};
+use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
@@ -140,6 +143,27 @@ impl TargetSnapshot for PostgresReader {
         summand
             .sum(&self.client, &self.label, digester, place)
             .await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let columns: Vec<_> = mapping
+            .columns
+            .iter()
+            .filter_map(|c| range::target_column(&mapping.target, &c.target))
+            .collect();
+        aggregates::measure(
+            &self.client,
+            &self.label,
+            mapping,
+            &relation(mapping),
+            &columns,
+        )
+        .await
+        .map_err(|e| e.table(&mapping.target.name))
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.client, &self.label, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -10,16 +10,18 @@ use crossfade_model::{
     BucketSums, Canonical, Column, Digester, Position, Row, Snapshot, Table, TableMapping,
 };
 use crossfade_store::{
-    Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot,
-    StoreError, SumPlace,
+    Aggregates, Bound, ChunkRange, CopyFormat, ErrorKind, Query, ReadForm, Result, RowStream,
+    SourceSnapshot, StoreError, SumPlace,
 };
 
+use crate::aggregates;
 use crate::by_key;
 use crate::capture::{self, LOG_END};
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::lsn;
 use crate::names::{ident_list, qualified, quote_ident};
+use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
@@ -371,6 +373,24 @@ impl SourceSnapshot for PostgresSnapshot {
         };
         let label = self.store.label();
         summand.sum(&self.client, label, digester, place).await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let columns: Vec<_> = mapping.source.captured().collect();
+        let relation = relation(&mapping.source);
+        aggregates::measure(
+            &self.client,
+            self.store.label(),
+            mapping,
+            &relation,
+            &columns,
+        )
+        .await
+        .map_err(|e| e.table(&mapping.source.name))
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.client, self.store.label(), sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

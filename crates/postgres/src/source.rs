@@ -5,14 +5,15 @@ use crossfade_model::{
     Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TransactionId,
 };
 use crossfade_store::{
-    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, Result, Source,
-    SourceIdentity, SourceSnapshot, WatchOutcome,
+    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, QueryColumn,
+    Result, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
 use crate::{
-    capture, cell_text, describe, findings, grants, identity, lsn, replication, snapshot, unseen,
+    capture, cell_text, describe, findings, grants, identity, lsn, query, replication, snapshot,
+    unseen,
 };
 
 /// What every PostgreSQL server can do.
@@ -101,6 +102,10 @@ impl Source for PostgresStore {
 
     async fn sequences(&self) -> Result<Vec<Sequence>> {
         describe::sequences(self).await
+    }
+
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {
+        query::columns(self, sql).await
     }
 
     fn show_position(&self, position: Position) -> String {

@@ -13,6 +13,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod affinity;
+mod aggregates;
 mod apply;
 mod blocks;
 mod capture;
@@ -29,6 +30,7 @@ mod key_sql;
 mod load;
 mod own_tables;
 mod poll;
+mod query;
 mod reader;
 mod sink;
 mod sizes;

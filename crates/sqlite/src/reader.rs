@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, TableMapping};
-use crossfade_store::{ChunkRange, Result, RowStream, SumPlace, TargetSnapshot};
+use crossfade_store::{Aggregates, ChunkRange, Query, Result, RowStream, SumPlace, TargetSnapshot};
 use rusqlite::Connection;
 
+use crate::aggregates;
 use crate::blocks::{CellReader, start_query};
 use crate::clear::range_condition;
 use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::own_tables;
+use crate::query;
 use crate::sql::names::{quote, quote_all};
 use crate::sums::sum_query;
 use crate::table_plan::TablePlan;
@@ -41,7 +43,7 @@ impl SqliteReader {
 
 impl SqliteReader {
     /// The query that reads a range.
-    async fn query(
+    async fn selection(
         &self,
         mapping: &TableMapping,
         range: &ChunkRange,
@@ -79,7 +81,7 @@ impl TargetSnapshot for SqliteReader {
         mapping: &'a TableMapping,
         range: &'a ChunkRange,
     ) -> Result<Box<dyn RowStream + 'a>> {
-        let (sql, parameters) = self.query(mapping, range).await?;
+        let (sql, parameters) = self.selection(mapping, range).await?;
         Ok(Box::new(start_query(
             &self.place,
             self.connection.handle(),
@@ -118,7 +120,7 @@ impl TargetSnapshot for SqliteReader {
         digester: &Digester,
         _place: SumPlace,
     ) -> Result<BucketSums> {
-        let (sql, parameters) = self.query(mapping, range).await?;
+        let (sql, parameters) = self.selection(mapping, range).await?;
         sum_query(
             &self.place,
             self.connection.handle(),
@@ -128,6 +130,21 @@ impl TargetSnapshot for SqliteReader {
             digester,
         )
         .await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let (place, mapping) = (self.place.clone(), mapping.clone());
+        self.connection
+            .run(move |connection| {
+                let columns = mapping.columns.iter().map(|c| c.target.as_str());
+                let table = &mapping.target.name.name;
+                aggregates::measure(&place, connection, &mapping, table, columns)
+            })
+            .await
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.place, &self.connection, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -8,7 +8,7 @@ use crossfade_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Result, SumPlace};
+use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SumPlace};
 
 /// Who a store is, so that another one under the same address is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +170,12 @@ pub trait SourceSnapshot: Send {
         place: SumPlace,
     ) -> Result<BucketSums>;
 
+    /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
+
+    /// Runs a query that the operator wrote, which can only read; a bounded time. After an error nothing more can be read.
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>>;
+
     /// Ends the read.
     async fn close(self: Box<Self>) -> Result<()>;
 }
@@ -259,6 +265,9 @@ pub trait Source: Send + Sync {
 
     /// Present values of the schema's sequences; see [`Schema::sequences`].
     async fn sequences(&self) -> Result<Vec<crossfade_model::Sequence>>;
+
+    /// What a query that the operator wrote would give, without running it.
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>>;
 
     /// A position for people (`0/1A2B3C4`).
     fn show_position(&self, position: Position) -> String;

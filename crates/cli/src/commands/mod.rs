@@ -4,6 +4,7 @@ pub mod abort;
 pub mod belongs;
 pub mod certificate;
 pub mod init;
+pub mod layer;
 pub mod pause;
 pub mod plan;
 pub mod quarantine;

@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod findings;
+pub mod layers;
 pub mod made;
 pub mod number;
 pub mod quarantine;

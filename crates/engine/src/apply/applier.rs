@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossfade_model::{Change, Key, KeyEncoder, Position, TableId, TransactionId};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::Applier;
+use crossfade_store::{Applier, TargetSnapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::error::EngineError;
 use crate::kill;
 use crate::session::{Altered, Keying, Session, State};
 use crate::verify::collect::{Collector, VerifyRequest};
+use crate::verify::meet::Meeting;
 
 /// How often an empty checkpoint is written while the stream is idle.
 const IDLE_CHECKPOINT: Duration = Duration::from_millis(1000);
@@ -39,6 +40,7 @@ pub(crate) struct ApplierTask {
     pub(super) confirmed: watch::Sender<Position>,
     pub(super) requests: mpsc::Receiver<VerifyRequest>,
     pub(super) collector: Option<Collector>,
+    pub(super) meeting: Option<Meeting>,
     pub(super) expired: Vec<(TableId, Key)>,
     pub(super) last_idle: Instant,
     /// A position that the stream has passed without a change, and that is not the checkpoint yet.
@@ -62,6 +64,7 @@ impl ApplierTask {
             confirmed,
             requests,
             collector: None,
+            meeting: None,
             expired: Vec::new(),
             last_idle: Instant::now(),
             idle_end: None,
@@ -81,6 +84,7 @@ impl ApplierTask {
                 return Ok(());
             }
             let idle_at = self.last_idle + self.idle_pause();
+            let hold = self.meeting.as_ref().and_then(Meeting::hold);
             let next = tokio::select! {
                 biased;
                 _ = stop.changed() => return Ok(()),
@@ -92,10 +96,14 @@ impl ApplierTask {
                     self.verify_request(request).await?;
                     continue;
                 }
-                () = tokio::time::sleep_until(idle_at), if self.idle_end.is_some() => {
+                () = tokio::time::sleep_until(hold.unwrap_or(idle_at)), if hold.is_some() => {
+                    self.meeting.iter_mut().for_each(Meeting::go_on);
+                    continue;
+                }
+                () = tokio::time::sleep_until(idle_at), if hold.is_none() && self.idle_end.is_some() => {
                     Next::from(Gathered::Batch { transactions: Vec::new(), end: self.idle_end.take() })
                 }
-                next = self.next.recv() => next.unwrap_or(Next::from(Gathered::Ended)),
+                next = self.next.recv(), if hold.is_none() => next.unwrap_or(Next::from(Gathered::Ended)),
             };
             // the order to pause may have come while there was nothing to apply
             if session
@@ -107,15 +115,18 @@ impl ApplierTask {
             }
             match next.gathered {
                 Gathered::Batch { transactions, end } => {
-                    match self.batch(transactions, next.decided, end).await {
+                    match self.meeting_batch(transactions, next.decided, end).await {
                         Err(EngineError::Ending) => return Ok(()),
                         other => other?,
                     }
                 }
-                Gathered::Big(big) => match self.big(big).await {
-                    Err(EngineError::Ending) => return Ok(()),
-                    other => other?,
-                },
+                Gathered::Big(big) => {
+                    self.meeting_big(big.id, big.end).await?;
+                    match self.big(big).await {
+                        Err(EngineError::Ending) => return Ok(()),
+                        other => other?,
+                    }
+                }
                 Gathered::SchemaChanged { table, what } => {
                     let altered = Altered {
                         table: session.table(table)?.source.name.to_string(),
@@ -243,7 +254,8 @@ impl ApplierTask {
         let waited_for = {
             let state = self.session.lock();
             !state.followed() || state.altered.is_some()
-        } || self.collector.is_some();
+        } || self.collector.is_some()
+            || self.meeting.is_some();
         if waited_for {
             IDLE_CHECKPOINT_COPYING
         } else {
@@ -468,6 +480,7 @@ impl ApplierTask {
         if full {
             self.forget_seen().await?;
         }
+        self.meet_at_horizon().await?;
         self.hand_over_collected().await
     }
 
@@ -503,6 +516,7 @@ impl ApplierTask {
                 let rows = self.repair(keys).await?;
                 let _ = reply.send(rows);
             }
+            meet => self.meet_request(meet).await?,
         }
         Ok(())
     }
@@ -518,15 +532,24 @@ impl ApplierTask {
         if !due {
             return Ok(());
         }
-        let reader = self.session.target.open_reader(&self.session.name).await?;
-        if reader.position() != Some(checkpoint) {
-            return Err(EngineError::internal(
-                "the target's snapshot is at another position than its checkpoint",
-            ));
-        }
+        let (reader, checkpoint) = open_reader(&self.session).await?;
         if let Some(collector) = self.collector.take() {
             collector.deliver(reader, checkpoint);
         }
         Ok(())
     }
+}
+
+/// Opens the target's snapshot at the checkpoint, between two batches.
+pub(super) async fn open_reader(
+    session: &Session,
+) -> Result<(Box<dyn TargetSnapshot>, Position), EngineError> {
+    let checkpoint = session.lock().checkpoint;
+    let reader = session.target.open_reader(&session.name).await?;
+    if reader.position() != Some(checkpoint) {
+        return Err(EngineError::internal(
+            "the target's snapshot is at another position than its checkpoint",
+        ));
+    }
+    Ok((reader, checkpoint))
 }

@@ -7,6 +7,7 @@ pub(crate) mod clearing;
 pub(crate) mod decide;
 pub(crate) mod finish;
 pub(crate) mod gather;
+pub(crate) mod meeting;
 pub(crate) mod reread;
 pub(crate) mod spill;
 pub(crate) mod steps;

@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use crossfade_control::{Comparison, Layer};
+use crossfade_control::Comparison;
+use crossfade_plan::Projection;
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
 use crate::progress::VerifyReport;
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
-use crate::verify::{compare, recheck, repair};
+use crate::verify::{layers, repair};
 
 /// Compares; with `repair_rows` reads rows that differ again, and compares once more.
 pub(crate) async fn compared(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     comparison: Comparison,
+    projections: &[Projection],
 ) -> Result<VerifyReport, EngineError> {
-    let report = once(session, requests, comparison.layer).await?;
+    let report = layers::verify(session, requests, comparison.layer, projections).await?;
     let Some(cap) = comparison.repair_rows else {
         return Ok(report);
     };
@@ -26,21 +28,10 @@ pub(crate) async fn compared(
     }
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
     let mut report = if again {
-        once(session, requests, comparison.layer).await?
+        layers::verify(session, requests, comparison.layer, projections).await?
     } else {
         report
     };
     report.repair = Some(repaired);
     Ok(report)
-}
-
-async fn once(
-    session: &Arc<Session>,
-    requests: &mpsc::Sender<VerifyRequest>,
-    layer: Layer,
-) -> Result<VerifyReport, EngineError> {
-    match layer {
-        Layer::Full => compare::verify(session, requests).await,
-        Layer::Touched => recheck::recheck(session, requests).await,
-    }
 }

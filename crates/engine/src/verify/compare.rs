@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossfade_control::Layer;
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSums, Digester, Position, TableMapping};
 use crossfade_rules::proof::Ticket;
@@ -14,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
+use crate::layer_report::LayerReport;
 use crate::progress::{Places, ProofProgress, TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp};
@@ -90,7 +90,7 @@ async fn settled_round(
 }
 
 /// A value without a comparable form ends the comparison, not the run.
-fn told(error: EngineError) -> EngineError {
+pub(super) fn told(error: EngineError) -> EngineError {
     match error {
         EngineError::Store(e) if e.code == NO_FORM => EngineError::Stopped {
             code: NO_FORM,
@@ -134,7 +134,6 @@ async fn round(
     let proof = enter(session, tickets, stamp, &tables);
     let equal = tables.iter().all(|t| t.equal);
     Ok(Some(VerifyReport {
-        layer: Layer::Full,
         position: session.source.show_position(position),
         started,
         finished: now(),
@@ -142,6 +141,7 @@ async fn round(
         equal,
         proof,
         repair: None,
+        layers: LayerReport::default(),
     }))
 }
 

@@ -6,13 +6,13 @@ use crate::progress::{Difference, DifferenceKind};
 #[test]
 fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
     let report = |keys: &[&[&str]], more: bool| VerifyReport {
-        layer: Layer::Full,
         proof: None,
         repair: None,
         position: String::new(),
         started: 0,
         finished: 0,
         equal: false,
+        layers: LayerReport::default(),
         tables: keys
             .iter()
             .map(|keys| TableVerify {

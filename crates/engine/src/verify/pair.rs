@@ -50,7 +50,8 @@ impl Pair {
     ) -> Result<Option<Pair>, EngineError> {
         let unseen = ask(requests, |reply| VerifyRequest::Begin { reply }).await?;
         let unseen = unseen.await.map_err(gone)?;
-        let source = seeing_snapshot(session, tables, &unseen).await?;
+        let mut source = seeing_snapshot(session, tables, &unseen).await?;
+        source.wait_durable().await?;
         let horizon = source.horizon();
         let collected = ask(requests, |reply| VerifyRequest::HandOver { horizon, reply }).await?;
         let paused = session.wait_for(|state| state.paused.then_some(()));
@@ -95,7 +96,7 @@ impl Pair {
     }
 }
 
-async fn ask<T>(
+pub(super) async fn ask<T>(
     requests: &mpsc::Sender<VerifyRequest>,
     request: impl FnOnce(oneshot::Sender<T>) -> VerifyRequest,
 ) -> Result<oneshot::Receiver<T>, EngineError> {
@@ -104,21 +105,20 @@ async fn ask<T>(
     Ok(answer)
 }
 
-fn gone<E>(_: E) -> EngineError {
+pub(super) fn gone<E>(_: E) -> EngineError {
     EngineError::Ending
 }
 
 /// A snapshot that sees every transaction applied before it was asked for.
-async fn seeing_snapshot(
+pub(super) async fn seeing_snapshot(
     session: &Session,
     tables: &[&Table],
     unseen: &[TransactionId],
 ) -> Result<Box<dyn SourceSnapshot>, EngineError> {
     let begun = tokio::time::Instant::now();
     loop {
-        let mut snapshot = session.source.open_snapshot(tables).await?;
+        let snapshot = session.source.open_snapshot(tables).await?;
         if proof::accept(snapshot.snapshot(), unseen).is_accepted() {
-            snapshot.wait_durable().await?;
             return Ok(snapshot);
         }
         snapshot.close().await?;

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crossfade_control::Layer;
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSum, Digester, Row, Table, TableMapping};
 use crossfade_rules::proof::{Check, RangeId, Verdict};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
+use crate::layer_report::{Layer, LayerReport};
 use crate::progress::{Places, TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp, TouchedKey};
@@ -105,7 +105,10 @@ async fn read(
     };
     let salt: Salt = rand::random();
     let mut report = VerifyReport {
-        layer: Layer::Touched,
+        layers: LayerReport {
+            layer: Layer::Touched,
+            ..LayerReport::default()
+        },
         position: session.source.show_position(pair.position),
         started,
         finished: started,

@@ -7,6 +7,7 @@ mod generated;
 mod harness;
 mod keyless;
 mod keys;
+mod layers;
 mod mutations;
 mod names;
 mod partitions;

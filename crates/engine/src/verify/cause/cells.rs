@@ -228,9 +228,6 @@ fn text(cell: &Cell) -> Option<&[u8]> {
     cell.value()?.text()
 }
 
-/// The decimal in its shortest equal form.
 fn decimal(cell: &Cell) -> Option<String> {
-    let mut out = Vec::new();
-    cell.value()?.write_decimal(&mut out)?;
-    String::from_utf8(out).ok()
+    cell.value()?.decimal()
 }
