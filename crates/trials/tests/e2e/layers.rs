@@ -96,8 +96,13 @@ fn layers_under_writes(what: &str, source: Engine, target: Engine) {
     trial.tables = PROJECTIONS.to_owned();
     let layers = Layers { trial };
     let writers = layers.trial.writers(Options::new(tables, 1_000), seed);
-    let run = layers.trial.start(&["run"]);
-    wait_until("the run", LONG, || layers.trial.status()["running"] == true);
+    let mut run = layers.trial.start(&["run"]);
+    // other commands write the file again, which the run must have read
+    wait_until("the run", LONG, || {
+        let said = format!("{}{}", run.stdout_so_far(), run.stderr_so_far());
+        assert!(run.is_running(), "{said}");
+        said.contains("followed at")
+    });
 
     let report = layers.report(&["--aggregate"], 0);
     assert_eq!(report["layer"], "aggregate");
