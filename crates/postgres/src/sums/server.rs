@@ -212,9 +212,9 @@ fn output_function(logical: LogicalType) -> Option<(&'static str, Length)> {
 
 /// Sums `rows` (what follows FROM).
 ///
-/// The salt goes as a parameter, so that it is neither in `pg_stat_activity` nor in `pg_stat_statements`. A server that logs
-/// every statement with its parameters has it in its log, which who could forge a row to fit cannot read meanwhile; a superuser
-/// who can is not whom the salt is for.
+/// The salt goes as a parameter, so that neither `pg_stat_activity` nor `pg_stat_statements` shows it, which any role may
+/// read. Only a server that logs all statements with their parameters writes it to its log, whose readers could forge the sums
+/// by easier means.
 ///
 /// # Errors
 /// The server's.
