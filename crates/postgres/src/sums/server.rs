@@ -22,8 +22,17 @@ const TRIMS: u32 = 130_000;
 struct Form {
     /// A `bytea` that is NULL exactly where the column is.
     sql: String,
-    /// Where all forms have so many bytes.
-    length: Option<u8>,
+    length: Length,
+}
+
+/// What is known of the lengths of a column's forms.
+#[derive(Clone, Copy)]
+enum Length {
+    /// All have so many bytes.
+    Fixed(u8),
+    /// None is longer than its length's mark can say.
+    Short,
+    Any,
 }
 
 /// The forms of these columns; `None` where one of them cannot be written in the SQL of a server of this version.
@@ -57,11 +66,10 @@ impl Forms {
         // OFFSET 0 keeps the planner from writing an inner expression wherever it is used, and so from computing it each time
         format!(
             "SELECT (get_byte(h, 16) & 15) << 8 | get_byte(h, 17), count(*), {}::text, {}::text \
-             FROM (SELECT h, h::text AS x \
              FROM (SELECT sha256($1::bytea{}) AS h \
-             FROM (SELECT {} FROM {rows} OFFSET 0) f OFFSET 0) h OFFSET 0) x GROUP BY 1",
+             FROM (SELECT {} FROM {rows} OFFSET 0) f OFFSET 0) h GROUP BY 1",
             lane(0),
-            lane(1),
+            lane(8),
             framed.concat(),
             if forms.is_empty() {
                 "1".to_owned()
@@ -72,25 +80,29 @@ impl Forms {
     }
 }
 
-/// The sum of one 64-bit word over rows. As signed numbers they are summed exactly, in 128 bits, and the sum's lowest 64 bits
-/// are those of the unsigned sum.
+/// The sum over rows of the 64-bit word from byte `at` on. As signed numbers they are summed exactly, in 128 bits, and the sum's
+/// lowest 64 bits are those of the unsigned sum.
 fn lane(at: usize) -> String {
-    // after the hexadecimal form's mark `\x`
-    let from = 3 + 16 * at;
-    format!("sum(('x' || substring(x FROM {from} FOR 16))::bit(64)::bigint)")
+    let bytes: Vec<String> = (0..8)
+        .map(|byte| format!("(get_byte(h, {})::bigint << {})", at + byte, 56 - 8 * byte))
+        .collect();
+    format!("sum({})", bytes.join(" | "))
 }
 
 /// As `crossfade_model::canonical::framed` does.
-fn framed(at: usize, length: Option<u8>) -> String {
-    if let Some(length) = length {
-        let mark = length + 1;
-        return format!("coalesce('\\x{mark:02x}'::bytea || f{at}, '\\x00'::bytea)");
+fn framed(at: usize, length: Length) -> String {
+    let short = format!("set_byte('\\x00'::bytea, 0, octet_length(f{at}) + 1) || f{at}");
+    match length {
+        Length::Fixed(length) => {
+            let mark = length + 1;
+            format!("coalesce('\\x{mark:02x}'::bytea || f{at}, '\\x00'::bytea)")
+        }
+        Length::Short => format!("coalesce({short}, '\\x00'::bytea)"),
+        Length::Any => format!(
+            "CASE WHEN f{at} IS NULL THEN '\\x00'::bytea WHEN octet_length(f{at}) <= 253 THEN {short} \
+             ELSE '\\xff'::bytea || int8send(octet_length(f{at})::bigint) || f{at} END"
+        ),
     }
-    format!(
-        "CASE WHEN f{at} IS NULL THEN '\\x00'::bytea \
-         WHEN octet_length(f{at}) <= 253 THEN set_byte('\\x00'::bytea, 0, octet_length(f{at}) + 1) || f{at} \
-         ELSE '\\xff'::bytea || int8send(octet_length(f{at})::bigint) || f{at} END"
-    )
 }
 
 fn form(class: Canonical, column: &Column, version: u32) -> Option<Form> {
@@ -98,12 +110,15 @@ fn form(class: Canonical, column: &Column, version: u32) -> Option<Form> {
     let fixed = |length: u8, sql: String| {
         Some(Form {
             sql,
-            length: Some(length),
+            length: Length::Fixed(length),
         })
     };
-    let varied = |sql: String| Some(Form { sql, length: None });
+    let varied = |sql: String| {
+        let length = Length::Any;
+        Some(Form { sql, length })
+    };
     match (class, column.logical) {
-        (Canonical::Exact | Canonical::Text, _) => varied(output(column)),
+        (Canonical::Exact | Canonical::Text, _) => Some(output(column)),
         (Canonical::Boolean, LogicalType::Boolean) => fixed(
             1,
             format!("CASE {name} WHEN true THEN '\\x01'::bytea WHEN false THEN '\\x00'::bytea END"),
@@ -111,7 +126,7 @@ fn form(class: Canonical, column: &Column, version: u32) -> Option<Form> {
         (Canonical::Integer, LogicalType::Integer { .. }) => {
             fixed(8, format!("int8send({name}::bigint)"))
         }
-        (Canonical::Decimal, LogicalType::Integer { .. }) => varied(output(column)),
+        (Canonical::Decimal, LogicalType::Integer { .. }) => Some(output(column)),
         (Canonical::Decimal, LogicalType::Decimal) if version >= TRIMS => {
             varied(format!("textsend(trim_scale({name})::text)"))
         }
@@ -156,23 +171,50 @@ fn double(name: &str, zero: &str) -> String {
     )
 }
 
-/// What the type's output function gives, in UTF-8. A cast to text is another thing for some types (`boolean`, `character`).
-fn output(column: &Column) -> String {
+/// What the type's output function gives, in UTF-8. A cast to text is another thing for some types (`boolean`, `inet`).
+fn output(column: &Column) -> Form {
     let name = quote_ident(&column.name);
     let declared = parse_declared(&column.declared);
-    match (declared.name.as_str(), declared.rest) {
-        ("text" | "character varying", "") => format!("textsend({name})"),
-        ("character", "") => format!("bpcharsend({name})"),
-        // IS NULL is also true of a row of NULLs, which is a value
-        _ => format!("CASE num_nulls({name}) WHEN 0 THEN textsend(concat({name})) END"),
-    }
+    let (sql, length) = match (declared.name.as_str(), declared.rest) {
+        ("text" | "character varying", "") => (format!("textsend({name})"), Length::Any),
+        ("character", "") => (format!("bpcharsend({name})"), Length::Any),
+        _ => match output_function(column.logical) {
+            Some((function, length)) => (format!("textsend(textin({function}({name})))"), length),
+            // `concat` calls it for any type; IS NULL is also true of a row of NULLs, which is a value
+            None => (
+                format!("CASE num_nulls({name}) WHEN 0 THEN textsend(concat({name})) END"),
+                Length::Any,
+            ),
+        },
+    };
+    Form { sql, length }
+}
+
+/// The output functions of the most usual types, to be called without a detour.
+fn output_function(logical: LogicalType) -> Option<(&'static str, Length)> {
+    Some(match logical {
+        LogicalType::Integer { bits: 16 } => ("int2out", Length::Short),
+        LogicalType::Integer { bits: 32 } => ("int4out", Length::Short),
+        LogicalType::Integer { bits: 64 } => ("int8out", Length::Short),
+        LogicalType::Float { bits: 32 } => ("float4out", Length::Short),
+        LogicalType::Float { bits: 64 } => ("float8out", Length::Short),
+        LogicalType::Boolean => ("boolout", Length::Short),
+        LogicalType::Uuid => ("uuid_out", Length::Short),
+        LogicalType::Date => ("date_out", Length::Short),
+        LogicalType::Time => ("time_out", Length::Short),
+        LogicalType::Timestamp => ("timestamp_out", Length::Short),
+        LogicalType::TimestampWithZone => ("timestamptz_out", Length::Short),
+        LogicalType::Decimal => ("numeric_out", Length::Any),
+        LogicalType::Bytes => ("byteaout", Length::Any),
+        _ => return None,
+    })
 }
 
 /// Sums `rows` (what follows FROM).
 ///
-/// The salt goes as a parameter, so that it is neither in `pg_stat_activity` nor in `pg_stat_statements`. A server that logs
-/// every statement with its parameters has it in its log, which who could forge a row to fit cannot read meanwhile; a superuser
-/// who can is not whom the salt is for.
+/// The salt goes as a parameter, so that neither `pg_stat_activity` nor `pg_stat_statements` shows it, which any role may
+/// read. Only a server that logs all statements with their parameters writes it to its log, whose readers could forge the sums
+/// by easier means.
 ///
 /// # Errors
 /// The server's.

@@ -186,7 +186,7 @@ fn typed(mapping: &TableMapping, zeros: bool) -> TableMapping {
             (LogicalType::Timestamp, _) => Canonical::Timestamp,
             (LogicalType::TimestampWithZone, _) => Canonical::TimestampWithZone,
             (LogicalType::Uuid, _) => Canonical::Uuid,
-            (LogicalType::Text | LogicalType::Json | LogicalType::Other, _) => Canonical::Text,
+            _ => Canonical::Text,
         };
     }
     mapping
@@ -227,19 +227,21 @@ async fn hold_together(
     target: &mut dyn TargetSnapshot,
     mapping: &TableMapping,
 ) {
+    let none: Vec<usize> = Vec::new();
     let digester = Digester::new(&[9; 32]);
     assert_eq!(source.sum_places(mapping), PLACES);
     assert_eq!(target.sum_places(mapping), PLACES);
     for range in ranges(source, mapping).await {
         let expected = over_rows(source, mapping, &range, &digester).await;
+        assert!(range != ChunkRange::All || expected.total().rows > 0);
         for place in PLACES {
             let sums = source.sum(mapping, &range, &digester, place).await.unwrap();
-            assert_eq!(differing(&sums, &expected), [], "{place:?} {range:?}");
+            assert_eq!(differing(&sums, &expected), none, "{place:?} {range:?}");
             if matches!(range, ChunkRange::Part(_)) {
                 continue;
             }
             let sums = target.sum(mapping, &range, &digester, place).await.unwrap();
-            assert_eq!(differing(&sums, &expected), [], "{place:?} {range:?}");
+            assert_eq!(differing(&sums, &expected), none, "{place:?} {range:?}");
         }
     }
 }
