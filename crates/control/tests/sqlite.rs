@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crossfade_control::{
-    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl, VerifyLayer,
+    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl,
 };
 use crossfade_plan::Phase;
 use serde_json::json;
