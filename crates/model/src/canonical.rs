@@ -117,6 +117,20 @@ pub fn write_value(
     })
 }
 
+/// As [`write_value`], but a value that is not of its column's type has a form of its own, which is equal to that of no value of
+/// the type: 0xFF, eight bytes 0xFF (no form is so long), and the store's own form, framed. So a comparison names its row.
+#[inline]
+pub fn write_any(class: Canonical, value: Option<Value<'_>>, out: &mut Vec<u8>) {
+    let at = out.len();
+    if write_value(class, value, out).is_ok() {
+        return;
+    }
+    out.truncate(at);
+    out.extend_from_slice(&[LONG; 9]);
+    // the store's own form is always there
+    let _written = write_value(Canonical::Exact, value, out);
+}
+
 /// Appends the canonical form of a cell that is not NULL, without a frame.
 ///
 /// # Errors
@@ -233,6 +247,28 @@ mod tests {
 
     fn t(s: &str) -> Cell {
         Cell::TextForm(Bytes::copy_from_slice(s.as_bytes()))
+    }
+
+    #[test]
+    fn a_value_of_another_type_has_a_form_like_no_other() {
+        let any = |class, cell: &Cell| {
+            let mut out = Vec::new();
+            write_any(class, cell.value(), &mut out);
+            out
+        };
+        let five = any(Canonical::Integer, &t("five"));
+        assert_ne!(five, any(Canonical::Integer, &t("six")));
+        assert_ne!(five, any(Canonical::Text, &t("five")));
+        assert_eq!(
+            any(Canonical::Integer, &t("5")),
+            form(Canonical::Integer, t("5"))
+        );
+        assert_eq!(
+            any(Canonical::Integer, &Cell::Null),
+            form(Canonical::Integer, Cell::Null)
+        );
+        let long = t(&"5".repeat(300));
+        assert_ne!(any(Canonical::Text, &long)[..9], five[..9]);
     }
 
     #[test]

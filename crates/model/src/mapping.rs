@@ -64,18 +64,18 @@ impl TableMapping {
     /// the same for the source's and the target's row, and has no order.
     ///
     /// # Errors
-    /// A key cell that has no canonical form.
+    /// A key cell that the image lacks.
     pub fn identity_of(&self, row: &Row, out: &mut Vec<u8>) -> Result<(), crate::CanonicalError> {
         out.clear();
         let Some(table_key) = &self.source.key else {
             for (column, cell) in self.columns.iter().zip(&row.0) {
-                crate::canonical::write_framed(column.canonical, cell, out)?;
+                identify(column, cell, out)?;
             }
             return Ok(());
         };
         for &index in &table_key.columns {
             if let (Some(column), Some(cell)) = (self.columns.get(index), row.0.get(index)) {
-                crate::canonical::write_framed(column.canonical, cell, out)?;
+                identify(column, cell, out)?;
             }
         }
         Ok(())
@@ -93,6 +93,19 @@ impl TableMapping {
         }
         Row(cells)
     }
+}
+
+/// One column's part of an identity; a value of another type has one of its own.
+fn identify(
+    column: &ColumnMapping,
+    cell: &Cell,
+    out: &mut Vec<u8>,
+) -> Result<(), crate::CanonicalError> {
+    if matches!(cell, Cell::Unchanged) {
+        return Err(crate::CanonicalError::Unchanged);
+    }
+    crate::canonical::write_any(column.canonical, cell.value(), out);
+    Ok(())
 }
 
 /// Encodes the keys of one table's rows.

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossfade_model::{BucketSums, CanonicalError, Cell, Digester, TableMapping, Value};
+use crossfade_model::{BucketSums, Cell, Digester, TableMapping, Value};
 use crossfade_store::Result;
-use crossfade_store::sums::no_form;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
@@ -41,11 +40,7 @@ pub(crate) async fn sum_query(
             digester.begin();
             for (index, column) in mapping.columns.iter().enumerate() {
                 let value = value(row.get_ref(index).map_err(&failed)?);
-                digester
-                    .value(column.canonical, value)
-                    .map_err(|e: CanonicalError| {
-                        no_form(&mapping, index, &e.to_string(), &at.label)
-                    })?;
+                digester.value(column.canonical, value);
             }
             sums.add(digester.end());
             if number % ROWS_AT_ONCE == 0 && dropped.load(Ordering::Relaxed) {

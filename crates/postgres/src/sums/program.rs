@@ -1,7 +1,6 @@
 //! Sums of the digests of rows that COPY hands over: each is hashed as it comes, from the bytes of its message.
 
-use crossfade_model::{BucketSums, CanonicalError, Digester, TableMapping, Value};
-use crossfade_store::sums::no_form;
+use crossfade_model::{BucketSums, Digester, TableMapping, Value};
 use crossfade_store::{ErrorKind, Result, StoreError};
 
 use crate::connect::Client;
@@ -55,7 +54,6 @@ struct Summing<'a> {
 
 /// Why a line could not be summed.
 enum BadLine {
-    Form(usize, CanonicalError),
     Malformed,
     Width,
 }
@@ -76,9 +74,8 @@ impl Summing<'_> {
         if !columns.is_empty() || !line.is_empty() {
             width = values(line, &mut self.scratch, |at, text| {
                 let column = columns.get(at).ok_or(BadLine::Width)?;
-                digester
-                    .value(column.canonical, text.map(Value::TextForm))
-                    .map_err(|e| BadLine::Form(at, e))
+                digester.value(column.canonical, text.map(Value::TextForm));
+                Ok::<(), BadLine>(())
             })?;
         }
         if width != columns.len() {
@@ -90,7 +87,6 @@ impl Summing<'_> {
 
     fn error(&self, bad: BadLine, label: &str) -> StoreError {
         match bad {
-            BadLine::Form(column, why) => no_form(self.mapping, column, &why.to_string(), label),
             BadLine::Malformed => malformed(label),
             BadLine::Width => StoreError::new(
                 ErrorKind::Corrupt,
