@@ -181,11 +181,12 @@ fn shortened(errors: &str) -> String {
     let lines = || {
         errors
             .lines()
+            .rev()
             .map(str::trim)
             .filter(|line| !line.is_empty())
     };
-    let named = lines().filter(|line| line.contains("ERROR - ") || line.contains("Error: "));
-    let last = named.last().or_else(|| lines().last()).unwrap_or("no word");
+    let mut named = lines().filter(|line| line.contains("ERROR - ") || line.contains("Error: "));
+    let last = named.next().or_else(|| lines().next()).unwrap_or("no word");
     let (_, what) = last.split_once("ERROR - ").unwrap_or(("", last));
     what.chars().take(40).collect()
 }
