@@ -14,6 +14,7 @@ mod options;
 mod orders;
 mod pgbench;
 mod product;
+mod recheck_pg;
 mod server;
 mod statistics;
 mod verify_pg;
@@ -25,7 +26,7 @@ use options::Options;
 /// Name, what it measures, and the function that does.
 type Benchmark = (&'static str, &'static str, fn(&Options));
 
-const BENCHMARKS: [Benchmark; 6] = [
+const BENCHMARKS: [Benchmark; 7] = [
     (
         "copy-pg",
         "copy of a pgbench database, PostgreSQL to PostgreSQL",
@@ -45,6 +46,11 @@ const BENCHMARKS: [Benchmark; 6] = [
         "memory",
         "peak resident memory for a big table and a big transaction",
         memory::run,
+    ),
+    (
+        "recheck-pg",
+        "reading again what changed since everything was proven, PostgreSQL to PostgreSQL",
+        recheck_pg::run,
     ),
     (
         "copy-sqlite",

@@ -47,17 +47,30 @@ impl Ended {
             .unwrap_or_else(|| panic!("crossfade printed no event {name}"))
             .0
     }
+
+    /// The report of a `verify`.
+    pub fn report(&self) -> &Value {
+        let mut lines = self.lines.iter().rev().map(|(_, line)| &line["report"]);
+        lines
+            .find(|report| report.is_object())
+            .expect("a report was printed")
+    }
 }
 
 impl Product {
     /// A migration of everything in `source`.
     pub fn new(source: &str, target: &str) -> Self {
+        Self::with(source, target, "")
+    }
+
+    /// The same with more in its file.
+    pub fn with(source: &str, target: &str, more: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("crossfade-bench-")
             .tempdir_in("/var/tmp")
             .expect("a folder can be made in /var/tmp");
         let text = format!(
-            "[migration]\nname = \"bench\"\n[source]\nurl = \"{source}\"\n[target]\nurl = \"{target}\"\n"
+            "[migration]\nname = \"bench\"\n[source]\nurl = \"{source}\"\n[target]\nurl = \"{target}\"\n{more}"
         );
         fs::write(folder.path().join(FILE), text).expect("the migration file can be written");
         Self { folder }
