@@ -125,10 +125,10 @@ async fn compare(
         None => return Ok(()),
         Some(false) => Err("the run is paused: `resume` first".to_owned()),
         Some(true) => match compared(run, session, requests, &asked).await {
-            Ok((report, repaired)) => {
+            Ok((mut report, repaired)) => {
                 // of what was proven before, a report of touched keys says nothing
                 if report.layer == Layer::Full {
-                    keep_report(run, &report).await?;
+                    keep_report(run, &mut report).await?;
                 }
                 answer(run, report, repaired, asked).await?
             }
@@ -156,13 +156,13 @@ async fn compared(
 ) -> Result<(VerifyReport, u64), EngineError> {
     match asked {
         Asked::Report(comparison) => {
-            let report = ask::compared(session, requests, *comparison).await?;
+            let report = ask::compared(run, session, requests, *comparison).await?;
             Ok((report, 0))
         }
         Asked::Retry { ids } => {
             let keys = quarantine::keys(run, session, ids).await?;
             let rows = repair::repair(session, requests, keys).await?;
-            let report = ask::compared(session, requests, Comparison::default()).await?;
+            let report = ask::compared(run, session, requests, Comparison::default()).await?;
             Ok((report, rows))
         }
     }

@@ -6,6 +6,7 @@ mod capture;
 mod commands;
 mod durable;
 pub mod error;
+pub mod evidence;
 pub mod kill;
 pub mod lifecycle;
 pub mod planning;
@@ -20,6 +21,7 @@ mod verify;
 
 pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;
+pub use evidence::{Evidence, ReadAgain, StoreEvidence};
 pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{

@@ -6,6 +6,7 @@ use crossfade_control::{Command, ControlStore};
 use crossfade_engine::{RunOutcome, Until, VerifyReport};
 use serde_json::json;
 
+use super::certify::Draft;
 use super::{Answer, run, signal};
 use crate::args;
 use crate::failure::{FAILED, Failure, REFUSED};
@@ -15,8 +16,11 @@ use crate::show::{Output, verify as show};
 /// Compares.
 ///
 /// # Errors
-/// A comparison that could not be made. A difference is no error; it makes the exit code 2.
+/// A comparison that could not be made, a certificate that could not be written. A difference is no error; it makes the exit
+/// code 2.
 pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Failure> {
+    // before anything else: a key that cannot be used must not cost a comparison
+    let draft = Draft::new(arguments)?;
     let loaded = load(&arguments.file)?;
     let control = loaded.control()?;
     let report = match by_command(&control, arguments, output).await? {
@@ -26,13 +30,25 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
         None => alone(&loaded, control.as_ref(), arguments, output).await?,
     };
     output.say(show::text(&report, arguments.show_rows));
-    let equal = report.equal;
-    let report = if arguments.show_rows {
+    let certified = draft.map(|draft| draft.write(&report).map(|signed| (draft, signed)));
+    let equal = report.is_equal_as_expected();
+    let shown = if arguments.show_rows {
         report
     } else {
         report.without_rows()
     };
-    output.tell(&json!({ "report": report }));
+    let certificate = match &certified {
+        Some(Ok((draft, signed))) => Some(draft.told(signed)),
+        _ => None,
+    };
+    output.tell(&json!({ "report": shown.without_evidence(), "certificate": certificate }));
+    if let Some((draft, signed)) = certified.transpose()? {
+        output.say(format!(
+            "Wrote {}, signed with the key {}.",
+            draft.path().display(),
+            signed.signer().fingerprint()
+        ));
+    }
     Ok(if equal { 0 } else { REFUSED })
 }
 

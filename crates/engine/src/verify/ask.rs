@@ -6,18 +6,38 @@ use crossfade_control::{Comparison, Layer};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
+use crate::evidence;
 use crate::progress::VerifyReport;
+use crate::run::Run;
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{compare, recheck, repair};
 
 /// Compares; with `repair_rows` reads rows that differ again, and compares once more.
 pub(crate) async fn compared(
+    run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     comparison: Comparison,
 ) -> Result<VerifyReport, EngineError> {
-    let report = once(session, requests, comparison.layer).await?;
+    if !comparison.evidence {
+        return repaired(run, session, requests, comparison).await;
+    }
+    // who cannot be asked must not cost a comparison
+    let stores = evidence::stores(session).await?;
+    let mut report = repaired(run, session, requests, comparison).await?;
+    let evidence = evidence::gather(run, session, requests, stores, &report).await?;
+    report.evidence = Some(Box::new(evidence));
+    Ok(report)
+}
+
+async fn repaired(
+    run: &Run,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    comparison: Comparison,
+) -> Result<VerifyReport, EngineError> {
+    let report = once(run, session, requests, comparison.layer).await?;
     let Some(cap) = comparison.repair_rows else {
         return Ok(report);
     };
@@ -26,7 +46,7 @@ pub(crate) async fn compared(
     }
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
     let mut report = if again {
-        once(session, requests, comparison.layer).await?
+        once(run, session, requests, comparison.layer).await?
     } else {
         report
     };
@@ -35,12 +55,13 @@ pub(crate) async fn compared(
 }
 
 async fn once(
+    run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     layer: Layer,
 ) -> Result<VerifyReport, EngineError> {
     match layer {
-        Layer::Full => compare::verify(session, requests).await,
+        Layer::Full => compare::verify(run, session, requests).await,
         Layer::Touched => recheck::recheck(session, requests).await,
     }
 }

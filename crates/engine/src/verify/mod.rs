@@ -15,5 +15,6 @@ pub(crate) mod name;
 pub(crate) mod pair;
 pub(crate) mod recheck;
 pub(crate) mod repair;
+mod salt;
 pub(crate) mod side;
 pub(crate) mod touched;
