@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{against, belongs};
 use crate::args;
-use crate::failure::{Failure, REFUSED};
+use crate::failure::{FAILED, Failure, REFUSED};
 use crate::load;
 use crate::show::{Output, against as show_against, certificate as show};
 use crate::stores;
@@ -56,7 +56,8 @@ pub async fn check(arguments: &args::Check, output: &Output) -> Result<u8, Failu
     let against = match &arguments.against {
         Some(url) => {
             let side = arguments.side.map(Into::into);
-            Some(against::read(signed.body(), url, side).await?)
+            let read = against::read(signed.body(), url, side).await;
+            Some(read.map_err(no_difference)?)
         }
         None => None,
     };
@@ -73,6 +74,14 @@ pub async fn check(arguments: &args::Check, output: &Output) -> Result<u8, Failu
         "against": against,
     }}));
     Ok(if equal { 0 } else { REFUSED })
+}
+
+/// A store that cannot be read, or whose tables have another shape, is no store that was found to differ: the exit code says so.
+fn no_difference(mut failure: Failure) -> Failure {
+    if failure.exit == REFUSED {
+        failure.exit = FAILED;
+    }
+    failure
 }
 
 /// The mappings are long and for programs that have the file anyway.

@@ -212,8 +212,8 @@ fn independent(report: &VerifyReport, evidence: &Evidence) -> Vec<String> {
     reads.extend(evidence.read_again.as_ref().and_then(read_again));
     if let Some(repair) = report.repair.as_ref().filter(|r| r.rows > 0) {
         reads.push(format!(
-            "before this comparison {} that differed read again on the source by key, and written to the target",
-            of(repair.rows, "row was", "rows were")
+            "before this comparison {} that differed: read again on the source by key, and written to the target",
+            of(repair.rows, "row", "rows")
         ));
     }
     reads

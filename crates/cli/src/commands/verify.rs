@@ -41,7 +41,11 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
         Some(Ok((draft, signed))) => Some(draft.told(signed)),
         _ => None,
     };
-    output.tell(&json!({ "report": shown.without_evidence(), "certificate": certificate }));
+    output.tell(&json!({
+        "report": shown.without_evidence(),
+        "equal_as_expected": equal,
+        "certificate": certificate,
+    }));
     if let Some((draft, signed)) = certified.transpose()? {
         output.say(format!(
             "Wrote {}, signed with the key {}.",
