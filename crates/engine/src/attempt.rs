@@ -39,7 +39,7 @@ pub(crate) enum End {
         checkpoint: String,
     },
     Verified {
-        report: VerifyReport,
+        report: Box<VerifyReport>,
     },
     Abort {
         command: CommandId,
@@ -307,7 +307,9 @@ async fn reached(
             keep_report(run, &mut report).await?;
             quarantine::obey_retries(run, retries, repaired, &report).await?;
             finish::raise(session, &run.migration.plan.sequences).await?;
-            Ok(End::Verified { report })
+            Ok(End::Verified {
+                report: Box::new(report),
+            })
         }
     }
 }

@@ -449,7 +449,7 @@ pub enum RunOutcome {
     /// `Until::Verified` was reached. The two sides may differ: look at [`VerifyReport::equal`].
     Verified {
         /// The comparison.
-        report: VerifyReport,
+        report: Box<VerifyReport>,
     },
     /// `abort` was obeyed.
     Aborted {

@@ -109,7 +109,7 @@ fn told(outcome: RunOutcome, output: &Output) -> u8 {
     };
     let outcome = match outcome {
         RunOutcome::Verified { report } => RunOutcome::Verified {
-            report: report.without_rows().without_evidence(),
+            report: Box::new(report.without_rows().without_evidence()),
         },
         other => other,
     };

@@ -77,7 +77,7 @@ async fn alone(
     }
     let until = Until::Verified(arguments.comparison());
     match run::watched(migration, until, signal::stop()?, output).await? {
-        RunOutcome::Verified { report } => Ok(report),
+        RunOutcome::Verified { report } => Ok(*report),
         RunOutcome::Stopped { .. } => Err(Failure::new(
             FAILED,
             "verify.stopped",
