@@ -44,10 +44,15 @@ pub fn bench(arguments: &[String]) -> Result<()> {
 
 fn measure(source: &Server, target_server: &Server, arguments: &[String]) -> Result<()> {
     let built = target().join("release");
-    run(Command::new(built.join("bench"))
+    let mut command = Command::new(built.join("bench"));
+    command
         .args(arguments)
         .env("CROSSFADE_BINARY", built.join("crossfade"))
         .env("CROSSFADE_BENCH_SOURCE", source.url())
         .env("CROSSFADE_BENCH_TARGET", target_server.url())
-        .env("CROSSFADE_BENCH_PROGRAMS", source.bin()))
+        .env("CROSSFADE_BENCH_PROGRAMS", source.bin());
+    if let Some(program) = system::install_reladiff(&target().join("rivals")) {
+        command.env("CROSSFADE_BENCH_RELADIFF", program);
+    }
+    run(&mut command)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use xtask::failure::{Failure, Result};
 use xtask::servers::server::Durability;
-use xtask::{bench, chaos, model, servers, test};
+use xtask::{bench, chaos, model, mutations, servers, soak, test};
 
 const HELP: &str = "\
 cargo xtask servers install            PostgreSQL 15, 17 and 18 and the tools of the tests, as root or through sudo
@@ -17,6 +17,12 @@ cargo xtask test [-p CRATE] [-- FILTER…]
 cargo xtask chaos [--built] [--seeds N] [--from SEED]
                                        migrations under live writes in which everything fails that can (200 seeds);
                                        --built: with the debug programs as they are
+cargo xtask mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
+                                       corruption planted one kind at a time behind a migration that follows: `verify`
+                                       must name exactly those rows; --rivals: pgcopydb, data-diff and reladiff get the same
+cargo xtask soak [--minutes N | --seconds N]
+                                       comparisons one after another under full load, none of which may find a
+                                       difference (60 minutes)
 cargo xtask model [ARGUMENT…]          explores the rules over their full bounds (long)
 cargo xtask bench [--rounds N] [--only NAME] [--quick]
                                        crossfade and its rivals in turn on durable servers (long)
@@ -48,6 +54,8 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["test", ..] => test::test(&test::Selection::new(&arguments[1..])),
         ["chaos", "--built", ..] => chaos::built(&arguments[2..]),
         ["chaos", ..] => chaos::chaos(&arguments[1..]),
+        ["mutations", ..] => mutations::mutations(&arguments[1..]),
+        ["soak", ..] => soak::soak(&arguments[1..]),
         ["model", ..] => model::full(&arguments[1..]),
         ["bench", ..] => bench::bench(&arguments[1..]),
         [] | ["help" | "--help" | "-h"] => {

@@ -2,13 +2,12 @@
 
 use std::process::Command;
 
-use crate::chaos;
 use crate::failure::Result;
-use crate::model;
 use crate::phases::Phases;
 use crate::process::run;
 use crate::servers::{self, Installed, environment, fleet::Fleet, server::Durability};
 use crate::workspace::{cargo, target};
+use crate::{chaos, model, soak};
 
 /// What to test.
 #[derive(Debug, Default)]
@@ -91,7 +90,9 @@ fn everything(phases: &mut Phases) -> Result<()> {
 /// Shortened runs of what is too long to run whole for every change.
 fn slices(phases: &mut Phases) -> Result<()> {
     let arguments = ["--seeds", "10"].map(str::to_owned);
-    phases.run("chaos", || chaos::built(&arguments))
+    phases.run("chaos", || chaos::built(&arguments))?;
+    let arguments = ["--seconds", "30"].map(str::to_owned);
+    phases.run("soak", || soak::built(&arguments))
 }
 
 fn selected(phases: &mut Phases, selection: &Selection) -> Result<()> {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use crossfade_control::{Comparison, Layer};
 
 /// Moves live data from one database to another while production keeps writing, and proves that both are equal.
 #[derive(Debug, Parser)]
@@ -130,7 +129,7 @@ pub struct Verify {
     pub show_rows: bool,
     /// Read only keys that changed since they were last proven: what was proven stays so. Needs an active `run`. This is the
     /// check that a cutover makes.
-    #[arg(long)]
+    #[arg(long, group = "layer")]
     pub touched: bool,
     /// Read rows that differ again on the source, write them as they are there, and compare once more. The reading goes through
     /// the stream: no newer change is lost.
@@ -139,33 +138,29 @@ pub struct Verify {
     /// With --repair: rows that may be repaired at most; if more differ, nothing is.
     #[arg(long, value_name = "N", default_value_t = 100, requires = "repair")]
     pub max_rows: u64,
+    /// Compare counts, sums, least and greatest values of columns, which each database computes: seconds for millions of rows.
+    #[arg(long, group = "layer")]
+    pub aggregate: bool,
+    /// Compare a share of the rows: `1%`, from 0.0001% to 100%.
+    #[arg(long, value_name = "PERCENT", group = "layer")]
+    pub sample: Option<String>,
+    /// Compare only the projections of the migration file.
+    #[arg(long, group = "layer")]
+    pub projections: bool,
+    /// What chooses the rows of --sample [default: by chance; it is printed].
+    #[arg(long, value_name = "NUMBER", requires = "sample")]
+    pub seed: Option<u64>,
     /// Write a signed file that states what was found and can be checked offline. Never over a file that is there.
     #[arg(
         long,
         value_name = "OUT",
         requires = "signing_key",
-        conflicts_with = "touched"
+        conflicts_with = "layer"
     )]
     pub certificate: Option<PathBuf>,
     /// With --certificate: the private key that signs it (`crossfade certificate keygen` makes one).
     #[arg(long, value_name = "KEY", requires = "certificate")]
     pub signing_key: Option<PathBuf>,
-}
-
-impl Verify {
-    /// What is asked of the engine.
-    pub fn comparison(&self) -> Comparison {
-        Comparison {
-            layer: if self.touched {
-                Layer::Touched
-            } else {
-                Layer::Full
-            },
-            show_rows: self.show_rows,
-            repair_rows: self.repair.then_some(self.max_rows),
-            evidence: self.certificate.is_some(),
-        }
-    }
 }
 
 #[derive(Debug, Subcommand)]

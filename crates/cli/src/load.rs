@@ -139,6 +139,7 @@ impl Loaded {
             source: self.source.clone(),
             target: self.target.clone(),
             control,
+            projections: self.file.projections.clone(),
             options: self.file.run,
         })
     }

@@ -17,6 +17,6 @@ pub use quarantine::{Entry, EntryId, EntryState, QuarantineCounts, QuarantineSto
 pub use sqlite::SqliteControl;
 pub use state::{
     Command, CommandId, CommandState, Comparison, ControlState, Holder, Intent, IntentId,
-    IntentState, Layer, Lease, PostedCommand,
+    IntentState, Lease, PostedCommand, VerifyLayer,
 };
 pub use store::ControlStore;

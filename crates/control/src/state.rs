@@ -71,12 +71,23 @@ pub struct Intent {
 pub struct CommandId(pub i64);
 
 /// What a comparison reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Layer {
-    /// Every row of every table.
+pub enum VerifyLayer {
+    /// Every row of every table, and the projections.
     #[default]
     Full,
+    /// Numbers that each store computes of its columns.
+    Aggregate,
+    /// A share of the rows.
+    Sample {
+        /// Of a million rows, so many.
+        millionths: u32,
+        /// What chooses them.
+        seed: u64,
+    },
+    /// The projections alone.
+    Projections,
     /// The keys that have changed since they were last proven; what was proven before stays so.
     Touched,
 }
@@ -86,7 +97,7 @@ pub enum Layer {
 pub struct Comparison {
     /// What it reads.
     #[serde(default)]
-    pub layer: Layer,
+    pub layer: VerifyLayer,
     /// The result is to hold the values of rows that differ.
     #[serde(default)]
     pub show_rows: bool,

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_control::{CommandId, EntryId, IntentState};
+use crossfade_model::TransactionId;
 use crossfade_plan::Phase;
 use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::apply::applier::ApplierTask;
-use crate::apply::finish;
 use crate::apply::gather::Gatherer;
-use crate::capture::{bounds, load, start, stream};
+use crate::apply::{ahead, finish};
+use crate::capture::{anew, bounds, load, start, stream};
 use crate::commands::{self, Order};
 use crate::durable;
 use crate::error::EngineError;
@@ -55,7 +56,8 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         migration: migration.plan.migration.clone(),
         tables: migration.plan.tables.clone(),
     };
-    let start = begin(run, tenure.as_ref(), &spec).await?;
+    let recent = recent(run).await?;
+    let start = begin(run, tenure.as_ref(), &spec, &recent).await?;
     let tables = table_states(run, tenure.as_ref(), &spec, &start.capture.base).await?;
     let paused = migration.control.state().await?.paused;
     let probe = migration.source.probe(&spec.migration).await?;
@@ -68,9 +70,10 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         checkpoint: start.checkpoint,
         source_end: probe.log_end,
         log_kept_bytes: probe.log_kept_bytes,
+        in_flight: Default::default(),
         transactions: 0,
         applied_commit_time: 0,
-        recent: run.recent().clone(),
+        recent,
         finished: false,
         altered: None,
     };
@@ -92,11 +95,24 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
     work(run, session, changes, stop).await
 }
 
+/// Applied transactions that readers of the source may not see yet. What a process before this one has applied only the source
+/// can tell; it is asked once no other process can apply any more.
+async fn recent(run: &Run) -> Result<Vec<TransactionId>, EngineError> {
+    let known = run.recent().clone();
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let unseen = run.migration.source.maybe_unseen().await?;
+    *run.recent() = Some(unseen.clone());
+    Ok(unseen)
+}
+
 /// Capture and tables: made on the first attempt, found on later ones. Intents are recorded before effects.
 async fn begin(
     run: &Arc<Run>,
     tenure: &dyn Tenure,
     spec: &CaptureSpec,
+    recent: &[TransactionId],
 ) -> Result<start::Start, EngineError> {
     let migration = &run.migration;
     let control = &migration.control;
@@ -124,6 +140,7 @@ async fn begin(
         spec,
         &migration.plan,
         planned_since,
+        recent,
         run.observer.as_ref(),
     )
     .await?;
@@ -154,7 +171,9 @@ async fn table_states(
         let keyed = migration.target.has_key(mapping).await?;
         let stored = durable::stored_table(tenure.state(), mapping)?;
         let whole = durable::table_state(mapping, stored.clone(), base, Vec::new(), keyed)?;
-        let state = if whole.frontier.progress().pending == 0 {
+        let at_one_snapshot = durable::stored_anew(tenure.state(), mapping)?.is_some()
+            && anew::is_at_one_snapshot(mapping);
+        let state = if whole.frontier.progress().pending == 0 || at_one_snapshot {
             whole
         } else {
             let splits = match bounds::splits(
@@ -194,10 +213,16 @@ async fn work(
         events,
         confirmations,
     ));
+    let (ahead, next) = mpsc::channel(ahead::WAITING);
+    tasks.spawn(ahead::run(
+        Arc::clone(&session),
+        Gatherer::new(received, &session.options),
+        ahead,
+    ));
     let applier = ApplierTask::new(
         Arc::clone(&session),
         session.tenure.open_applier().await?,
-        Gatherer::new(received, &session.options),
+        next,
         confirmed,
         asked,
     );
@@ -228,7 +253,8 @@ async fn work(
         })
     });
     drain(&mut tasks).await;
-    run.recent().clone_from(&session.lock().recent);
+    *run.recent() = Some(session.lock().recent.clone());
+    *run.reached() = Some(session.lock().reached());
     report::last(run, &session).await;
     end
 }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId, Layer};
+use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
+use crate::layer_report::Layer;
 use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
 use crate::run::{Run, Until, keep_report};
@@ -127,7 +128,7 @@ async fn compare(
         Some(true) => match compared(run, session, requests, &asked).await {
             Ok((mut report, repaired)) => {
                 // of what was proven before, a report of touched keys says nothing
-                if report.layer == Layer::Full {
+                if report.layers.layer == Layer::Full {
                     keep_report(run, &mut report).await?;
                 }
                 answer(run, report, repaired, asked).await?

@@ -10,6 +10,7 @@
 //! | `ledger` | table | the applier's batch |
 //! | `plan` | `plan` | the first checkpoint; a new one after an altered table was matched |
 //! | `altered` | `altered` | of its own, when a run ends at an altered table |
+//! | `anew` | table | of its own, when a table must be copied anew; then that which empties it |
 
 use std::collections::HashMap;
 
@@ -66,6 +67,35 @@ pub fn stored_altered(state: &TargetState) -> Result<Option<Altered>, EngineErro
         .find(|r| r.key.kind == ALTERED)
         .map(from_json)
         .transpose()
+}
+
+/// A table that is copied once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Anew {
+    /// Why, in words.
+    pub what: String,
+    /// Transactions that the new copy's snapshots must see, besides what they must see anyway: they were applied to the old one,
+    /// or are the reason.
+    pub owed: Vec<TransactionId>,
+    /// The old copy is gone.
+    pub begun: bool,
+}
+
+const ANEW: &str = "anew";
+
+/// That a table is copied once more.
+pub(crate) fn anew_record(mapping: &TableMapping, anew: &Anew) -> Result<RecordWrite, EngineError> {
+    put(ANEW, table_word(mapping), anew)
+}
+
+/// Whether, and why, a table is copied once more.
+pub(crate) fn stored_anew(
+    state: &TargetState,
+    mapping: &TableMapping,
+) -> Result<Option<Anew>, EngineError> {
+    let key = RecordKey::new(ANEW, table_word(mapping));
+    let record = state.records.iter().find(|r| r.key == key);
+    record.map(from_json).transpose()
 }
 
 /// The name of a table in records: its source name, with what separates words in ids escaped.

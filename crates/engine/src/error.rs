@@ -43,6 +43,9 @@ pub enum EngineError {
     /// The attempt was told to end while this part was waiting. Never reaches the caller of a run.
     #[error("ending")]
     Ending,
+    /// What the next attempt needs is durable, and it must begin from there. Never reaches the caller of a run.
+    #[error("beginning again")]
+    Again,
 }
 
 fn blocking(findings: &[Finding]) -> String {
@@ -100,6 +103,7 @@ impl EngineError {
             EngineError::Control(_) => "control",
             EngineError::Internal(_) => "internal",
             EngineError::Ending => "ending",
+            EngineError::Again => "again",
         }
     }
 
@@ -113,7 +117,7 @@ impl EngineError {
             EngineError::Stopped { fix, .. } => Some(fix.clone()),
             EngineError::Store(e) => e.fix.clone(),
             EngineError::Control(e) => Some(e.fix()),
-            EngineError::Ending => None,
+            EngineError::Ending | EngineError::Again => None,
             EngineError::Internal(_) => Some(
                 "nothing was lost: what is durable is in the target; please report it".to_owned(),
             ),
@@ -124,7 +128,10 @@ impl EngineError {
     pub fn exit_code(&self) -> u8 {
         match self {
             EngineError::Refused { .. } => 2,
-            EngineError::Stopped { .. } | EngineError::Internal(_) | EngineError::Ending => 1,
+            EngineError::Stopped { .. }
+            | EngineError::Internal(_)
+            | EngineError::Ending
+            | EngineError::Again => 1,
             EngineError::Store(e) => match e.recovery() {
                 Recovery::Refuse => 2,
                 Recovery::Usage => 3,

@@ -225,7 +225,9 @@ impl VerifyReport {
     /// says.
     pub fn is_equal_as_expected(&self) -> bool {
         let differs = self.tables.iter().any(|t| !t.equal);
-        self.equal || (differs && self.tables.iter().all(TableVerify::is_equal_as_expected))
+        let projections = self.layers.projections.iter().all(|p| p.equal);
+        let tables = || self.tables.iter().all(TableVerify::is_equal_as_expected);
+        self.equal || (differs && projections && tables())
     }
 
     /// The report as it is kept and shown: what only a certificate needs is left out.

@@ -45,6 +45,7 @@ fn table() -> TableVerify {
         source: sum(&[1, 2, 3, 5]),
         target: sum(&[1, 2, 4, 6]),
         stream_proven_keys: 0,
+        places: Default::default(),
         equal: false,
         differences: vec![
             difference(DifferenceKind::Changed, &[3], &[4]),

@@ -8,11 +8,13 @@ mod durable;
 pub mod error;
 pub mod evidence;
 pub mod kill;
+pub mod layer_report;
 pub mod lifecycle;
 pub mod planning;
 pub mod progress;
 pub mod quarantine;
 mod report;
+mod retry;
 mod run;
 mod session;
 #[cfg(test)]
@@ -22,6 +24,10 @@ mod verify;
 pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;
 pub use evidence::{Evidence, ReadAgain, StoreEvidence};
+pub use layer_report::{
+    AggregateDifference, Layer, LayerReport, ProjectionReport, SampleReport, SampledBy,
+    TableAggregates, TableSample,
+};
 pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use crossfade_model::{Column, Finding, Omission, Table, TableName};
+use crossfade_model::{Column, Finding, Omission, Severity, Table, TableName};
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
 use crossfade_store::{
-    CaptureSpec, Record, RecordKey, RecordWrite, Source, StoreError, Target, TargetState,
+    CaptureSpec, QueryColumn, Record, RecordKey, RecordWrite, Source, StoreError, Target,
+    TargetState,
 };
 
 use crate::durable::stored_altered;
 use crate::error::EngineError;
+use crate::verify::projection::key_places;
 
 /// A target's dialect, as the plan asks for it.
 struct TargetDialect<'a> {
@@ -144,6 +146,8 @@ pub async fn prepare(
         }
     }
     plan.findings
+        .extend(projection_findings(file, source, target, begun).await?);
+    plan.findings
         .sort_by(|a, b| b.severity.cmp(&a.severity).then(a.table.cmp(&b.table)));
     Ok(Prepared { plan, state })
 }
@@ -216,6 +220,55 @@ fn read_plan(record: &Record, target: &dyn Target) -> Result<Plan, EngineError> 
             "use the version of crossfade that began the migration, or `abort` and begin again",
         ))
     })
+}
+
+/// What speaks against the projections: each query is read by its server, and not run.
+async fn projection_findings(
+    file: &MigrationFile,
+    source: &dyn Source,
+    target: &dyn Target,
+    begun: bool,
+) -> Result<Vec<Finding>, EngineError> {
+    let mut out = Vec::new();
+    for projection in &file.projections {
+        let object = format!("projection {}", projection.name.text);
+        let theirs = described(source.query_columns(&projection.source.text).await)?;
+        let ours = described(target.query_columns(&projection.target.text).await)?;
+        let differs = match (&theirs, &ours) {
+            (Ok(theirs), Ok(ours)) => key_places(&projection.key, theirs, ours).err(),
+            _ => None,
+        };
+        if let Err(what) = &theirs {
+            let what = format!("the source's query cannot be run: {what}");
+            out.push(Finding::blocks("projection.query", &object, what));
+        }
+        if let Err(what) = &ours {
+            let what = format!("the target's query cannot be run: {what}");
+            // its tables may be what the migration is about to make
+            out.push(if begun {
+                Finding::blocks("projection.query", &object, what)
+            } else {
+                Finding::new("projection.query", Severity::Warning, &object, what)
+            });
+        }
+        if let Some((code, what)) = differs {
+            out.push(Finding::blocks(code, &object, what).fix(
+                "give the columns of both queries the same names in the same order, and name columns of theirs in `key`",
+            ));
+        }
+    }
+    Ok(out)
+}
+
+/// A query's columns, or the server's words about it; an error where the server could not be asked.
+fn described(
+    asked: crossfade_store::Result<Vec<QueryColumn>>,
+) -> Result<Result<Vec<QueryColumn>, String>, EngineError> {
+    match asked {
+        Ok(columns) => Ok(Ok(columns)),
+        Err(error) if error.kind == crossfade_store::ErrorKind::Connection => Err(error.into()),
+        Err(error) => Ok(Err(error.what)),
+    }
 }
 
 /// A source that is its own target would feed itself.

@@ -1,15 +1,15 @@
 //! What a run shows of itself: progress snapshots, events, reports of comparisons. Serialized as they stand for `--json`
 //! and for the control store; their fields are documented and stable.
 
-use crossfade_control::Layer;
 use crossfade_control::quarantine::{Classification, RowKey};
 use crossfade_model::BucketSum;
 use crossfade_plan::Phase;
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::Made;
+use crossfade_store::{Made, SumPlace};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
+use crate::layer_report::LayerReport;
 use crate::verify::cause::Cause;
 
 /// Sees what a run does. Called from the run's tasks: must return at once.
@@ -322,12 +322,24 @@ pub struct TableVerify {
     pub target: BucketSum,
     /// Keys that were changing while the sides were read, and were compared one by one with the stream's last image.
     pub stream_proven_keys: u64,
+    /// Where the digests of the two sums were computed.
+    #[serde(default)]
+    pub places: Places,
     /// The table is equal.
     pub equal: bool,
     /// Rows that differ, at most as many as the engine lists.
     pub differences: Vec<Difference>,
     /// More rows differ than are listed.
     pub more: bool,
+}
+
+/// Where a table's digests were computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Places {
+    /// The source's.
+    pub source: SumPlace,
+    /// The target's.
+    pub target: SumPlace,
 }
 
 /// The lanes of a sum as 16 hexadecimal digits each: many readers of JSON round numbers beyond 2^53.
@@ -365,9 +377,6 @@ mod sum_as_text {
 /// The comparison of all tables at one position.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
-    /// What was read.
-    #[serde(default)]
-    pub layer: Layer,
     /// The position, for people.
     pub position: String,
     /// When it began, milliseconds since the Unix epoch.
@@ -376,7 +385,7 @@ pub struct VerifyReport {
     pub finished: i64,
     /// The tables, in plan order.
     pub tables: Vec<TableVerify>,
-    /// All tables are equal.
+    /// Everything that was compared is equal.
     pub equal: bool,
     /// What is proven after it.
     #[serde(default)]
@@ -384,7 +393,8 @@ pub struct VerifyReport {
     /// What was repaired before it, where that was asked for and rows differed.
     #[serde(default)]
     pub repair: Option<Repair>,
-    /// The salt of the digests, 64 hexadecimal digits: nobody knew it until the comparison had ended.
+    /// The salt of the digests, 64 hexadecimal digits. It is told after the comparison has ended; a server that computes
+    /// digests itself gets it with the first reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
     /// SHA-256 of the salt, which was durable in the control store before the first row was read.
@@ -393,6 +403,9 @@ pub struct VerifyReport {
     /// What else a certificate states, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Box<Evidence>>,
+    /// What was read, and what was found beside the tables.
+    #[serde(flatten)]
+    pub layers: LayerReport,
 }
 
 impl DifferenceKind {
@@ -415,6 +428,7 @@ impl VerifyReport {
             difference.source_row = None;
             difference.target_row = None;
         }
+        report.layers.forget_values();
         report
     }
 

@@ -174,7 +174,7 @@ fn progress(
         source_end: Some(source.show_position(state.source_end)),
         lag: Lag {
             bytes: source.log_bytes(state.checkpoint, state.source_end),
-            transactions: 0,
+            transactions: state.in_flight.len() as u64,
             seconds,
         },
         log_kept_bytes: state.log_kept_bytes,

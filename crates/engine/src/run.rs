@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{Comparison, ControlStore, Lease};
 use crossfade_model::TransactionId;
-use crossfade_plan::{Phase, Plan, RunOptions};
+use crossfade_plan::{Phase, Plan, Projection, RunOptions};
 use crossfade_store::{ErrorKind, Recovery, Source, Target};
 use tokio::sync::watch;
 
 use crate::attempt::{self, End};
 use crate::error::EngineError;
 use crate::evidence;
+use crate::layer_report::Layer;
 use crate::lifecycle;
 use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
 use crate::quarantine;
+use crate::retry::{Reached, Retries};
 
 /// A checked migration with its stores.
 pub struct Migration {
@@ -28,6 +30,8 @@ pub struct Migration {
     pub target: Arc<dyn Target>,
     /// Phase, commands, reports.
     pub control: Arc<dyn ControlStore>,
+    /// Queries that must give the same rows on both sides.
+    pub projections: Vec<Projection>,
     /// How to work.
     pub options: RunOptions,
 }
@@ -52,16 +56,23 @@ pub(crate) struct Run {
     pub stop: watch::Receiver<bool>,
     pub begun: Instant,
     pub careful: Arc<AtomicBool>,
-    /// Transactions that earlier attempts have applied and that no probe has been known to see.
-    pub recent: Mutex<Vec<TransactionId>>,
+    /// Transactions that earlier attempts have applied and that no probe has been known to see; `None` before the first.
+    pub recent: Mutex<Option<Vec<TransactionId>>>,
+    /// How far the attempt at work, or the last, came; `None` where it did not come to work.
+    pub reached: Mutex<Option<Reached>>,
     /// The first attempt found the mark of an altered table: the plan was made with it in sight.
     pub marked: OnceLock<bool>,
 }
 
 impl Run {
     /// Takes what earlier attempts have left, or leaves it to the next.
-    pub fn recent(&self) -> std::sync::MutexGuard<'_, Vec<TransactionId>> {
+    pub fn recent(&self) -> std::sync::MutexGuard<'_, Option<Vec<TransactionId>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the attempt came.
+    pub fn reached(&self) -> std::sync::MutexGuard<'_, Option<Reached>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +100,8 @@ pub async fn run(
         stop,
         begun: Instant::now(),
         careful: Arc::new(AtomicBool::new(false)),
-        recent: Mutex::new(Vec::new()),
+        recent: Mutex::new(None),
+        reached: Mutex::new(None),
         marked: OnceLock::new(),
     });
     let result = attempts(&run).await;
@@ -108,37 +120,33 @@ pub async fn run(
 
 async fn attempts(run: &Arc<Run>) -> Result<RunOutcome, EngineError> {
     let patience = Duration::from_secs(u64::from(run.migration.options.retry_seconds));
-    let mut failing_since: Option<Instant> = None;
-    let mut tries = 0u32;
+    let mut retries = Retries::new(patience);
     loop {
-        let begun = Instant::now();
+        run.reached().take();
         let error = match attempt::attempt(run).await {
             Ok(end) => return ended(run, end).await,
+            Err(EngineError::Again) => {
+                retries.begun_again();
+                continue;
+            }
             Err(error) => error,
         };
         // also when told to stop: an error that a person must act on is no quiet end
-        if !passing(&error, tries) {
+        if !passing(&error, retries.tries()) {
             return Err(error);
         }
         if *run.stop.borrow() {
             return Ok(RunOutcome::Stopped { checkpoint: None });
         }
-        // an attempt that worked for a while was progress
-        if begun.elapsed() > Duration::from_secs(30) {
-            failing_since = None;
-            tries = 0;
-        }
-        tries += 1;
-        let since = *failing_since.get_or_insert(begun);
-        if since.elapsed() > patience {
+        let reached = *run.reached();
+        let Some(pause) = retries.failed(run.begun.elapsed(), reached) else {
             return Err(error);
-        }
-        let pause = Duration::from_millis(100 << tries.min(6));
+        };
         tracing::warn!(error = %error, "attempt failed, trying again");
         run.observer.event(&Event::Retrying {
             error: error.to_string(),
             after_seconds: pause.as_secs_f64(),
-            attempt: tries,
+            attempt: retries.tries(),
         });
         let mut stop = run.stop.clone();
         tokio::select! {
@@ -204,6 +212,10 @@ pub(crate) async fn move_phase(run: &Run, to: Phase) -> Result<(), EngineError> 
 /// Keeps a comparison's report where `status` finds it, and its differences in quarantine; enters what a person has said of
 /// them.
 pub(crate) async fn keep_report(run: &Run, report: &mut VerifyReport) -> Result<(), EngineError> {
+    // only a full comparison shows the sides equal
+    if report.layers.layer != Layer::Full {
+        return Ok(());
+    }
     quarantine::record(run, report).await?;
     evidence::classify(run, report).await?;
     let value = serde_json::to_value(report.without_rows().without_evidence())

@@ -1,10 +1,12 @@
 //! What the tasks of one attempt share: the frontiers behind one mutex, and who waits for what.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crossfade_model::{Cell, Key, Position, Row, Snapshot, TableId, TableMapping, TransactionId};
+use crossfade_model::{
+    Cell, Key, Position, Row, Snapshot, StreamEvent, TableId, TableMapping, TransactionId,
+};
 use crossfade_plan::RunOptions;
 use crossfade_rules::frontier::Frontier;
 use crossfade_rules::ledger::LedgerCounts;
@@ -12,7 +14,8 @@ use crossfade_store::{Bound, CaptureSpec, ChunkRange, Source, Target, Tenure};
 use tokio::sync::{Notify, watch};
 
 use crate::error::EngineError;
-use crate::progress::Observer;
+use crate::progress::{Observer, Places};
+use crate::retry::Reached;
 use crate::verify::book::Proofs;
 
 /// One table's frontier.
@@ -94,6 +97,8 @@ pub(crate) struct State {
     pub source_end: Position,
     /// Log that the source keeps back, as last seen; bytes, or rows of the change table.
     pub log_kept_bytes: u64,
+    /// Where the transactions end that were read from the stream and are not durable.
+    pub in_flight: VecDeque<Position>,
     /// Transactions applied in this attempt.
     pub transactions: u64,
     /// When the last applied transaction committed on the source, microseconds since the Unix epoch; 0: unknown.
@@ -126,6 +131,45 @@ impl State {
             .all(|t| t.keying == Keying::Keyed && t.frontier.followed(&self.checkpoint))
     }
 
+    /// The stream has brought these events.
+    pub fn read(&mut self, events: &[StreamEvent]) {
+        let checkpoint = self.checkpoint;
+        let ends = events.iter().filter_map(|event| match event {
+            // the source sends again what a restart finds applied
+            StreamEvent::Commit { end } if *end > checkpoint => Some(*end),
+            _ => None,
+        });
+        self.in_flight.extend(ends);
+    }
+
+    /// Everything up to here is durable.
+    pub fn durable(&mut self, checkpoint: Position) {
+        self.checkpoint = checkpoint;
+        while self.in_flight.front().is_some_and(|end| *end <= checkpoint) {
+            self.in_flight.pop_front();
+        }
+    }
+
+    /// How far the work is.
+    pub fn reached(&self) -> Reached {
+        let loaded = |table: &TableState| {
+            let progress = table.frontier.progress();
+            let parts = table.parts.as_ref().map_or(0, |parts| parts.done.len());
+            (progress.loaded + progress.settled + parts) as u64
+        };
+        Reached {
+            checkpoint: self.checkpoint,
+            loaded: self.tables.iter().map(loaded).sum(),
+        }
+    }
+
+    /// Whether every change of every table will be applied, whatever it is: then a batch can be decided before the one in front
+    /// of it is written.
+    pub fn applies_all(&self) -> bool {
+        let mut tables = self.tables.iter();
+        tables.all(|t| t.keying == Keying::Keyed && t.frontier.applies_all())
+    }
+
     /// Whether every chunk of every table is loaded.
     pub fn all_loaded(&self) -> bool {
         self.tables.iter().all(|t| {
@@ -150,6 +194,8 @@ pub(crate) struct Session {
     pub stop: watch::Receiver<bool>,
     /// Held by the comparison at work.
     pub comparing: tokio::sync::Mutex<()>,
+    /// Where each table's digests are computed, once that was measured.
+    pub places: Mutex<HashMap<usize, Places>>,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -179,6 +225,7 @@ impl Session {
             careful,
             stop,
             comparing: tokio::sync::Mutex::new(()),
+            places: Mutex::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
             changed: Notify::new(),

@@ -134,6 +134,12 @@ pub fn delete(table: u32, before: Row) -> Change {
     }
 }
 
+pub fn truncate_partitions(table: u32) -> Change {
+    Change::TruncatePartitions {
+        table: TableId(table),
+    }
+}
+
 pub fn truncate(table: u32) -> Change {
     Change::Truncate {
         tables: vec![TableId(table)],
@@ -181,6 +187,7 @@ pub fn state(mappings: &[TableMapping], splits: &[&str]) -> State {
         checkpoint: Position(0),
         source_end: Position(0),
         log_kept_bytes: 0,
+        in_flight: Default::default(),
         transactions: 0,
         applied_commit_time: 0,
         recent: Vec::new(),

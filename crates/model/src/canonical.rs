@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::Cell;
 use crate::text_form;
+use crate::value::Value;
 
 /// The canonical form of a pair of columns, and the equivalence that it claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,11 +92,41 @@ pub fn write_framed(
     cell: &Cell,
     out: &mut Vec<u8>,
 ) -> Result<(), CanonicalError> {
-    if matches!(cell, Cell::Null) {
+    if matches!(cell, Cell::Unchanged) {
+        return Err(CanonicalError::Unchanged);
+    }
+    write_value(class, cell.value(), out)
+}
+
+/// As [`write_framed`] for a value that is not held as a cell.
+///
+/// # Errors
+/// A value that is not of its column's type.
+#[inline]
+pub fn write_value(
+    class: Canonical,
+    value: Option<Value<'_>>,
+    out: &mut Vec<u8>,
+) -> Result<(), CanonicalError> {
+    let Some(value) = value else {
         out.push(0);
         return Ok(());
+    };
+    framed(out, |out| {
+        write_form(class, value, out).ok_or(CanonicalError::Malformed)
+    })
+}
+
+/// Appends the canonical form of a cell that is not NULL, without a frame.
+///
+/// # Errors
+/// As [`write_framed`]; NULL has no form.
+pub fn write(class: Canonical, cell: &Cell, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    if matches!(cell, Cell::Unchanged) {
+        return Err(CanonicalError::Unchanged);
     }
-    framed(out, |out| write(class, cell, out))
+    let form = cell.value().and_then(|value| write_form(class, value, out));
+    form.ok_or(CanonicalError::Malformed)
 }
 
 /// As [`write_framed`] for what `form` appends.
@@ -121,170 +152,71 @@ pub fn framed<E>(
     Ok(())
 }
 
-/// Appends the canonical form of a cell that is not NULL.
-///
-/// # Errors
-/// As [`write_framed`].
-pub fn write(class: Canonical, cell: &Cell, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
-    if matches!(cell, Cell::Unchanged) {
-        return Err(CanonicalError::Unchanged);
-    }
+fn write_form(class: Canonical, value: Value<'_>, out: &mut Vec<u8>) -> Option<()> {
     match class {
-        Canonical::Exact => write_exact(cell, out),
-        Canonical::Boolean => out.push(u8::from(boolean(cell).ok_or(CanonicalError::Malformed)?)),
-        Canonical::Integer => {
-            let value = integer(cell).ok_or(CanonicalError::Malformed)?;
-            out.extend_from_slice(&value.to_be_bytes());
-        }
-        Canonical::Float32 => {
-            let value = single(cell).ok_or(CanonicalError::Malformed)?;
-            let value = if value.is_nan() { f32::NAN } else { value };
-            out.extend_from_slice(&value.to_bits().to_be_bytes());
-        }
-        Canonical::Float64 => {
-            let value = double(cell).ok_or(CanonicalError::Malformed)?;
-            let value = if value.is_nan() { f64::NAN } else { value };
-            out.extend_from_slice(&value.to_bits().to_be_bytes());
-        }
-        Canonical::Float32AnyZero => {
-            let value = single(cell).ok_or(CanonicalError::Malformed)?;
-            let value = if value.is_nan() {
-                f32::NAN
-            } else {
-                value + 0.0
-            };
-            out.extend_from_slice(&value.to_bits().to_be_bytes());
-        }
-        Canonical::Float64AnyZero => {
-            let value = double(cell).ok_or(CanonicalError::Malformed)?;
-            let value = if value.is_nan() {
-                f64::NAN
-            } else {
-                value + 0.0
-            };
-            out.extend_from_slice(&value.to_bits().to_be_bytes());
-        }
-        Canonical::Decimal => {
-            let value = decimal(cell).ok_or(CanonicalError::Malformed)?;
-            out.extend_from_slice(value.as_bytes());
-        }
-        Canonical::Text => out.extend_from_slice(text(cell).ok_or(CanonicalError::Malformed)?),
-        Canonical::Bytes => match cell {
-            Cell::Blob(b) => out.extend_from_slice(b),
-            Cell::TextForm(t) => {
-                out.extend_from_slice(&text_form::hex_bytes(t).ok_or(CanonicalError::Malformed)?);
-            }
-            _ => return Err(CanonicalError::Malformed),
+        Canonical::Exact => write_exact(value, out),
+        Canonical::Boolean => out.push(u8::from(value.boolean()?)),
+        Canonical::Integer => out.extend_from_slice(&value.integer()?.to_be_bytes()),
+        Canonical::Float32 => write_single(value.single()?, out),
+        Canonical::Float64 => write_double(value.double()?, out),
+        // -0 + 0 is 0
+        Canonical::Float32AnyZero => write_single(value.single()? + 0.0, out),
+        Canonical::Float64AnyZero => write_double(value.double()? + 0.0, out),
+        Canonical::Decimal => return value.write_decimal(out),
+        Canonical::Text => out.extend_from_slice(value.text()?),
+        Canonical::Bytes => match value {
+            Value::Blob(b) => out.extend_from_slice(b),
+            Value::TextForm(t) => return text_form::write_hex_bytes(t, out),
+            _ => return None,
         },
-        Canonical::Uuid => match cell {
-            Cell::Blob(b) if b.len() == 16 => out.extend_from_slice(b),
-            _ => {
-                let value = text(cell)
-                    .and_then(text_form::uuid)
-                    .ok_or(CanonicalError::Malformed)?;
-                out.extend_from_slice(&value);
-            }
+        Canonical::Uuid => match value {
+            Value::Blob(b) if b.len() == 16 => out.extend_from_slice(b),
+            _ => out.extend_from_slice(&text_form::uuid(value.text()?)?),
         },
-        Canonical::Date => write_time(cell, text_form::date, out)?,
-        Canonical::Time => write_time(cell, text_form::time, out)?,
-        Canonical::Timestamp => write_time(cell, text_form::timestamp, out)?,
-        Canonical::TimestampWithZone => write_time(cell, text_form::timestamp_with_zone, out)?,
+        Canonical::Date => write_count(text_form::date(value.text()?)?, out),
+        Canonical::Time => write_count(text_form::time(value.text()?)?, out),
+        Canonical::Timestamp => write_count(text_form::timestamp(value.text()?)?, out),
+        Canonical::TimestampWithZone => {
+            write_count(text_form::timestamp_with_zone(value.text()?)?, out);
+        }
     }
-    Ok(())
+    Some(())
 }
 
-fn write_exact(cell: &Cell, out: &mut Vec<u8>) {
-    match cell {
-        Cell::Null | Cell::Unchanged => {}
-        Cell::TextForm(b) => out.extend_from_slice(b),
-        Cell::Integer(i) => {
+fn write_exact(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::TextForm(b) => out.extend_from_slice(b),
+        Value::Integer(i) => {
             out.push(b'i');
-            out.extend_from_slice(&i.to_be_bytes());
+            write_count(i, out);
         }
-        Cell::Real(r) => {
+        Value::Real(r) => {
             out.push(b'r');
             out.extend_from_slice(&r.to_bits().to_be_bytes());
         }
-        Cell::Text(b) => {
+        Value::Text(b) => {
             out.push(b't');
             out.extend_from_slice(b);
         }
-        Cell::Blob(b) => {
+        Value::Blob(b) => {
             out.push(b'b');
             out.extend_from_slice(b);
         }
     }
 }
 
-fn write_time(
-    cell: &Cell,
-    parse: impl Fn(&[u8]) -> Option<i64>,
-    out: &mut Vec<u8>,
-) -> Result<(), CanonicalError> {
-    let value = text(cell)
-        .and_then(parse)
-        .ok_or(CanonicalError::Malformed)?;
+fn write_count(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_be_bytes());
-    Ok(())
 }
 
-/// The text of a text value or text form.
-pub fn text(cell: &Cell) -> Option<&[u8]> {
-    match cell {
-        Cell::TextForm(b) | Cell::Text(b) => Some(b),
-        _ => None,
-    }
+fn write_single(value: f32, out: &mut Vec<u8>) {
+    let value = if value.is_nan() { f32::NAN } else { value };
+    out.extend_from_slice(&value.to_bits().to_be_bytes());
 }
 
-/// The boolean that a cell holds.
-pub fn boolean(cell: &Cell) -> Option<bool> {
-    match cell {
-        Cell::Integer(0) => Some(false),
-        Cell::Integer(1) => Some(true),
-        _ => text(cell).and_then(text_form::boolean),
-    }
-}
-
-/// The integer that a cell holds; an integral double counts.
-pub fn integer(cell: &Cell) -> Option<i64> {
-    match cell {
-        Cell::Integer(i) => Some(*i),
-        // exact below 2^53; beyond, the double may stand for several integers
-        Cell::Real(r) if r.fract() == 0.0 && r.abs() < 9_007_199_254_740_992.0 => Some(*r as i64),
-        _ => text(cell).and_then(text_form::integer),
-    }
-}
-
-/// The single that a cell holds. A double counts where it is a single widened.
-pub fn single(cell: &Cell) -> Option<f32> {
-    match cell {
-        Cell::Real(r) => {
-            let narrow = *r as f32;
-            (r.is_nan() || f64::from(narrow).to_bits() == r.to_bits()).then_some(narrow)
-        }
-        Cell::Integer(i) => Some(*i as f32),
-        _ => text(cell).and_then(text_form::single),
-    }
-}
-
-/// The double that a cell holds.
-pub fn double(cell: &Cell) -> Option<f64> {
-    match cell {
-        Cell::Real(r) => Some(*r),
-        // exact below 2^53; a wider integer is no double
-        Cell::Integer(i) if i.unsigned_abs() <= 1 << 53 => Some(*i as f64),
-        _ => text(cell).and_then(text_form::double),
-    }
-}
-
-/// The decimal that a cell holds, in its shortest equal form. A double is read by its shortest decimal text, which is
-/// how SQLite shows it.
-pub fn decimal(cell: &Cell) -> Option<String> {
-    match cell {
-        Cell::Integer(i) => Some(i.to_string()),
-        Cell::Real(r) if r.is_finite() => text_form::decimal(format!("{r:?}").as_bytes()),
-        _ => text(cell).and_then(text_form::decimal),
-    }
+fn write_double(value: f64, out: &mut Vec<u8>) {
+    let value = if value.is_nan() { f64::NAN } else { value };
+    out.extend_from_slice(&value.to_bits().to_be_bytes());
 }
 
 #[cfg(test)]

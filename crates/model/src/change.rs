@@ -42,6 +42,11 @@ pub enum Change {
         /// The tables.
         tables: Vec<TableId>,
     },
+    /// The rows of this table that lie in some of its partitions are gone. Which rows these are, the log does not say.
+    TruncatePartitions {
+        /// The table.
+        table: TableId,
+    },
 }
 
 impl Change {
@@ -55,6 +60,7 @@ impl Change {
                 row.weight() + before.as_ref().map_or(0, Row::weight)
             }
             Change::Truncate { tables } => tables.len() * 4,
+            Change::TruncatePartitions { .. } => 0,
         }
     }
 }

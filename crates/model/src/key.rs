@@ -111,6 +111,19 @@ fn encode_text_form(logical: LogicalType, text: &[u8], out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
+/// The length of an encoded column of a typed store, where it is always the same; otherwise a usual one.
+pub(crate) fn length(logical: LogicalType) -> usize {
+    match logical {
+        LogicalType::Integer { .. }
+        | LogicalType::Date
+        | LogicalType::Time
+        | LogicalType::Timestamp
+        | LogicalType::TimestampWithZone => 8,
+        LogicalType::Boolean => 1,
+        _ => 16,
+    }
+}
+
 fn push_ordered(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&((value as u64) ^ (1 << 63)).to_be_bytes());
 }

@@ -13,6 +13,7 @@ pub mod mapping;
 pub mod position;
 pub mod schema;
 pub mod text_form;
+pub mod value;
 
 pub use canonical::{Canonical, CanonicalError};
 pub use cell::{Cell, Row};
@@ -26,3 +27,4 @@ pub use schema::{
     Check, Column, ForeignKey, Generated, Identity, Index, KeyOrder, LogicalType, Omission,
     Partition, Schema, Sequence, Table, TableKey, TableName, UserType,
 };
+pub use value::Value;

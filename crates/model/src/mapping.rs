@@ -50,13 +50,14 @@ impl TableMapping {
     /// As [`TableMapping::key_of`] for many rows: looks the key's columns up once.
     pub fn key_encoder(&self) -> KeyEncoder {
         let captured: Vec<_> = self.source.captured().map(|c| c.logical).collect();
-        let parts = self.source.key.as_ref().map(|key| {
+        let parts: Option<Vec<_>> = self.source.key.as_ref().map(|key| {
             key.columns
                 .iter()
                 .filter_map(|&i| captured.get(i).map(|logical| (i, *logical)))
                 .collect()
         });
-        KeyEncoder { parts }
+        let length = parts.iter().flatten().map(|(_, l)| key::length(*l)).sum();
+        KeyEncoder { parts, length }
     }
 
     /// What identifies a row on either side: the key's columns in canonical form. Unlike [`TableMapping::key_of`] it is
@@ -98,6 +99,8 @@ impl TableMapping {
 #[derive(Debug, Clone)]
 pub struct KeyEncoder {
     parts: Option<Vec<(usize, LogicalType)>>,
+    /// Of the most usual keys: their memory then fits.
+    length: usize,
 }
 
 impl KeyEncoder {
@@ -107,7 +110,7 @@ impl KeyEncoder {
     /// As there.
     pub fn key_of(&self, row: &Row) -> Result<Key, KeyError> {
         let parts = self.parts.as_ref().ok_or(KeyError::NoKey)?;
-        let mut out = Vec::with_capacity(18 * parts.len());
+        let mut out = Vec::with_capacity(self.length);
         for (index, logical) in parts {
             key::encode(*logical, row.0.get(*index).unwrap_or(&Cell::Null), &mut out)?;
         }

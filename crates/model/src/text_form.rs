@@ -46,8 +46,14 @@ fn number_like(text: &[u8]) -> Option<&str> {
 
 /// Bytes in hex form, `\x0aff`.
 pub fn hex_bytes(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix(b"\\x")?;
-    crate::hex::decode(std::str::from_utf8(digits).ok()?)
+    let mut out = Vec::with_capacity(text.len() / 2);
+    write_hex_bytes(text, &mut out)?;
+    Some(out)
+}
+
+/// Appends what [`hex_bytes`] gives.
+pub fn write_hex_bytes(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    crate::hex::write(text.strip_prefix(b"\\x")?, out)
 }
 
 /// A UUID in any of its usual spellings (with or without hyphens and braces).
@@ -69,67 +75,71 @@ pub fn uuid(text: &[u8]) -> Option<[u8; 16]> {
 /// A decimal in its shortest equal form: sign, digits without leading zeros, point and fraction without trailing zeros;
 /// zero is `0`. `NaN`, `Infinity` and `-Infinity` stay. Exponents are resolved.
 pub fn decimal(text: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(text).ok()?;
-    if matches!(text, "NaN" | "Infinity" | "-Infinity") {
-        return Some(text.to_owned());
+    let mut out = Vec::with_capacity(text.len());
+    write_decimal(text, &mut out)?;
+    String::from_utf8(out).ok()
+}
+
+/// Appends what [`decimal`] gives.
+pub fn write_decimal(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
+        out.extend_from_slice(text);
+        return Some(());
     }
-    let (negative, rest) = match text.as_bytes().first()? {
+    let (negative, rest) = match text.first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    let (mantissa, exponent) = match rest.find(['e', 'E']) {
-        Some(at) => (&rest[..at], rest[at + 1..].parse::<i32>().ok()?),
+    let (mantissa, exponent) = match rest.iter().position(|c| matches!(c, b'e' | b'E')) {
+        Some(at) => {
+            let exponent = std::str::from_utf8(&rest[at + 1..]).ok()?;
+            (&rest[..at], exponent.parse::<i32>().ok()?)
+        }
         None => (rest, 0),
     };
     // a double's exponent at most: everything is bounded
     if !(-20_000..=140_000).contains(&exponent) {
         return None;
     }
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
-    }
-    if !whole
-        .bytes()
-        .chain(fraction.bytes())
-        .all(|c| c.is_ascii_digit())
-    {
-        return None;
-    }
-    let digits = format!("{whole}{fraction}");
-    let point = whole.len() as i64 + i64::from(exponent);
-    let (whole, fraction) = if point <= 0 {
-        (
-            String::new(),
-            "0".repeat(usize::try_from(-point).ok()?) + &digits,
-        )
-    } else if point as usize >= digits.len() {
-        (
-            digits.clone() + &"0".repeat(point as usize - digits.len()),
-            String::new(),
-        )
-    } else {
-        (
-            digits[..point as usize].to_owned(),
-            digits[point as usize..].to_owned(),
-        )
+    let (whole, fraction) = match mantissa.iter().position(|c| *c == b'.') {
+        Some(at) => (&mantissa[..at], &mantissa[at + 1..]),
+        None => (mantissa, &mantissa[..0]),
     };
-    let whole = whole.trim_start_matches('0');
-    let fraction = fraction.trim_end_matches('0');
-    if whole.is_empty() && fraction.is_empty() {
-        return Some("0".to_owned());
+    let mut digits = whole.iter().chain(fraction);
+    if !digits.all(u8::is_ascii_digit) || (whole.is_empty() && fraction.is_empty()) {
+        return None;
     }
-    let mut out = String::with_capacity(whole.len() + fraction.len() + 3);
-    if negative {
-        out.push('-');
+    if exponent == 0 {
+        write_shortest(negative, whole, fraction, out);
+        return Some(());
     }
-    out.push_str(if whole.is_empty() { "0" } else { whole });
+    let mut digits = [whole, fraction].concat();
+    let point = whole.len() as i64 + i64::from(exponent);
+    if point < 0 {
+        let zeros = usize::try_from(-point).ok()?;
+        digits.splice(..0, std::iter::repeat_n(b'0', zeros));
+    }
+    // bounded by the exponent
+    let point = usize::try_from(point.max(0)).ok()?;
+    digits.resize(digits.len().max(point), b'0');
+    write_shortest(negative, &digits[..point], &digits[point..], out);
+    Some(())
+}
+
+fn write_shortest(negative: bool, whole: &[u8], fraction: &[u8], out: &mut Vec<u8>) {
+    let first = whole.iter().position(|c| *c != b'0');
+    let whole = first.map_or(&[][..], |at| &whole[at..]);
+    let last = fraction.iter().rposition(|c| *c != b'0');
+    let fraction = last.map_or(&[][..], |at| &fraction[..=at]);
+    if negative && !(whole.is_empty() && fraction.is_empty()) {
+        out.push(b'-');
+    }
+    out.extend_from_slice(if whole.is_empty() { b"0" } else { whole });
     if !fraction.is_empty() {
-        out.push('.');
-        out.push_str(fraction);
+        out.push(b'.');
+        out.extend_from_slice(fraction);
     }
-    Some(out)
 }
 
 /// Days from 1970-01-01 in the proleptic Gregorian calendar; year 0 is 1 BC.
@@ -218,19 +228,32 @@ const EPOCH: i64 = 10_957;
 /// as PostgreSQL counts them, so that all that it can hold fits: from 4714 BC to the end of 294276.
 pub fn timestamp(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
-    timestamp_str(text)
+    match infinite(text) {
+        None => {
+            let (body, bc) = era(text);
+            local(body, bc)
+        }
+        instant => instant,
+    }
 }
 
-fn timestamp_str(text: &str) -> Option<i64> {
+fn infinite(text: &str) -> Option<i64> {
     match text {
-        "infinity" => return Some(i64::MAX),
-        "-infinity" => return Some(i64::MIN),
-        _ => {}
+        "infinity" => Some(i64::MAX),
+        "-infinity" => Some(i64::MIN),
+        _ => None,
     }
-    let (body, bc) = match text.strip_suffix(" BC") {
+}
+
+/// Without the mark of the era, and whether it is the one before Christ.
+fn era(text: &str) -> (&str, bool) {
+    match text.strip_suffix(" BC") {
         Some(rest) => (rest, true),
         None => (text, false),
-    };
+    }
+}
+
+fn local(body: &str, bc: bool) -> Option<i64> {
     let (day, clock) = match body.find([' ', 'T']) {
         Some(at) => (&body[..at], Some(&body[at + 1..])),
         None => (body, None),
@@ -245,13 +268,10 @@ fn timestamp_str(text: &str) -> Option<i64> {
 /// Microseconds from 2000-01-01 00:00 UTC of an instant with an offset (`Z`, `+HH`, `+HH:MM`, `+HH:MM:SS`).
 pub fn timestamp_with_zone(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
-    if matches!(text, "infinity" | "-infinity") {
-        return timestamp_str(text);
+    if let Some(instant) = infinite(text) {
+        return Some(instant);
     }
-    let (body, bc) = match text.strip_suffix(" BC") {
-        Some(rest) => (rest, " BC"),
-        None => (text, ""),
-    };
+    let (body, bc) = era(text);
     let clock_at = body.find([' ', 'T'])?;
     let zone_at = body[clock_at..].find(['+', '-', 'Z'])? + clock_at;
     let zone = &body[zone_at..];
@@ -265,7 +285,7 @@ pub fn timestamp_with_zone(text: &[u8]) -> Option<i64> {
         let total = (hours * 60 + minutes) * 60 + seconds;
         if zone.starts_with('-') { -total } else { total }
     };
-    timestamp_str(&format!("{}{bc}", &body[..zone_at]))?.checked_sub(offset * 1_000_000)
+    local(&body[..zone_at], bc)?.checked_sub(offset * 1_000_000)
 }
 
 #[cfg(test)]
@@ -282,6 +302,11 @@ mod tests {
             ("1e3", "1000"),
             ("1.5e-3", "0.0015"),
             (".5", "0.5"),
+            ("5.", "5"),
+            ("12.5e1", "125"),
+            ("0.05e1", "0.5"),
+            ("12e-2", "0.12"),
+            ("-0e5", "0"),
             ("-12.340", "-12.34"),
             ("NaN", "NaN"),
             ("1E+2", "100"),

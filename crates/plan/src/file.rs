@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use crate::near::nearest;
 use crate::options::{OPTIONS, RunOptions};
 use crate::picture::Problem;
+use crate::projection::Projection;
 use crate::store_url::{self, StoreUrl};
 
 /// A checked migration file.
@@ -23,6 +24,8 @@ pub struct MigrationFile {
     pub target: StoreUrl,
     /// Tables that are moved; empty: all.
     pub tables: Vec<TableEntry>,
+    /// Queries that must give the same rows on both sides.
+    pub projections: Vec<Projection>,
     /// How a run works.
     pub run: RunOptions,
 }
@@ -110,22 +113,27 @@ pub fn is_migration_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     text: &'a str,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
 }
 
-type Entry<'t, 'i> = &'t Spanned<DeValue<'i>>;
+pub(crate) type Entry<'t, 'i> = &'t Spanned<DeValue<'i>>;
 
 impl Reader<'_> {
-    fn problem(&mut self, span: Range<usize>, what: impl Into<String>) -> &mut Problem {
+    pub(crate) fn problem(&mut self, span: Range<usize>, what: impl Into<String>) -> &mut Problem {
         self.problems.push(Problem::at(self.text, span, what));
         let last = self.problems.len() - 1;
         &mut self.problems[last]
     }
 
-    fn problem_with_fix(&mut self, span: Range<usize>, what: impl Into<String>, fix: String) {
+    pub(crate) fn problem_with_fix(
+        &mut self,
+        span: Range<usize>,
+        what: impl Into<String>,
+        fix: String,
+    ) {
         self.problem(span, what).fix = Some(fix);
     }
 
@@ -133,7 +141,14 @@ impl Reader<'_> {
         self.known_keys(
             "the file",
             document,
-            &["migration", "source", "target", "table", "run"],
+            &[
+                "migration",
+                "source",
+                "target",
+                "table",
+                "projection",
+                "run",
+            ],
         );
         let migration = self.section(document, "migration");
         let source = self.section(document, "source");
@@ -146,6 +161,7 @@ impl Reader<'_> {
             None => Vec::new(),
             Some(value) => self.tables(value),
         };
+        let projections = self.projections(document.get("projection"));
         let (name, exclude) = match migration {
             None => (None, Vec::new()),
             Some((span, section)) => {
@@ -161,6 +177,7 @@ impl Reader<'_> {
             source: source?,
             target: target?,
             tables,
+            projections,
             run,
         })
     }
@@ -187,7 +204,11 @@ impl Reader<'_> {
         }
     }
 
-    fn table_of<'t, 'i>(&mut self, value: Entry<'t, 'i>, place: &str) -> Option<&'t DeTable<'i>> {
+    pub(crate) fn table_of<'t, 'i>(
+        &mut self,
+        value: Entry<'t, 'i>,
+        place: &str,
+    ) -> Option<&'t DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let found = value.get_ref().type_str();
@@ -202,7 +223,7 @@ impl Reader<'_> {
         table
     }
 
-    fn known_keys(&mut self, place: &str, table: &DeTable<'_>, known: &[&str]) {
+    pub(crate) fn known_keys(&mut self, place: &str, table: &DeTable<'_>, known: &[&str]) {
         for key in table.keys() {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {
@@ -226,7 +247,7 @@ impl Reader<'_> {
         }
     }
 
-    fn string<'t>(&mut self, value: Entry<'t, '_>, place: &str) -> Option<&'t str> {
+    pub(crate) fn string<'t>(&mut self, value: Entry<'t, '_>, place: &str) -> Option<&'t str> {
         let found = value.get_ref();
         let text = found.as_str();
         if text.is_none() {
@@ -239,7 +260,7 @@ impl Reader<'_> {
         text
     }
 
-    fn required<'t, 'i>(
+    pub(crate) fn required<'t, 'i>(
         &mut self,
         section: Range<usize>,
         table: &'t DeTable<'i>,
@@ -272,7 +293,7 @@ impl Reader<'_> {
         Some(name.to_owned())
     }
 
-    fn listed(&mut self, value: Entry<'_, '_>, place: &str) -> Option<Listed> {
+    pub(crate) fn listed(&mut self, value: Entry<'_, '_>, place: &str) -> Option<Listed> {
         let text = self.string(value, place)?;
         if text.trim().is_empty() {
             self.problem(value.span(), format!("{place} is empty"));
@@ -418,7 +439,7 @@ impl Reader<'_> {
     }
 }
 
-fn with_article(kind: &str) -> String {
+pub(crate) fn with_article(kind: &str) -> String {
     let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
         "an"
     } else {

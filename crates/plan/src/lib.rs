@@ -15,12 +15,15 @@ pub mod options;
 pub mod phases;
 mod picture;
 pub mod plan;
+mod projection;
 pub mod store_url;
 
 pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
+pub use file::Listed;
 pub use file::{FileError, MigrationFile};
 pub use options::RunOptions;
 pub use phases::{Authority, LIFECYCLE, Phase, PhaseFacts};
 pub use picture::{Problem, mask_secrets};
 pub use plan::Plan;
+pub use projection::Projection;
 pub use store_url::{Scheme, StoreUrl};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct RunOptions {
     /// Chunks that are read and written at the same time. Default 2, 1 to 32.
     pub loaders: u16,
-    /// Changes in one target transaction, at most; a source transaction is never split for it. Default 10,000.
+    /// Changes in one target transaction, at most; a source transaction is never split for it. Default 50,000.
     pub batch_changes: u32,
     /// Bytes of changes in one target transaction, at most; a source transaction is never split for it. Default 16 MiB.
     pub batch_bytes: u64,
@@ -36,7 +36,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         RunOptions {
             loaders: 2,
-            batch_changes: 10_000,
+            batch_changes: 50_000,
             batch_bytes: 16 << 20,
             batch_milliseconds: 50,
             chunk_rows: 100_000,

@@ -4,7 +4,7 @@
 //! class that the mapping claims for their column: what has no such form is refused, never bent.
 
 use crossfade_model::canonical::{self, Canonical};
-use crossfade_model::{Cell, LogicalType, hex};
+use crossfade_model::{Cell, LogicalType, Value, hex};
 
 /// Why a value has no text here. Never carries the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +56,7 @@ pub fn own_form(logical: LogicalType, cell: &Cell) -> Option<Cell> {
         (_, Cell::Unchanged) => return None,
         (_, Cell::Text(text)) => return Some(Cell::TextForm(text.clone())),
         (LogicalType::Boolean, _) => {
-            let truth = canonical::boolean(cell)?;
+            let truth = cell.value()?.boolean()?;
             if truth { "t" } else { "f" }.to_owned()
         }
         (LogicalType::Uuid, Cell::Blob(bytes)) if bytes.len() == 16 => {
@@ -91,7 +91,7 @@ fn check_text(class: Canonical, cell: &Cell) -> Result<(), Refused> {
     let known = match class {
         Canonical::Exact | Canonical::Text => true,
         Canonical::Bytes => false,
-        _ => canonical::write(class, cell, &mut Vec::new()).is_ok(),
+        _ => canonical::write_framed(class, cell, &mut Vec::new()).is_ok(),
     };
     if known { Ok(()) } else { Err(Refused::Class) }
 }
@@ -103,19 +103,28 @@ fn write(class: Canonical, cell: &Cell, out: &mut String) -> Result<(), Refused>
     let _infallible = match class {
         Canonical::Exact => write_plain(cell, out),
         Canonical::Boolean => {
-            let value = canonical::boolean(cell).ok_or(refused)?;
+            let value = cell.value().and_then(Value::boolean).ok_or(refused)?;
             out.write_str(if value { "t" } else { "f" })
         }
-        Canonical::Integer => write!(out, "{}", canonical::integer(cell).ok_or(refused)?),
+        Canonical::Integer => write!(
+            out,
+            "{}",
+            cell.value().and_then(Value::integer).ok_or(refused)?
+        ),
         Canonical::Float32 | Canonical::Float32AnyZero => {
-            let value = canonical::single(cell).ok_or(refused)?;
+            let value = cell.value().and_then(Value::single).ok_or(refused)?;
             write_float(f64::from(value), &format!("{value:?}"), out)
         }
         Canonical::Float64 | Canonical::Float64AnyZero => {
-            let value = canonical::double(cell).ok_or(refused)?;
+            let value = cell.value().and_then(Value::double).ok_or(refused)?;
             write_float(value, &format!("{value:?}"), out)
         }
-        Canonical::Decimal => out.write_str(&canonical::decimal(cell).ok_or(refused)?),
+        Canonical::Decimal => {
+            let mut text = Vec::new();
+            let decimal = cell.value().and_then(|v| v.write_decimal(&mut text));
+            decimal.ok_or(refused)?;
+            out.write_str(&String::from_utf8_lossy(&text))
+        }
         Canonical::Bytes => match cell {
             Cell::Blob(bytes) => write_hex(bytes, out),
             _ => return Err(refused),
@@ -188,8 +197,8 @@ fn reads_back(class: Canonical, text: &str, cell: &Cell) -> bool {
     let mut left = Vec::new();
     let mut right = Vec::new();
     let form = Cell::TextForm(bytes::Bytes::copy_from_slice(text.as_bytes()));
-    canonical::write(class, &form, &mut left).is_ok()
-        && canonical::write(class, cell, &mut right).is_ok()
+    canonical::write_framed(class, &form, &mut left).is_ok()
+        && canonical::write_framed(class, cell, &mut right).is_ok()
         && left == right
 }
 

@@ -16,11 +16,57 @@ const BLOCK: usize = 1 << 20;
 
 const DOING: &str = "reading rows";
 
+/// The messages of a COPY, each a row.
+pub struct Messages<'a> {
+    client: &'a Client,
+    stream: Pin<Box<CopyOutStream>>,
+}
+
+impl<'a> Messages<'a> {
+    /// Reads what `source` (a table with its columns, or a query in parentheses) gives; `format` is empty for text.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn begin(client: &'a Client, source: &str, format: &str) -> Result<Messages<'a>> {
+        let sql = format!("COPY {source} TO STDOUT{format}");
+        let stream = client
+            .raw()
+            .copy_out(&sql)
+            .await
+            .map_err(|e| client.error(DOING, &e))?;
+        Ok(Messages {
+            client,
+            stream: Box::pin(stream),
+        })
+    }
+
+    /// The next; `None` after the last.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn next(&mut self) -> Result<Option<bytes::Bytes>> {
+        match self.stream.next().await {
+            Some(Ok(bytes)) => Ok(Some(bytes)),
+            Some(Err(e)) => Err(self.client.error(DOING, &e)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The error of COPY data that is none.
+pub fn malformed(label: &str) -> StoreError {
+    StoreError::new(
+        ErrorKind::Corrupt,
+        "postgres.copy",
+        label,
+        "the server's COPY data cannot be read",
+    )
+}
+
 /// Rows that a COPY hands over.
 pub struct CopyOut<'a> {
-    client: &'a Client,
     label: &'a str,
-    stream: Pin<Box<CopyOutStream>>,
+    messages: Messages<'a>,
     /// `None`: blocks are handed on as they are.
     rows: Option<RowReader>,
     columns: usize,
@@ -43,40 +89,19 @@ impl<'a> CopyOut<'a> {
             ReadForm::Copy(CopyFormat::PostgresBinary) => " WITH (FORMAT binary)",
             ReadForm::Copy(CopyFormat::PostgresText) | ReadForm::Rows => "",
         };
-        let sql = format!("COPY {source} TO STDOUT{format}");
-        let stream = client
-            .raw()
-            .copy_out(&sql)
-            .await
-            .map_err(|e| client.error(DOING, &e))?;
         Ok(CopyOut {
-            client,
             label,
-            stream: Box::pin(stream),
+            messages: Messages::begin(client, source, format).await?,
             rows: matches!(form, ReadForm::Rows).then(RowReader::default),
             columns,
             ended: false,
         })
     }
 
-    fn malformed(&self) -> StoreError {
-        StoreError::new(
-            ErrorKind::Corrupt,
-            "postgres.copy",
-            self.label,
-            "the server's COPY data cannot be read",
-        )
-    }
-
     async fn message(&mut self) -> Result<Option<bytes::Bytes>> {
-        match self.stream.next().await {
-            Some(Ok(bytes)) => Ok(Some(bytes)),
-            Some(Err(e)) => Err(self.client.error(DOING, &e)),
-            None => {
-                self.ended = true;
-                Ok(None)
-            }
-        }
+        let message = self.messages.next().await?;
+        self.ended = message.is_none();
+        Ok(message)
     }
 
     /// Messages are rows, mostly small: many of them make a block.
@@ -111,7 +136,7 @@ impl<'a> CopyOut<'a> {
                 },
             };
             if read.is_err() {
-                return Err(self.malformed());
+                return Err(malformed(self.label));
             }
         }
         Ok((!rows.is_empty()).then_some(RowBlock::Rows(rows)))

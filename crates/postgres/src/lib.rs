@@ -1,11 +1,13 @@
 //! PostgreSQL as a store: connecting, the catalog, capture, reading, writing.
 
+mod aggregates;
 pub mod apply;
 mod by_key;
 pub mod capture;
 pub mod cell_text;
 pub mod connect;
 pub mod copy_in;
+pub mod copy_lines;
 pub mod copy_out;
 pub mod copy_text;
 pub mod ddl;
@@ -21,6 +23,7 @@ pub mod lsn;
 pub mod names;
 pub mod operators;
 mod passfile;
+mod query;
 pub mod range;
 pub mod reader;
 pub mod replication;
@@ -29,10 +32,12 @@ pub mod snapshot;
 pub mod source;
 mod spare;
 pub mod store;
+pub mod sums;
 pub mod target;
 pub mod tenure;
 pub mod tls;
 pub mod types;
+pub mod unseen;
 pub mod url;
 pub mod visibility;
 pub mod wire;

@@ -2,18 +2,22 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
-use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    ChunkRange, ErrorKind, ReadForm, Result, RowStream, StoreError, SumPlace, TargetSnapshot,
+    Aggregates, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, StoreError, SumPlace,
+    TargetSnapshot,
 };
 
+use crate::aggregates;
 use crate::by_key;
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::names::{OWN_SCHEMA, ident_list, qualified};
+use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
+use crate::sums::server::Forms;
+use crate::sums::{self, Summand};
 
 struct PostgresReader {
     client: Client,
@@ -69,6 +73,38 @@ async fn may_read_checkpoint(client: &Client) -> Result<bool> {
     Ok(row.get(0))
 }
 
+impl PostgresReader {
+    /// A range's rows as a query reads them: what follows FROM.
+    fn queried(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
+        if *range == ChunkRange::All {
+            return Ok(relation(mapping));
+        }
+        let condition = range::condition(&range::target_key(mapping), range).map_err(|e| {
+            let code = "postgres.range";
+            StoreError::new(ErrorKind::Internal, code, &self.label, e.to_string())
+                .table(&mapping.target.name)
+        })?;
+        Ok(format!("{} WHERE {condition}", relation(mapping)))
+    }
+
+    /// What COPY reads for a range.
+    fn copied(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
+        let columns = ident_list(mapping.columns.iter().map(|c| c.target.as_str()));
+        if *range == ChunkRange::All && mapping.target.partition_by.is_none() {
+            let table = qualified(&mapping.target.name);
+            return Ok(format!("{table} ({columns})"));
+        }
+        let rows = self.queried(mapping, range)?;
+        Ok(format!("(SELECT {columns} FROM {rows})"))
+    }
+
+    fn forms(&self, mapping: &TableMapping) -> Option<Forms> {
+        let columns = mapping.columns.iter();
+        let columns = columns.map(|c| range::target_column(&mapping.target, &c.target));
+        Forms::new(mapping, columns, self.client.version())
+    }
+}
+
 #[async_trait]
 impl TargetSnapshot for PostgresReader {
     fn position(&self) -> Option<Position> {
@@ -80,23 +116,7 @@ impl TargetSnapshot for PostgresReader {
         mapping: &'a TableMapping,
         range: &'a ChunkRange,
     ) -> Result<Box<dyn RowStream + 'a>> {
-        let columns = ident_list(mapping.columns.iter().map(|c| c.target.as_str()));
-        let table = qualified(&mapping.target.name);
-        let source = match (range, &mapping.target.partition_by) {
-            (ChunkRange::All, None) => format!("{table} ({columns})"),
-            _ => {
-                let condition =
-                    range::condition(&range::target_key(mapping), range).map_err(|e| {
-                        let code = "postgres.range";
-                        StoreError::new(ErrorKind::Internal, code, &self.label, e.to_string())
-                            .table(&mapping.target.name)
-                    })?;
-                format!(
-                    "(SELECT {columns} FROM {} WHERE {condition})",
-                    relation(mapping)
-                )
-            }
-        };
+        let source = self.copied(mapping, range)?;
         let width = mapping.columns.len();
         let rows = CopyOut::begin(&self.client, &self.label, &source, &ReadForm::Rows, width)
             .await
@@ -117,16 +137,47 @@ impl TargetSnapshot for PostgresReader {
         by_key::read(&self.client, &self.label, &selection, keys).await
     }
 
+    fn sum_places(&self, mapping: &TableMapping) -> Vec<SumPlace> {
+        sums::places(self.forms(mapping).as_ref())
+    }
+
     async fn sum(
         &mut self,
         mapping: &TableMapping,
         range: &ChunkRange,
         digester: &Digester,
-        _place: SumPlace,
+        place: SumPlace,
     ) -> Result<BucketSums> {
-        let label = self.label.clone();
-        let mut rows = self.read(mapping, range).await?;
-        sum_rows(rows.as_mut(), mapping, digester, &label).await
+        let summand = Summand {
+            mapping,
+            copied: self.copied(mapping, range)?,
+            queried: self.queried(mapping, range)?,
+            forms: self.forms(mapping),
+        };
+        summand
+            .sum(&self.client, &self.label, digester, place)
+            .await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let columns: Vec<_> = mapping
+            .columns
+            .iter()
+            .filter_map(|c| range::target_column(&mapping.target, &c.target))
+            .collect();
+        aggregates::measure(
+            &self.client,
+            &self.label,
+            mapping,
+            &relation(mapping),
+            &columns,
+        )
+        .await
+        .map_err(|e| e.table(&mapping.target.name))
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.client, &self.label, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

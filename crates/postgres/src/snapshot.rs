@@ -9,21 +9,24 @@ use async_trait::async_trait;
 use crossfade_model::{
     BucketSums, Canonical, Column, Digester, Position, Row, Snapshot, Table, TableMapping,
 };
-use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Bound, ChunkRange, CopyFormat, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot,
-    StoreError, SumPlace,
+    Aggregates, Bound, ChunkRange, CopyFormat, ErrorKind, Query, ReadForm, Result, RowStream,
+    SourceSnapshot, StoreError, SumPlace,
 };
 
+use crate::aggregates;
 use crate::by_key;
 use crate::capture::{self, LOG_END};
 use crate::connect::Client;
 use crate::copy_out::CopyOut;
 use crate::lsn;
 use crate::names::{ident_list, qualified, quote_ident};
+use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
+use crate::sums::server::Forms;
+use crate::sums::{self, Summand};
 
 /// How long the source may take to make durable what a snapshot sees.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
@@ -176,17 +179,13 @@ impl PostgresSnapshot {
             .table(&mapping.source.name)
     }
 
-    /// What COPY reads for a range.
-    fn copy_source(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
+    /// A range's rows as a query reads them: what follows FROM.
+    fn queried(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
         let table = &mapping.source;
-        let columns = captured_list(table);
         match range {
-            ChunkRange::All if table.partition_by.is_none() => {
-                Ok(format!("{} ({columns})", qualified(&table.name)))
-            }
             ChunkRange::Part(word) => parts::Part::parse(word)
                 .filter(|part| part.belongs_to(table))
-                .map(|part| format!("(SELECT {columns} FROM {})", part.selection()))
+                .map(|part| part.selection())
                 .ok_or_else(|| {
                     self.error(
                         mapping,
@@ -194,15 +193,29 @@ impl PostgresSnapshot {
                         "the part is not one of this table",
                     )
                 }),
-            ChunkRange::All | ChunkRange::Keys { .. } => {
+            ChunkRange::All => Ok(relation(table)),
+            ChunkRange::Keys { .. } => {
                 let condition = range::condition(&range::source_key(mapping), range)
                     .map_err(|e| self.error(mapping, "postgres.range", &e.to_string()))?;
-                let relation = relation(table);
-                Ok(format!(
-                    "(SELECT {columns} FROM {relation} WHERE {condition})"
-                ))
+                Ok(format!("{} WHERE {condition}", relation(table)))
             }
         }
+    }
+
+    /// What COPY reads for a range.
+    fn copied(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
+        let table = &mapping.source;
+        let columns = captured_list(table);
+        if *range == ChunkRange::All && table.partition_by.is_none() {
+            return Ok(format!("{} ({columns})", qualified(&table.name)));
+        }
+        let rows = self.queried(mapping, range)?;
+        Ok(format!("(SELECT {columns} FROM {rows})"))
+    }
+
+    fn forms(&self, mapping: &TableMapping) -> Option<Forms> {
+        let columns = mapping.source.captured().map(Some);
+        Forms::new(mapping, columns, self.client.version())
     }
 
     /// The flush position; read in the open transaction, which does not hold it still.
@@ -321,7 +334,7 @@ impl SourceSnapshot for PostgresSnapshot {
         range: &'a ChunkRange,
         form: ReadForm,
     ) -> Result<Box<dyn RowStream + 'a>> {
-        let source = self.copy_source(mapping, range)?;
+        let source = self.copied(mapping, range)?;
         let width = mapping.source.captured().count();
         let rows = CopyOut::begin(&self.client, self.store.label(), &source, &form, width)
             .await
@@ -341,16 +354,43 @@ impl SourceSnapshot for PostgresSnapshot {
         by_key::read(&self.client, self.store.label(), &selection, keys).await
     }
 
+    fn sum_places(&self, mapping: &TableMapping) -> Vec<SumPlace> {
+        sums::places(self.forms(mapping).as_ref())
+    }
+
     async fn sum(
         &mut self,
         mapping: &TableMapping,
         range: &ChunkRange,
         digester: &Digester,
-        _place: SumPlace,
+        place: SumPlace,
     ) -> Result<BucketSums> {
-        let label = self.store.label().to_owned();
-        let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
-        sum_rows(rows.as_mut(), mapping, digester, &label).await
+        let summand = Summand {
+            mapping,
+            copied: self.copied(mapping, range)?,
+            queried: self.queried(mapping, range)?,
+            forms: self.forms(mapping),
+        };
+        let label = self.store.label();
+        summand.sum(&self.client, label, digester, place).await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let columns: Vec<_> = mapping.source.captured().collect();
+        let relation = relation(&mapping.source);
+        aggregates::measure(
+            &self.client,
+            self.store.label(),
+            mapping,
+            &relation,
+            &columns,
+        )
+        .await
+        .map_err(|e| e.table(&mapping.source.name))
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.client, self.store.label(), sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

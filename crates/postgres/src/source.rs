@@ -1,15 +1,20 @@
 //! PostgreSQL as a source: what the engine asks, and where it is done.
 
 use async_trait::async_trait;
-use crossfade_model::{Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping};
+use crossfade_model::{
+    Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TransactionId,
+};
 use crossfade_store::{
-    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, Result, Source,
-    SourceIdentity, SourceSnapshot, WatchOutcome,
+    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, QueryColumn,
+    Result, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
-use crate::{capture, cell_text, describe, findings, grants, identity, lsn, replication, snapshot};
+use crate::{
+    capture, cell_text, describe, findings, grants, identity, lsn, query, replication, snapshot,
+    unseen,
+};
 
 /// What every PostgreSQL server can do.
 pub(crate) fn capabilities() -> Capabilities {
@@ -87,12 +92,20 @@ impl Source for PostgresStore {
         capture::probe(self, migration).await
     }
 
+    async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
+        unseen::maybe_unseen(self).await
+    }
+
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome> {
         capture::watch(self, spec).await
     }
 
     async fn sequences(&self) -> Result<Vec<Sequence>> {
         describe::sequences(self).await
+    }
+
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {
+        query::columns(self, sql).await
     }
 
     fn show_position(&self, position: Position) -> String {

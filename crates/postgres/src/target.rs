@@ -6,13 +6,13 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, Made, Result, SourceIdentity, Target, TargetSnapshot,
-    TargetState, Tenure,
+    Capabilities, DeclaredColumn, Made, QueryColumn, Result, SourceIdentity, Target,
+    TargetSnapshot, TargetState, Tenure,
 };
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
-use crate::{ddl, describe, design, findings, grants, identity, reader, source, tenure};
+use crate::{ddl, describe, design, findings, grants, identity, query, reader, source, tenure};
 
 #[async_trait]
 impl Target for PostgresStore {
@@ -121,6 +121,10 @@ impl Target for PostgresStore {
 
     async fn open_reader(&self, migration: &str) -> Result<Box<dyn TargetSnapshot>> {
         reader::open_reader(self, migration).await
+    }
+
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {
+        query::columns(self, sql).await
     }
 
     async fn made(&self, migration: &str) -> Result<Vec<Made>> {

@@ -2,21 +2,23 @@
 //! resume may trust. No I/O, no clock, no knowledge of any store.
 //!
 //! The engine calls exactly these functions, and `tests/model` explores them exhaustively against
-//! interleavings of commits, visibility delay, chunk reads, crashes and lost loaders.
+//! interleavings of commits, visibility delay, chunk reads, crashes and lost loaders. Three are checked elsewhere, where what
+//! they decide upon is read: the run epoch and the stored checkpoint by a target's store, under the lock on its row
+//! ([`epoch::may_write`] is what its SQL must say), and a horizon's durability by a source's, which waits for it
+//! ([`checkpoint::horizon_is_durable`]). Keys that are parked ([`frontier::Frontier::park`], [`frontier::Frontier::due`]) are
+//! explored, and nothing parks one yet.
 //!
 //! | module | decides |
 //! | --- | --- |
 //! | [`visibility`] | what the rules ask of a store's snapshot |
 //! | [`frontier`] | per change: apply, skip, leave or hold; per chunk: when a snapshot is good enough |
 //! | [`net`] | the net effect of a batch on each key |
-//! | [`apply_order`] | in which order tables are written, and what follows a unique conflict |
 //! | [`ledger`] | whether every captured change is accounted for |
 //! | [`checkpoint`] | compare-and-swap of the checkpoint, what it has already covered, durability of a horizon |
 //! | [`epoch`] | whether a process may still write to the target |
 //! | [`proof`] | what is proven equal, which keys are not, what a comparison may conclude |
 //! | [`resume`] | whether a stored checkpoint fits the source that is there now |
 
-pub mod apply_order;
 pub mod checkpoint;
 pub mod epoch;
 pub mod frontier;

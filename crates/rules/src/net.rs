@@ -5,6 +5,7 @@
 //! go in, in the source's commit order. A truncate is a barrier: write what is there, then go on.
 //! Big source transactions are written in several flushes of one target transaction.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
@@ -27,6 +28,19 @@ impl Image for crossfade_model::Row {
     fn overlay(&mut self, mut newer: Self) {
         newer.fill_unchanged_from(self);
         *self = newer;
+    }
+}
+
+/// Images that are only looked at are copied when one is laid over them.
+impl Image for Cow<'_, crossfade_model::Row> {
+    fn is_complete(&self) -> bool {
+        crossfade_model::Row::is_complete(self)
+    }
+
+    fn overlay(&mut self, newer: Self) {
+        let mut newer = newer.into_owned();
+        newer.fill_unchanged_from(self);
+        *self = Cow::Owned(newer);
     }
 }
 

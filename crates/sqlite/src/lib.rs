@@ -13,6 +13,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod affinity;
+mod aggregates;
 mod apply;
 mod blocks;
 mod capture;
@@ -29,6 +30,7 @@ mod key_sql;
 mod load;
 mod own_tables;
 mod poll;
+mod query;
 mod reader;
 mod sink;
 mod sizes;
@@ -37,6 +39,7 @@ mod source;
 mod splits;
 mod sql;
 mod stream;
+mod sums;
 mod table_info;
 mod table_plan;
 mod target;

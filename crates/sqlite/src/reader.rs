@@ -1,16 +1,18 @@
 //! A consistent read on a target, at the checkpoint that the same transaction sees.
 
 use async_trait::async_trait;
-use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
-use crossfade_store::sums::sum_rows;
-use crossfade_store::{ChunkRange, Result, RowStream, SumPlace, TargetSnapshot};
+use crossfade_model::{BucketSums, Cell, Digester, Position, Row, TableMapping};
+use crossfade_store::{Aggregates, ChunkRange, Query, Result, RowStream, SumPlace, TargetSnapshot};
 use rusqlite::Connection;
 
+use crate::aggregates;
 use crate::blocks::{CellReader, start_query};
 use crate::clear::range_condition;
 use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::own_tables;
+use crate::query;
 use crate::sql::names::{quote, quote_all};
+use crate::sums::sum_query;
 use crate::table_plan::TablePlan;
 
 /// An open read transaction.
@@ -39,17 +41,13 @@ impl SqliteReader {
     }
 }
 
-#[async_trait]
-impl TargetSnapshot for SqliteReader {
-    fn position(&self) -> Option<Position> {
-        self.position
-    }
-
-    async fn read<'a>(
-        &'a mut self,
-        mapping: &'a TableMapping,
-        range: &'a ChunkRange,
-    ) -> Result<Box<dyn RowStream + 'a>> {
+impl SqliteReader {
+    /// The query that reads a range.
+    async fn selection(
+        &self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+    ) -> Result<(String, Vec<Cell>)> {
         let (condition, parameters) = match range {
             ChunkRange::All => (String::new(), Vec::new()),
             _ => {
@@ -68,6 +66,22 @@ impl TargetSnapshot for SqliteReader {
             quote_all(mapping.columns.iter().map(|c| c.target.as_str())),
             quote(&mapping.target.name.name)
         );
+        Ok((sql, parameters))
+    }
+}
+
+#[async_trait]
+impl TargetSnapshot for SqliteReader {
+    fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    async fn read<'a>(
+        &'a mut self,
+        mapping: &'a TableMapping,
+        range: &'a ChunkRange,
+    ) -> Result<Box<dyn RowStream + 'a>> {
+        let (sql, parameters) = self.selection(mapping, range).await?;
         Ok(Box::new(start_query(
             &self.place,
             self.connection.handle(),
@@ -106,9 +120,31 @@ impl TargetSnapshot for SqliteReader {
         digester: &Digester,
         _place: SumPlace,
     ) -> Result<BucketSums> {
-        let label = self.place.label.to_string();
-        let mut rows = self.read(mapping, range).await?;
-        sum_rows(rows.as_mut(), mapping, digester, &label).await
+        let (sql, parameters) = self.selection(mapping, range).await?;
+        sum_query(
+            &self.place,
+            self.connection.handle(),
+            sql,
+            parameters,
+            mapping,
+            digester,
+        )
+        .await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let (place, mapping) = (self.place.clone(), mapping.clone());
+        self.connection
+            .run(move |connection| {
+                let columns = mapping.columns.iter().map(|c| c.target.as_str());
+                let table = &mapping.target.name.name;
+                aggregates::measure(&place, connection, &mapping, table, columns)
+            })
+            .await
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.place, &self.connection, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -2,19 +2,22 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, Snapshot, Table, TableMapping};
-use crossfade_store::sums::sum_rows;
 use crossfade_store::{
-    Bound, ChunkRange, ErrorKind, ReadForm, Result, RowStream, SourceSnapshot, SumPlace,
+    Aggregates, Bound, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, SourceSnapshot,
+    SumPlace,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::aggregates;
 use crate::blocks::{CellReader, bind, start_query};
 use crate::capture::names::change_table;
 use crate::capture::state;
 use crate::conn::{Place, Purpose, Shared, blocking};
 use crate::key_sql::{self, KeyColumn};
+use crate::query;
 use crate::splits::{bounds, rowid_parts};
 use crate::sql::names::{quote, quote_all};
+use crate::sums::sum_query;
 use crate::table_info::{self, TableInfo};
 
 /// The word for a table that is one part.
@@ -197,12 +200,7 @@ impl SourceSnapshot for SqliteSnapshot {
                 )
                 .table(&mapping.source.name));
         }
-        let (condition, parameters) = self.condition(mapping, range).await?;
-        let sql = format!(
-            "SELECT {} FROM {}{condition}",
-            select_list(mapping),
-            quote(&mapping.source.name.name)
-        );
+        let (sql, parameters) = self.selection(mapping, range).await?;
         Ok(Box::new(start_query(
             &self.place,
             self.connection.handle(),
@@ -233,9 +231,31 @@ impl SourceSnapshot for SqliteSnapshot {
         digester: &Digester,
         _place: SumPlace,
     ) -> Result<BucketSums> {
-        let label = self.place.label.to_string();
-        let mut rows = self.read(mapping, range, ReadForm::Rows).await?;
-        sum_rows(rows.as_mut(), mapping, digester, &label).await
+        let (sql, parameters) = self.selection(mapping, range).await?;
+        sum_query(
+            &self.place,
+            self.connection.handle(),
+            sql,
+            parameters,
+            mapping,
+            digester,
+        )
+        .await
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let (place, mapping) = (self.place.clone(), mapping.clone());
+        self.connection
+            .run(move |connection| {
+                let columns = mapping.columns.iter().map(|c| c.source.as_str());
+                let table = &mapping.source.name.name;
+                aggregates::measure(&place, connection, &mapping, table, columns)
+            })
+            .await
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&self.place, &self.connection, sql).await
     }
 
     async fn close(self: Box<Self>) -> Result<()> {
@@ -251,6 +271,21 @@ impl SourceSnapshot for SqliteSnapshot {
 }
 
 impl SqliteSnapshot {
+    /// The query that reads a range.
+    async fn selection(
+        &self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+    ) -> Result<(String, Vec<Cell>)> {
+        let (condition, parameters) = self.condition(mapping, range).await?;
+        let sql = format!(
+            "SELECT {} FROM {}{condition}",
+            select_list(mapping),
+            quote(&mapping.source.name.name)
+        );
+        Ok((sql, parameters))
+    }
+
     /// The WHERE clause of a range.
     async fn condition(
         &self,

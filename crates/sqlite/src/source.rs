@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use crossfade_model::{Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table};
 use crossfade_store::{
-    Capabilities, CaptureSpec, CaptureStart, ChangeStream, Made, Probe, Result, Source,
-    SourceIdentity, SourceSnapshot, WatchOutcome,
+    Capabilities, CaptureSpec, CaptureStart, ChangeStream, Made, Probe, QueryColumn, Result,
+    Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::capture::state::{self, Shape};
 use crate::conn::Purpose;
 use crate::snapshot::SqliteSnapshot;
-use crate::{SqliteStore, capture, cells, describe, findings, stream, table_info};
+use crate::{SqliteStore, capture, cells, describe, findings, query, stream, table_info};
 
 #[async_trait]
 impl Source for SqliteStore {
@@ -149,6 +149,14 @@ impl Source for SqliteStore {
                 }
             }
             Ok(out)
+        })
+        .await
+    }
+
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {
+        let sql = sql.to_owned();
+        self.working(Purpose::Read, move |connection, place| {
+            query::columns(place, connection, &sql)
         })
         .await
     }

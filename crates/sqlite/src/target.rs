@@ -8,15 +8,15 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, ErrorKind, Made, Result, SourceIdentity, Target, TargetSnapshot,
-    TargetState, Tenure,
+    Capabilities, DeclaredColumn, ErrorKind, Made, QueryColumn, Result, SourceIdentity, Target,
+    TargetSnapshot, TargetState, Tenure,
 };
 use rusqlite::Connection;
 
 use crate::conn::{Place, Purpose, blocking};
 use crate::reader::SqliteReader;
 use crate::writer::Holder;
-use crate::{SqliteStore, ddl, design, own_tables, target_findings, tenure};
+use crate::{SqliteStore, ddl, design, own_tables, query, target_findings, tenure};
 
 impl SqliteStore {
     /// Work that writes, in its turn and with the newest tenure's epoch.
@@ -202,6 +202,14 @@ impl Target for SqliteStore {
 
     async fn open_reader(&self, migration: &str) -> Result<Box<dyn TargetSnapshot>> {
         Ok(Box::new(SqliteReader::open(&self.place, migration).await?))
+    }
+
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {
+        let sql = sql.to_owned();
+        self.working(Purpose::Read, move |connection, place| {
+            query::columns(place, connection, &sql)
+        })
+        .await
     }
 
     async fn made(&self, migration: &str) -> Result<Vec<Made>> {

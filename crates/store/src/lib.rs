@@ -3,13 +3,18 @@
 //! The engine knows stores only through these traits. What differs between stores is a capability that a store declares
 //! ([`Capabilities`]), never an `if` on its name.
 
+pub mod aggregates;
 pub mod error;
+pub mod exact_sum;
+pub mod query;
 pub mod record;
 pub mod source;
 pub mod sums;
 pub mod target;
 
+pub use aggregates::{Aggregates, Measure};
 pub use error::{ErrorKind, Recovery, Result, StoreError};
+pub use query::{ColumnClass, Query, QueryColumn};
 pub use record::{Record, RecordKey, RecordWrite, TargetState};
 pub use source::{
     Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,

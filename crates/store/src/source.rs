@@ -8,7 +8,7 @@ use crossfade_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Result, SumPlace};
+use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SumPlace};
 
 /// Who a store is, so that another one under the same address is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +170,12 @@ pub trait SourceSnapshot: Send {
         place: SumPlace,
     ) -> Result<BucketSums>;
 
+    /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
+
+    /// Runs a query that the operator wrote, which can only read; a bounded time. After an error nothing more can be read.
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>>;
+
     /// Ends the read.
     async fn close(self: Box<Self>) -> Result<()>;
 }
@@ -248,11 +254,20 @@ pub trait Source: Send + Sync {
     /// Looks at the end of the log and at what is visible now. Cheap: milliseconds.
     async fn probe(&self, migration: &str) -> Result<Probe>;
 
+    /// Transactions that the log may show as committed and that readers may not see yet: at least those, at most all that have
+    /// not ended. A process that does not know what the one before has applied asks for them.
+    async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
+        Ok(Vec::new())
+    }
+
     /// Looks for what the stream does not show: partitions attached or detached, triggers dropped, DDL.
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome>;
 
     /// Present values of the schema's sequences; see [`Schema::sequences`].
     async fn sequences(&self) -> Result<Vec<crossfade_model::Sequence>>;
+
+    /// What a query that the operator wrote would give, without running it.
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>>;
 
     /// A position for people (`0/1A2B3C4`).
     fn show_position(&self, position: Position) -> String;

@@ -1,13 +1,18 @@
-//! Sums of the digests of a table's rows, in the program.
+//! Sums of the digests of a table's rows.
 
-use crossfade_model::{BucketSums, Digester, TableMapping};
+use crossfade_model::TableMapping;
+use serde::{Deserialize, Serialize};
 
-use crate::{ErrorKind, Result, RowBlock, RowStream, StoreError};
+use crate::{ErrorKind, StoreError};
 
 /// Where digests are computed. Both places give the same sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum SumPlace {
     /// Rows are read, and hashed here.
+    #[default]
     Program,
     /// The server hashes, and sends sums.
     Server,
@@ -15,39 +20,6 @@ pub enum SumPlace {
 
 /// The code of an error about a value that has no comparable form.
 pub const NO_FORM: &str = "verify.form";
-
-/// Sums all rows of a stream.
-///
-/// # Errors
-/// The stream's; [`NO_FORM`] for a value that is not of its column's type.
-pub async fn sum_rows(
-    stream: &mut (dyn RowStream + '_),
-    mapping: &TableMapping,
-    digester: &Digester,
-    label: &str,
-) -> Result<BucketSums> {
-    let mut digester = digester.clone();
-    let mut sums = BucketSums::default();
-    while let Some(block) = stream.next().await? {
-        let RowBlock::Rows(rows) = block else {
-            return Err(StoreError::new(
-                ErrorKind::Internal,
-                "verify.rows",
-                label,
-                "rows were asked for as cells",
-            )
-            .table(&mapping.source.name));
-        };
-        for row in &rows {
-            let digest = digester
-                .row(&mapping.columns, row)
-                .map_err(|(column, why)| no_form(mapping, column, &why.to_string(), label))?;
-            sums.add(digest);
-        }
-        tokio::task::yield_now().await;
-    }
-    Ok(sums)
-}
 
 /// A value has no form in which both sides could be compared. Never carries the value.
 pub fn no_form(mapping: &TableMapping, column: usize, why: &str, label: &str) -> StoreError {

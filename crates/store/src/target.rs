@@ -7,7 +7,9 @@ use crossfade_model::{
 };
 
 use crate::source::{ChunkRange, Made, RowBlock, RowStream, SourceIdentity};
-use crate::{Capabilities, RecordWrite, Result, SumPlace, TargetState};
+use crate::{
+    Aggregates, Capabilities, Query, QueryColumn, RecordWrite, Result, SumPlace, TargetState,
+};
 
 /// How a target would keep a source's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +159,12 @@ pub trait TargetSnapshot: Send {
         place: SumPlace,
     ) -> Result<BucketSums>;
 
+    /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
+
+    /// Runs a query that the operator wrote, which can only read; a bounded time. After an error nothing more can be read.
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>>;
+
     /// Ends the read.
     async fn close(self: Box<Self>) -> Result<()>;
 }
@@ -268,6 +276,9 @@ pub trait Target: Send + Sync {
 
     /// Opens a snapshot for reading rows at a position.
     async fn open_reader(&self, migration: &str) -> Result<Box<dyn TargetSnapshot>>;
+
+    /// What a query that the operator wrote would give, without running it.
+    async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>>;
 
     /// What this migration has made here besides the tables, as found now.
     async fn made(&self, migration: &str) -> Result<Vec<Made>>;

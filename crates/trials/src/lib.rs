@@ -1,5 +1,5 @@
-//! What the end-to-end tests and the chaos runs are made of: the built program driven as a user would, stores of their
-//! own, seeded writers, and a comparison of two stores that shares no code with the product.
+//! What the end-to-end tests, the chaos runs, the mutations and the soak are made of: the built program driven as a user
+//! would, stores of their own, seeded writers, and a comparison of two stores that shares no code with the product.
 //!
 //! All of it is for tests: whatever goes wrong outside the program under test is a panic that says what.
 
@@ -10,10 +10,12 @@ pub mod binary;
 pub mod chaos;
 pub mod compare;
 pub mod database;
+pub mod mutations;
 pub mod patience;
 pub mod postgres;
 pub mod seed;
 pub mod shop;
+pub mod soak;
 pub mod sqlite;
 pub mod trial;
 pub mod workload;

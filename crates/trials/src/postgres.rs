@@ -46,11 +46,25 @@ impl PostgresDatabase {
     /// When the server does not let it.
     #[must_use]
     pub fn create_with(engine: Engine, options: &str) -> Self {
+        let authority = (engine == Engine::PgTls)
+            .then(|| Path::new(&variable("CROSSFADE_TEST_TLS_DIR")).join("ca.crt"));
+        Self::create_on(variable(engine.variable()), authority, options)
+    }
+
+    /// Makes one on a server of which the superuser's URL is given.
+    ///
+    /// # Panics
+    /// When the server does not let it.
+    #[must_use]
+    pub fn create_at(server: &str) -> Self {
+        Self::create_on(server.to_owned(), None, "")
+    }
+
+    fn create_on(server: String, authority: Option<PathBuf>, options: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let database = Self {
-            server: variable(engine.variable()),
-            authority: (engine == Engine::PgTls)
-                .then(|| Path::new(&variable("CROSSFADE_TEST_TLS_DIR")).join("ca.crt")),
+            server,
+            authority,
             name: format!(
                 "trial_{}_{}",
                 std::process::id(),

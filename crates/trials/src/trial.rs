@@ -137,7 +137,10 @@ impl Trial {
     }
 
     fn write(&self, text: &str) {
-        std::fs::write(self.file(), text).expect("the trial's folder can be written");
+        // whole or not at all: a program that was just started may be reading it
+        let new = self.folder().join("migration.toml.new");
+        std::fs::write(&new, text).expect("the trial's folder can be written");
+        std::fs::rename(new, self.file()).expect("the trial's folder can be written");
     }
 
     /// Grants the roles once more what they need: an aborted migration has taken its publication along, which only an

@@ -11,7 +11,7 @@ pub mod server;
 mod sources;
 pub mod system;
 pub mod tls;
-mod unpack;
+pub mod unpack;
 pub mod version;
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! PostgreSQL versions that the system's release lacks: the packages of another Debian suite with
+//! PostgreSQL versions and programs that the system's release lacks: the packages of another Debian suite with
 //! all they depend on, unpacked into the cache and made to run by their own loader and libraries.
 //! Nothing of the system's package database is touched and no root is needed.
 
@@ -18,6 +18,18 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Written last, with the place that the programs were made for: a moved cache is made again.
 const STAMP: &str = ".complete";
 
+/// A package of another Debian suite, and where it goes.
+pub struct Package<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The suite that has it.
+    pub suite: &'a str,
+    /// The folder that it and all it depends on are unpacked into.
+    pub prefix: &'a Path,
+    /// The folder of its programs below that.
+    pub programs: &'a str,
+}
+
 /// Unpacks `version` if it is not there yet.
 ///
 /// # Errors
@@ -26,31 +38,48 @@ pub fn install(version: Version, cache: &Path) -> Result<()> {
     let Some(suite) = version.suite() else {
         return Ok(());
     };
-    let prefix = version.prefix(cache);
+    install_package(&Package {
+        name: &format!("postgresql-{version}"),
+        suite,
+        prefix: &version.prefix(cache),
+        programs: &format!("usr/lib/postgresql/{version}/bin"),
+    })
+}
+
+/// Unpacks a package if it is not there yet.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_package(package: &Package<'_>) -> Result<()> {
+    let Package {
+        name,
+        suite,
+        prefix,
+        ..
+    } = package;
     let made_for = prefix.display().to_string();
     if fs::read_to_string(prefix.join(STAMP)).is_ok_and(|stamp| stamp == made_for) {
         return Ok(());
     }
-    eprintln!("unpacking PostgreSQL {version} of Debian {suite} into {made_for}");
-    let partial = cache.join(format!("postgresql-{version}.partial"));
+    eprintln!("unpacking {name} of Debian {suite} into {made_for}");
+    let partial = prefix.with_extension("partial");
     let root = partial.join("root");
     remove_folder(&partial)?;
-    remove_folder(&prefix)?;
+    remove_folder(prefix)?;
     fs::create_dir_all(&root).context(|| format!("cannot make {}", root.display()))?;
 
     let apt = Apt::prepare(&partial, suite)?;
     apt.update()
         .context(|| format!("cannot read the package lists of Debian {suite}"))?;
-    let name = format!("postgresql-{version}");
-    let packages = apt
-        .download(&name)
+    let files = apt
+        .download(name)
         .context(|| format!("cannot download {name} of Debian {suite}"))?;
-    for package in packages {
-        unpack(&package, &root)?;
+    for file in files {
+        unpack(&file, &root)?;
     }
-    use_own_loader(version, &root, &prefix)?;
+    use_own_loader(package, &root)?;
     fs::write(root.join(STAMP), &made_for).context(|| "cannot write the stamp")?;
-    fs::rename(&root, &prefix).context(|| format!("cannot make {made_for}"))?;
+    fs::rename(&root, prefix).context(|| format!("cannot make {made_for}"))?;
     remove_folder(&partial)
 }
 
@@ -186,10 +215,11 @@ fn unpack(package: &Path, root: &Path) -> Result<()> {
     }
 }
 
-/// Makes every program of the version name the loader and libraries of its final place, so that
+/// Makes every program of the package name the loader and libraries of its final place, so that
 /// programs can start each other (initdb and pg_ctl start postgres) without a wrapper. The old-style
 /// RPATH also serves what those programs load while they run; a RUNPATH would not.
-fn use_own_loader(version: Version, root: &Path, prefix: &Path) -> Result<()> {
+fn use_own_loader(package: &Package<'_>, root: &Path) -> Result<()> {
+    let prefix = package.prefix;
     let (triplet, loader) = match ARCH {
         "x86_64" => ("x86_64-linux-gnu", "ld-linux-x86-64.so.2"),
         "aarch64" => ("aarch64-linux-gnu", "ld-linux-aarch64.so.1"),
@@ -201,14 +231,15 @@ fn use_own_loader(version: Version, root: &Path, prefix: &Path) -> Result<()> {
         .find(|folder| root.join(folder).join(loader).exists())
         .ok_or_else(|| {
             Failure::new(format!(
-                "the packages of PostgreSQL {version} brought no {loader}"
+                "{} of Debian {} brought no {loader}",
+                package.name, package.suite
             ))
         })?;
     let interpreter = prefix.join(&folder).join(loader);
     let libraries = ["usr/lib", "lib"]
         .map(|folder| prefix.join(folder).join(triplet).display().to_string())
         .join(":");
-    let programs = root.join(format!("usr/lib/postgresql/{version}/bin"));
+    let programs = root.join(package.programs);
     let entries =
         fs::read_dir(&programs).context(|| format!("cannot list {}", programs.display()))?;
     for program in entries

@@ -11,11 +11,12 @@ use crossfade_control::{Verdict as Said, quarantine};
 use crossfade_engine as engine;
 use crossfade_engine::{Evidence, ReadAgain, StoreEvidence, TableVerify, VerifyReport};
 use crossfade_model::{Column, TableMapping};
+use crossfade_store::SumPlace;
 use serde_json::{Value, json};
 
 use super::certificate::signing_key;
 use crate::args;
-use crate::failure::{FAILED, Failure};
+use crate::failure::{FAILED, Failure, REFUSED};
 use crate::show::number::of;
 
 /// A certificate that is to be written once a comparison has ended.
@@ -83,6 +84,18 @@ fn of_report(report: &VerifyReport) -> Result<Body, Failure> {
         )
         .fix("stop the `run`, start it again with this version, and give `verify` again"));
     };
+    let mut projections = report.layers.projections.iter();
+    if let Some(other) = projections.find(|p| !p.equal) {
+        return Err(Failure::new(
+            REFUSED,
+            "certificate.projection",
+            format!(
+                "the projection {} does not give the same rows on both sides: no certificate is written of tables alone",
+                other.name
+            ),
+        )
+        .fix("look at what the report says of it, and give `verify` again once both sides agree"));
+    }
     let both = report.tables.iter().zip(&evidence.mappings);
     let tables: Vec<TableProof> = both.map(|(t, m)| table(t, m)).collect();
     let mappings: Result<Vec<Mapping>, CertificateError> =
@@ -127,8 +140,8 @@ fn table(table: &TableVerify, mapping: &TableMapping) -> TableProof {
         rows: table.rows,
         source: table.source,
         target: table.target,
-        source_computed: Place::Program,
-        target_computed: Place::Program,
+        source_computed: place(table.places.source),
+        target_computed: place(table.places.target),
         stream_proven_keys: table.stream_proven_keys,
         columns: mapping.columns.iter().map(ColumnClaim::new).collect(),
         excluded: excluded(mapping),
@@ -136,6 +149,13 @@ fn table(table: &TableVerify, mapping: &TableMapping) -> TableProof {
         expected: Expected { source, target },
         differences: table.differences.iter().map(difference).collect(),
         more: table.more,
+    }
+}
+
+fn place(place: SumPlace) -> Place {
+    match place {
+        SumPlace::Program => Place::Program,
+        SumPlace::Server => Place::Server,
     }
 }
 
@@ -210,6 +230,14 @@ fn independent(report: &VerifyReport, evidence: &Evidence) -> Vec<String> {
     );
     let mut reads = vec![source, target];
     reads.extend(evidence.read_again.as_ref().and_then(read_again));
+    for projection in &report.layers.projections {
+        reads.push(format!(
+            "both sides: the projection {}, read at position {}: {}, the same on both",
+            projection.name,
+            projection.position,
+            of(projection.rows, "row", "rows")
+        ));
+    }
     if let Some(repair) = report.repair.as_ref().filter(|r| r.rows > 0) {
         reads.push(format!(
             "before this comparison {} that differed: read again on the source by key, and written to the target",

@@ -68,6 +68,7 @@ fn report() -> VerifyReport {
                 second: (!100u64).wrapping_add((!4u64).wrapping_sub(!3)),
             },
             stream_proven_keys: 3,
+            places: Default::default(),
             equal: false,
             differences: vec![changed()],
             more: false,

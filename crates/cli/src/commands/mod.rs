@@ -6,6 +6,7 @@ pub mod belongs;
 pub mod certificate;
 pub mod certify;
 pub mod init;
+pub mod layer;
 pub mod pause;
 pub mod plan;
 pub mod quarantine;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crossfade_control::{Command, ControlStore};
+use crossfade_control::{Command, Comparison, ControlStore};
 use crossfade_engine::{RunOutcome, Until, VerifyReport};
 use serde_json::json;
 
 use super::certify::Draft;
+use super::layer;
 use super::{Answer, run, signal};
 use crate::args;
 use crate::failure::{FAILED, Failure, REFUSED};
@@ -21,13 +22,14 @@ use crate::show::{Output, verify as show};
 pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Failure> {
     // before anything else: a key that cannot be used must not cost a comparison
     let draft = Draft::new(arguments)?;
+    let asked = layer::asked(arguments)?;
     let loaded = load(&arguments.file)?;
     let control = loaded.control()?;
-    let report = match by_command(&control, arguments, output).await? {
+    let report = match by_command(&control, asked, output).await? {
         Some(report) => report,
         // what an earlier run has proven ended with it
         None if arguments.touched => return Err(no_run()),
-        None => alone(&loaded, control.as_ref(), arguments, output).await?,
+        None => alone(&loaded, control.as_ref(), asked, output).await?,
     };
     output.say(show::text(&report, arguments.show_rows));
     let certified = draft.map(|draft| draft.write(&report).map(|signed| (draft, signed)));
@@ -60,7 +62,7 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
 async fn alone(
     loaded: &Loaded,
     control: &dyn ControlStore,
-    arguments: &args::Verify,
+    asked: Comparison,
     output: &Output,
 ) -> Result<VerifyReport, Failure> {
     if control.state().await?.paused {
@@ -75,8 +77,7 @@ async fn alone(
         )
         .fix("`crossfade run` first"));
     }
-    let until = Until::Verified(arguments.comparison());
-    match run::watched(migration, until, signal::stop()?, output).await? {
+    match run::watched(migration, Until::Verified(asked), signal::stop()?, output).await? {
         RunOutcome::Verified { report } => Ok(*report),
         RunOutcome::Stopped { .. } => Err(Failure::new(
             FAILED,
@@ -107,7 +108,7 @@ fn paused() -> Failure {
 /// By the run that is active; `None` where there is none.
 async fn by_command(
     control: &Arc<dyn ControlStore>,
-    arguments: &args::Verify,
+    asked: Comparison,
     output: &Output,
 ) -> Result<Option<VerifyReport>, Failure> {
     let state = control.state().await?;
@@ -119,8 +120,7 @@ async fn by_command(
     }
     output.say("Asked the running `run` to compare.");
     let mut stop = signal::stop()?;
-    let command = Command::Verify(arguments.comparison());
-    let id = control.post(command).await?;
+    let id = control.post(Command::Verify(asked)).await?;
     let answer = tokio::select! {
         answer = super::answer(control.as_ref(), id, None) => answer?,
         _ = stop.changed() => {

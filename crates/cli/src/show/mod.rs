@@ -3,6 +3,7 @@
 pub mod against;
 pub mod certificate;
 pub mod findings;
+pub mod layers;
 pub mod made;
 pub mod number;
 pub mod quarantine;

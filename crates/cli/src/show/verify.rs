@@ -1,10 +1,11 @@
 //! Comparisons for people.
 
-use crossfade_control::{Layer, Verdict};
+use crossfade_control::Verdict;
 use crossfade_engine::{
-    Cause, Difference, DifferenceKind, ProofProgress, TableVerify, VerifyReport,
+    Cause, Difference, DifferenceKind, Layer, ProofProgress, TableVerify, VerifyReport,
 };
 
+use super::layers;
 use super::number::{count, of, seconds, utc};
 use super::text::visible;
 
@@ -13,18 +14,18 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
     let mut lines = Vec::new();
     for table in &report.tables {
         let outcome = if table.equal { "equal" } else { "DIFFERENT" };
-        let read = match report.layer {
-            Layer::Full => of(table.rows, "row", "rows"),
+        let read = match report.layers.layer {
             Layer::Touched => of(table.rows, "touched key", "touched keys"),
+            _ => of(table.rows, "row", "rows"),
         };
         let mut line = format!("  {outcome:<9}  {}: {read}", table.name);
         if table.stream_proven_keys > 0 {
             line.push_str(&format!(
                 ", {} changing meanwhile and {}",
                 of(table.stream_proven_keys, "key", "keys"),
-                match report.layer {
-                    Layer::Full => "compared one by one",
+                match report.layers.layer {
                     Layer::Touched => "not decided",
+                    _ => "compared one by one",
                 }
             ));
         }
@@ -51,7 +52,7 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
         );
     }
     let proof = report.proof.as_ref();
-    if report.layer == Layer::Touched
+    if report.layers.layer == Layer::Touched
         && let Some(proof) = proof
     {
         lines.push(format!("  proven: {}", self::proof(proof)));
@@ -68,15 +69,18 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
         false if unread => "NOT PROVEN (give `verify` first)",
         false => "NOT EQUAL",
     };
+    lines.extend(layers::lines(report));
     lines.push(format!(
-        "{verdict} at position {}: {}, {} {}, in {seconds}",
+        "{verdict} at position {}: {}, in {seconds}",
         report.position,
-        of(report.tables.len() as u64, "table", "tables"),
-        count(rows),
-        match report.layer {
-            Layer::Full => "rows",
-            Layer::Touched => "keys",
-        }
+        layers::what(report).unwrap_or_else(|| {
+            let tables = of(report.tables.len() as u64, "table", "tables");
+            let read = match report.layers.layer {
+                Layer::Touched => "keys",
+                _ => "rows",
+            };
+            format!("{tables}, {} {read}", count(rows))
+        })
     ));
     lines.join("\n")
 }

@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use crossfade_model::{Change, Key, KeyEncoder, Position, TableId, TransactionId};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::Applier;
+use crossfade_store::{Applier, TargetSnapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::apply::decide::{Decided, PendingTransaction, Rereads, Verdict, decide};
-use crate::apply::gather::{Gathered, Gatherer};
+use crate::apply::ahead::Next;
+use crate::apply::decide::{Decided, PendingTransaction, Rereads, Sight, Verdict, decide};
+use crate::apply::gather::Gathered;
+use crate::apply::reread::Reread;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::capture::altered;
-use crate::durable;
+use crate::durable::{self, Anew};
 use crate::error::EngineError;
 use crate::kill;
 use crate::session::{Altered, Keying, Session, State};
 use crate::verify::collect::{Collector, VerifyRequest};
+use crate::verify::meet::Meeting;
 
 /// How often an empty checkpoint is written while the stream is idle.
 const IDLE_CHECKPOINT: Duration = Duration::from_millis(1000);
@@ -32,11 +35,12 @@ const MOST_RECENT: usize = 4096;
 pub(crate) struct ApplierTask {
     pub(super) session: Arc<Session>,
     pub(super) applier: Box<dyn Applier>,
-    pub(super) gatherer: Gatherer,
+    pub(super) next: mpsc::Receiver<Next>,
     pub(super) encoders: Vec<KeyEncoder>,
     pub(super) confirmed: watch::Sender<Position>,
     pub(super) requests: mpsc::Receiver<VerifyRequest>,
     pub(super) collector: Option<Collector>,
+    pub(super) meeting: Option<Meeting>,
     pub(super) expired: Vec<(TableId, Key)>,
     pub(super) last_idle: Instant,
     /// A position that the stream has passed without a change, and that is not the checkpoint yet.
@@ -47,7 +51,7 @@ impl ApplierTask {
     pub fn new(
         session: Arc<Session>,
         applier: Box<dyn Applier>,
-        gatherer: Gatherer,
+        next: mpsc::Receiver<Next>,
         confirmed: watch::Sender<Position>,
         requests: mpsc::Receiver<VerifyRequest>,
     ) -> ApplierTask {
@@ -55,11 +59,12 @@ impl ApplierTask {
         ApplierTask {
             session,
             applier,
-            gatherer,
+            next,
             encoders,
             confirmed,
             requests,
             collector: None,
+            meeting: None,
             expired: Vec::new(),
             last_idle: Instant::now(),
             idle_end: None,
@@ -79,7 +84,8 @@ impl ApplierTask {
                 return Ok(());
             }
             let idle_at = self.last_idle + self.idle_pause();
-            let gathered = tokio::select! {
+            let hold = self.meeting.as_ref().and_then(Meeting::hold);
+            let next = tokio::select! {
                 biased;
                 _ = stop.changed() => return Ok(()),
                 altered = session.wait_for(|state| waiting::altered_is_due(state)) => match altered {
@@ -90,10 +96,14 @@ impl ApplierTask {
                     self.verify_request(request).await?;
                     continue;
                 }
-                () = tokio::time::sleep_until(idle_at), if self.idle_end.is_some() => {
-                    Gathered::Batch { transactions: Vec::new(), end: self.idle_end.take() }
+                () = tokio::time::sleep_until(hold.unwrap_or(idle_at)), if hold.is_some() => {
+                    self.meeting.iter_mut().for_each(Meeting::go_on);
+                    continue;
                 }
-                gathered = self.gatherer.next() => gathered?,
+                () = tokio::time::sleep_until(idle_at), if hold.is_none() && self.idle_end.is_some() => {
+                    Next::from(Gathered::Batch { transactions: Vec::new(), end: self.idle_end.take() })
+                }
+                next = self.next.recv(), if hold.is_none() => next.unwrap_or(Next::from(Gathered::Ended)),
             };
             // the order to pause may have come while there was nothing to apply
             if session
@@ -103,17 +113,20 @@ impl ApplierTask {
             {
                 return Ok(());
             }
-            match gathered {
+            match next.gathered {
                 Gathered::Batch { transactions, end } => {
-                    match self.batch(transactions, end).await {
+                    match self.meeting_batch(transactions, next.decided, end).await {
                         Err(EngineError::Ending) => return Ok(()),
                         other => other?,
                     }
                 }
-                Gathered::Big(big) => match self.big(big).await {
-                    Err(EngineError::Ending) => return Ok(()),
-                    other => other?,
-                },
+                Gathered::Big(big) => {
+                    self.meeting_big(big.id, big.end).await?;
+                    match self.big(big).await {
+                        Err(EngineError::Ending) => return Ok(()),
+                        other => other?,
+                    }
+                }
                 Gathered::SchemaChanged { table, what } => {
                     let altered = Altered {
                         table: session.table(table)?.source.name.to_string(),
@@ -147,9 +160,40 @@ impl ApplierTask {
         ))
     }
 
+    /// Leaves a durable mark that the table's copy is to be made again, by snapshots that see `owed` and what was applied. The next
+    /// attempt does it: by then no loader of this one can write.
+    async fn copy_anew(
+        &mut self,
+        table: TableId,
+        mut owed: Vec<TransactionId>,
+        what: &str,
+        in_target_transaction: bool,
+    ) -> Result<EngineError, EngineError> {
+        if in_target_transaction {
+            self.applier.rollback().await?;
+        }
+        self.forget_seen().await?;
+        let checkpoint = {
+            let state = self.session.lock();
+            owed.extend(&state.recent);
+            state.checkpoint
+        };
+        let anew = Anew {
+            what: what.to_owned(),
+            owed,
+            begun: false,
+        };
+        let record = durable::anew_record(self.session.table(table)?, &anew)?;
+        self.applier.begin().await?;
+        self.applier.records(&[record]).await?;
+        self.applier.commit(Some(checkpoint), checkpoint).await?;
+        Ok(EngineError::Again)
+    }
+
     pub(super) async fn batch(
         &mut self,
         transactions: Vec<PendingTransaction>,
+        ahead: Option<Decided>,
         end: Option<Position>,
     ) -> Result<(), EngineError> {
         let Some(end) = end else { return Ok(()) };
@@ -173,14 +217,17 @@ impl ApplierTask {
             self.last_idle = Instant::now();
         }
         self.idle_end = None;
-        let decided = self
-            .decided(
-                transactions.iter().map(|t| (t.id, t.changes.as_slice())),
-                false,
-            )
-            .await?;
+        let ahead = ahead.filter(|_| self.session.lock().applies_all());
+        let decided = match ahead {
+            Some(decided) => decided,
+            None => {
+                let changes = transactions.iter().map(|t| (t.id, t.changes.as_slice()));
+                self.decided(changes, false).await?
+            }
+        };
         kill::point("apply.decided");
         let effects = decided.effects.len();
+        self.remember(transactions.iter().map(|t| t.id));
         self.write(decided, from, end).await?;
         if effects > 0 || !idle {
             self.note(&transactions);
@@ -191,8 +238,7 @@ impl ApplierTask {
                 collector.collect(t.id, &t.changes)?;
             }
         }
-        self.after_commit(transactions.iter().map(|t| t.id), transactions.len() as u64)
-            .await
+        self.after_commit(transactions.len() as u64).await
     }
 
     /// Enters the keys of applied changes as no longer proven. Before the next request is obeyed: nobody reads the target at
@@ -208,7 +254,8 @@ impl ApplierTask {
         let waited_for = {
             let state = self.session.lock();
             !state.followed() || state.altered.is_some()
-        } || self.collector.is_some();
+        } || self.collector.is_some()
+            || self.meeting.is_some();
         if waited_for {
             IDLE_CHECKPOINT_COPYING
         } else {
@@ -245,7 +292,7 @@ impl ApplierTask {
             let verdict = {
                 let mut state = session.lock();
                 decide(
-                    &mut state,
+                    Sight::Shared(&mut state),
                     session.tables(),
                     &self.encoders,
                     transactions.clone(),
@@ -260,7 +307,27 @@ impl ApplierTask {
                     ));
                 }
                 Verdict::Wait(table) => self.wait_for_table(table).await?,
-                Verdict::Reread(requests) => self.reread(requests, &mut rereads).await?,
+                Verdict::Reread(requests) => {
+                    let wanted: Vec<_> = requests
+                        .iter()
+                        .flat_map(|r| r.transactions.clone())
+                        .collect();
+                    match self.reread(requests, &mut rereads).await? {
+                        Reread::Done => {}
+                        Reread::Altered(table) => {
+                            let why = "a row must be read again that the log has in part, and the table was altered since";
+                            return Err(self
+                                .copy_anew(table, wanted, why, in_target_transaction)
+                                .await?);
+                        }
+                    }
+                }
+                Verdict::CopyAnew(table, t) => {
+                    let why = "some of its partitions were truncated by themselves";
+                    return Err(self
+                        .copy_anew(table, vec![t], why, in_target_transaction)
+                        .await?);
+                }
             }
         }
     }
@@ -377,7 +444,7 @@ impl ApplierTask {
     /// The batch is durable: memory follows.
     pub(super) fn committed(&mut self, to: Position, counts: &HashMap<TableId, LedgerCounts>) {
         let mut state = self.session.lock();
-        state.checkpoint = to;
+        state.durable(to);
         for (table, counts) in counts {
             state.tables[table.0 as usize].ledger.add(counts);
         }
@@ -399,20 +466,21 @@ impl ApplierTask {
         }
     }
 
-    pub(super) async fn after_commit(
-        &mut self,
-        ids: impl Iterator<Item = TransactionId>,
-        count: u64,
-    ) -> Result<(), EngineError> {
+    /// Transactions about to be written. Not after: a commit whose answer is lost may have happened.
+    pub(super) fn remember(&self, ids: impl Iterator<Item = TransactionId>) {
+        self.session.lock().recent.extend(ids);
+    }
+
+    pub(super) async fn after_commit(&mut self, count: u64) -> Result<(), EngineError> {
         let full = {
             let mut state = self.session.lock();
-            state.recent.extend(ids);
             state.transactions += count;
             state.recent.len() > MOST_RECENT
         };
         if full {
             self.forget_seen().await?;
         }
+        self.meet_at_horizon().await?;
         self.hand_over_collected().await
     }
 
@@ -448,6 +516,7 @@ impl ApplierTask {
                 let rows = self.repair(keys).await?;
                 let _ = reply.send(rows);
             }
+            meet => self.meet_request(meet).await?,
         }
         Ok(())
     }
@@ -463,15 +532,24 @@ impl ApplierTask {
         if !due {
             return Ok(());
         }
-        let reader = self.session.target.open_reader(&self.session.name).await?;
-        if reader.position() != Some(checkpoint) {
-            return Err(EngineError::internal(
-                "the target's snapshot is at another position than its checkpoint",
-            ));
-        }
+        let (reader, checkpoint) = open_reader(&self.session).await?;
         if let Some(collector) = self.collector.take() {
             collector.deliver(reader, checkpoint);
         }
         Ok(())
     }
+}
+
+/// Opens the target's snapshot at the checkpoint, between two batches.
+pub(super) async fn open_reader(
+    session: &Session,
+) -> Result<(Box<dyn TargetSnapshot>, Position), EngineError> {
+    let checkpoint = session.lock().checkpoint;
+    let reader = session.target.open_reader(&session.name).await?;
+    if reader.position() != Some(checkpoint) {
+        return Err(EngineError::internal(
+            "the target's snapshot is at another position than its checkpoint",
+        ));
+    }
+    Ok((reader, checkpoint))
 }

@@ -12,7 +12,7 @@ use crate::apply::applier::ApplierTask;
 use crate::apply::clearing::{self, Partial};
 use crate::apply::gather::BigTransaction;
 use crate::apply::waiting::{self, Look};
-use crate::apply::write::{frontier_records, ledger_records};
+use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::error::EngineError;
 use crate::kill;
 use crate::session::{Keying, State};
@@ -25,12 +25,13 @@ impl ApplierTask {
         if crossfade_rules::checkpoint::already_applied(&big.end, Some(&from)) {
             return Ok(());
         }
+        self.remember(std::iter::once(big.id));
         session.lock().gate_closed = true;
         let result = self.big_behind_gate(&mut big, from).await;
         session.lock().gate_closed = false;
         session.notify();
         result?;
-        self.after_commit(std::iter::once(big.id), 1).await
+        self.after_commit(1).await
     }
 
     /// Tables that a big transaction touches get their keys and parts first: a piece must not wait inside the target
@@ -174,9 +175,7 @@ impl ApplierTask {
             records
         };
         self.applier.records(&records).await?;
-        kill::point("apply.before_commit");
-        self.applier.commit(Some(from), big.end).await?;
-        kill::point("apply.after_commit");
+        write::commit(&session, self.applier.as_mut(), from, big.end).await?;
         Ok(counts)
     }
 
@@ -264,7 +263,8 @@ fn tables_of(change: &Change) -> Vec<TableId> {
         Change::Insert { table, .. }
         | Change::Update { table, .. }
         | Change::Upsert { table, .. }
-        | Change::Delete { table, .. } => vec![*table],
+        | Change::Delete { table, .. }
+        | Change::TruncatePartitions { table } => vec![*table],
         Change::Truncate { tables } => tables.clone(),
     }
 }

@@ -44,7 +44,10 @@ impl Partial {
                 Change::Insert { table, .. }
                 | Change::Upsert { table, .. }
                 | Change::Update { table, .. }
-                | Change::Delete { table, .. } => (!left_out(table)).then(|| change.clone()),
+                | Change::Delete { table, .. }
+                | Change::TruncatePartitions { table } => {
+                    (!left_out(table)).then(|| change.clone())
+                }
                 Change::Truncate { tables } => {
                     let tables: Vec<TableId> =
                         tables.iter().copied().filter(|t| !left_out(t)).collect();

@@ -1,6 +1,7 @@
 //! What becomes of each change of a batch, under the lock that loaders share: one pass over the batch, which either
 //! decides all of it or says what to wait for or to read first.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crossfade_model::{
@@ -10,13 +11,15 @@ use crossfade_rules::frontier::{Decision, ImagePlan};
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Effect;
 
-use crate::apply::steps::{NetKey, Steps, WholeRow, net_key, with_key_of};
+use crate::apply::steps::{NetKey, Steps, with_key_of};
 use crate::error::EngineError;
-use crate::session::{Keying, State, TableState};
 
+mod sight;
 #[cfg(test)]
 mod tests;
 mod truncate;
+
+pub(crate) use sight::Sight;
 
 /// A committed source transaction, whole.
 #[derive(Debug)]
@@ -28,13 +31,13 @@ pub(crate) struct PendingTransaction {
 }
 
 /// Rows read again by key, and what was found.
-pub(crate) type Rereads = HashMap<(TableId, Key), (NetKey, Option<Row>)>;
+pub(crate) type Rereads = HashMap<(TableId, Key), (NetKey<'static>, Option<Row>)>;
 
 /// A row to be read again.
 #[derive(Debug, Clone)]
 pub(crate) struct RereadRequest {
     pub table: TableId,
-    pub key: NetKey,
+    pub key: NetKey<'static>,
     /// What the reading must see.
     pub transactions: Vec<TransactionId>,
 }
@@ -48,6 +51,9 @@ pub(crate) enum Verdict {
     Wait(TableId),
     /// These rows must be read first.
     Reread(Vec<RereadRequest>),
+    /// Rows of this table's copy are gone by this transaction, and nobody knows which: the table must be copied anew, by
+    /// snapshots that see it.
+    CopyAnew(TableId, TransactionId),
 }
 
 /// A decided batch.
@@ -66,7 +72,7 @@ struct Pass<'a> {
     tables: &'a [TableMapping],
     encoders: &'a [KeyEncoder],
     rereads: &'a Rereads,
-    steps: Steps,
+    steps: Steps<'a>,
     ledger: HashMap<TableId, LedgerCounts>,
     requests: Vec<RereadRequest>,
     left: bool,
@@ -75,6 +81,7 @@ struct Pass<'a> {
 /// The pass was cut short: the batch cannot be decided yet.
 enum Cut {
     Wait(TableId),
+    CopyAnew(TableId, TransactionId),
     Error(EngineError),
 }
 
@@ -84,19 +91,19 @@ impl From<EngineError> for Cut {
     }
 }
 
-/// Decides a batch. Under the lock; what is left is recorded as owed before it is released.
-pub(crate) fn decide<'a>(
-    state: &mut State,
-    tables: &[TableMapping],
-    encoders: &[KeyEncoder],
-    transactions: impl Iterator<Item = (TransactionId, &'a [Change])>,
-    rereads: &Rereads,
+/// Decides a batch. Under the lock, what is left is recorded as owed before it is released.
+pub(crate) fn decide<'a, 't: 'a>(
+    mut sight: Sight<'_>,
+    tables: &'a [TableMapping],
+    encoders: &'a [KeyEncoder],
+    transactions: impl Iterator<Item = (TransactionId, &'t [Change])>,
+    rereads: &'a Rereads,
 ) -> Result<Verdict, EngineError> {
     let mut pass = Pass {
         tables,
         encoders,
         rereads,
-        steps: Steps::default(),
+        steps: Steps::new(tables),
         ledger: HashMap::new(),
         requests: Vec::new(),
         left: false,
@@ -106,9 +113,10 @@ pub(crate) fn decide<'a>(
     }
     for (id, changes) in transactions {
         for change in changes {
-            match pass.change(state, id, change) {
+            match pass.change(&mut sight, id, change) {
                 Ok(()) => {}
                 Err(Cut::Wait(table)) => return Ok(Verdict::Wait(table)),
+                Err(Cut::CopyAnew(table, t)) => return Ok(Verdict::CopyAnew(table, t)),
                 Err(Cut::Error(error)) => return Err(error),
             }
         }
@@ -124,27 +132,33 @@ pub(crate) fn decide<'a>(
 }
 
 impl<'a> Pass<'a> {
-    fn put_reread(&mut self, table: TableId, key: &NetKey, row: Option<&Row>) {
+    fn put_reread(&mut self, table: TableId, key: &NetKey<'a>, row: Option<&'a Row>) {
         match row {
-            Some(row) => self.steps.put(table, key.clone(), row.clone()),
+            Some(row) => self.steps.put(table, key.clone(), Cow::Borrowed(row)),
             None => self.steps.delete(table, key.clone()),
         }
     }
 
-    fn change(&mut self, state: &mut State, t: TransactionId, change: &Change) -> Result<(), Cut> {
+    fn change(
+        &mut self,
+        sight: &mut Sight<'_>,
+        t: TransactionId,
+        change: &'a Change,
+    ) -> Result<(), Cut> {
         match change {
-            Change::Insert { table, row } => self.image(state, t, *table, row, true),
-            Change::Upsert { table, row } => self.image(state, t, *table, row, false),
+            Change::Insert { table, row } => self.image(sight, t, *table, row, true),
+            Change::Upsert { table, row } => self.image(sight, t, *table, row, false),
             Change::Update { table, before, row } => {
-                self.update(state, t, *table, before.as_ref(), row)
+                self.update(sight, t, *table, before.as_ref(), row)
             }
-            Change::Delete { table, before } => self.delete(state, t, *table, before),
+            Change::Delete { table, before } => self.delete(sight, t, *table, before),
             Change::Truncate { tables } => {
                 for table in tables {
-                    self.truncate(state, t, *table)?;
+                    self.truncate(sight, t, *table)?;
                 }
                 Ok(())
             }
+            Change::TruncatePartitions { table } => self.truncate_partitions(sight, t, *table),
         }
     }
 
@@ -155,9 +169,9 @@ impl<'a> Pass<'a> {
             .ok_or_else(|| EngineError::internal("a change names a table that is not mapped"))?)
     }
 
-    fn key(&self, table: TableId, row: &Row) -> Result<NetKey, Cut> {
+    fn key(&self, table: TableId, row: Cow<'a, Row>) -> Result<NetKey<'a>, Cut> {
         let mapping = self.mapping(table)?;
-        net_key(mapping, &self.encoders[table.0 as usize], row).map_err(|e| {
+        let key = self.encoders[table.0 as usize].key_of(&row).map_err(|e| {
             Cut::Error(EngineError::Stopped {
                 code: "engine.key",
                 table: Some(mapping.source.name.to_string()),
@@ -166,24 +180,8 @@ impl<'a> Pass<'a> {
                 fix: "Look at the table's replica identity and at the key columns' types"
                     .to_owned(),
             })
-        })
-    }
-
-    /// The decision for one key; a row that would be written to a table without its key waits.
-    fn decision(
-        &self,
-        state: &State,
-        table: TableId,
-        key: &Key,
-        t: TransactionId,
-    ) -> Result<Decision, Cut> {
-        let at: &TableState = &state.tables[table.0 as usize];
-        let decision = at.frontier.decide(key, &t);
-        match decision {
-            Decision::Hold(_) => Err(Cut::Wait(table)),
-            Decision::Apply if at.keying != Keying::Keyed => Err(Cut::Wait(table)),
-            decided => Ok(decided),
-        }
+        })?;
+        Ok(NetKey::new(key, row))
     }
 
     fn count(&mut self, table: TableId) -> &mut LedgerCounts {
@@ -194,7 +192,7 @@ impl<'a> Pass<'a> {
     /// a change which no way leads to an outcome is seen as one.
     fn settle(
         &mut self,
-        state: &mut State,
+        sight: &mut Sight<'_>,
         table: TableId,
         key: &Key,
         decision: Decision,
@@ -205,36 +203,37 @@ impl<'a> Pass<'a> {
         }
         if let Decision::Leave(to) = decision {
             self.left = true;
-            state.tables[table.0 as usize].frontier.leave(key, to, &t);
+            sight.leave(table, key, to, t);
         }
     }
 
     /// A whole row after an insert, or at the end of a poll.
     fn image(
         &mut self,
-        state: &mut State,
+        sight: &mut Sight<'_>,
         t: TransactionId,
         table: TableId,
-        row: &Row,
+        row: &'a Row,
         insert: bool,
     ) -> Result<(), Cut> {
         self.count(table).capture(1);
         if self.mapping(table)?.source.key.is_none() {
-            let whole = self.whole(table, row)?;
-            let decision = self.keyless_decision(state, table, t)?;
+            self.require_whole(table, row)?;
+            let decision = self.keyless_decision(sight, table, t)?;
             if decision == Decision::Apply {
-                self.steps.insert_whole(table, whole);
+                self.steps.insert_whole(table, row);
             }
             return Ok(());
         }
-        let key = self.key(table, row)?;
-        let decision = self.decision(state, table, &key.key, t)?;
-        self.settle(state, table, &key.key, decision, t);
+        let row = Cow::Borrowed(row);
+        let key = self.key(table, row.clone())?;
+        let decision = sight.decision(table, &key.key, t)?;
+        self.settle(sight, table, &key.key, decision, t);
         if decision == Decision::Apply {
             if insert {
-                self.steps.insert(table, key, row.clone());
+                self.steps.insert(table, key, row);
             } else {
-                self.steps.put(table, key, row.clone());
+                self.steps.put(table, key, row);
             }
         }
         Ok(())
@@ -242,62 +241,61 @@ impl<'a> Pass<'a> {
 
     fn update(
         &mut self,
-        state: &mut State,
+        sight: &mut Sight<'_>,
         t: TransactionId,
         table: TableId,
-        before: Option<&Row>,
-        row: &Row,
+        before: Option<&'a Row>,
+        row: &'a Row,
     ) -> Result<(), Cut> {
         self.count(table).capture(1);
         let mapping = self.mapping(table)?;
         if mapping.source.key.is_none() {
-            return self.keyless_update(state, t, table, before, row);
+            return self.keyless_update(sight, t, table, before, row);
         }
-        let row = &*with_key_of(mapping, before, row);
-        let new = self.key(table, row)?;
-        let old = match before {
-            Some(before) => self.key(table, before)?,
-            None => new.clone(),
+        let row = with_key_of(mapping, before, row);
+        let new = self.key(table, row.clone())?;
+        let Some(before) = before else {
+            return self.update_in_place(sight, t, table, new, row);
         };
+        let old = self.key(table, Cow::Borrowed(before))?;
         if old == new {
-            return self.update_in_place(state, t, table, new, row);
+            return self.update_in_place(sight, t, table, new, row);
         }
         // a change of key is two: one goes, one comes
         self.count(table).capture(1);
-        let old_decision = self.decision(state, table, &old.key, t)?;
-        let new_decision = self.decision(state, table, &new.key, t)?;
-        self.settle(state, table, &old.key, old_decision, t);
-        self.settle(state, table, &new.key, new_decision, t);
-        let frontier = &state.tables[table.0 as usize].frontier;
+        let old_decision = sight.decision(table, &old.key, t)?;
+        let new_decision = sight.decision(table, &new.key, t)?;
+        self.settle(sight, table, &old.key, old_decision, t);
+        self.settle(sight, table, &new.key, new_decision, t);
         let plan = if row.is_complete() || new_decision != Decision::Apply {
             ImagePlan::Unneeded
         } else {
-            frontier.carry_or_reread(&old.key, &new.key, &t)
+            sight.carry_or_reread(table, &old.key, &new.key, t)
         };
         match (plan, old_decision, new_decision) {
             (ImagePlan::Hold(_), _, _) => return Err(Cut::Wait(table)),
             (ImagePlan::Carry, _, _) | (ImagePlan::Unneeded, Decision::Apply, Decision::Apply) => {
                 if self
                     .steps
-                    .rekey(table, old.clone(), new.clone(), row.clone())
+                    .rekey(table, old.clone(), new.clone(), row)
                     .is_err()
                 {
                     self.steps.delete(table, old);
-                    self.request(table, new, t);
+                    self.request(table, new, t)?;
                 }
             }
             (ImagePlan::Reread, old_decision, _) => {
                 if old_decision == Decision::Apply {
                     self.steps.delete(table, old);
                 }
-                self.request(table, new, t);
+                self.request(table, new, t)?;
             }
             (ImagePlan::Unneeded, old_decision, new_decision) => {
                 if old_decision == Decision::Apply {
                     self.steps.delete(table, old);
                 }
                 if new_decision == Decision::Apply {
-                    self.steps.put(table, new, row.clone());
+                    self.steps.put(table, new, row);
                 }
             }
         }
@@ -306,59 +304,67 @@ impl<'a> Pass<'a> {
 
     fn update_in_place(
         &mut self,
-        state: &mut State,
+        sight: &mut Sight<'_>,
         t: TransactionId,
         table: TableId,
-        key: NetKey,
-        row: &Row,
+        key: NetKey<'a>,
+        row: Cow<'a, Row>,
     ) -> Result<(), Cut> {
-        let decision = self.decision(state, table, &key.key, t)?;
-        self.settle(state, table, &key.key, decision, t);
+        let decision = sight.decision(table, &key.key, t)?;
+        self.settle(sight, table, &key.key, decision, t);
         if decision != Decision::Apply {
             return Ok(());
         }
         let carry = row.is_complete()
-            || match state.tables[table.0 as usize]
-                .frontier
-                .carry_or_reread(&key.key, &key.key, &t)
-            {
+            || match sight.carry_or_reread(table, &key.key, &key.key, t) {
                 ImagePlan::Carry | ImagePlan::Unneeded => true,
                 ImagePlan::Reread => false,
                 ImagePlan::Hold(_) => return Err(Cut::Wait(table)),
             };
-        if !carry || self.steps.update(table, key.clone(), row.clone()).is_err() {
-            self.request(table, key, t);
+        // a whole image needs no other
+        let asked = (!row.is_complete()).then(|| key.clone());
+        if (!carry || self.steps.update(table, key, row).is_err())
+            && let Some(key) = asked
+        {
+            self.request(table, key, t)?;
         }
         Ok(())
     }
 
-    fn request(&mut self, table: TableId, key: NetKey, transaction: TransactionId) {
+    fn request(
+        &mut self,
+        table: TableId,
+        key: NetKey<'a>,
+        transaction: TransactionId,
+    ) -> Result<(), Cut> {
+        let key = key.into_owned(self.mapping(table)?);
         self.requests.push(RereadRequest {
             table,
             key,
             transactions: vec![transaction],
         });
+        Ok(())
     }
 
     fn delete(
         &mut self,
-        state: &mut State,
+        sight: &mut Sight<'_>,
         t: TransactionId,
         table: TableId,
-        before: &Row,
+        before: &'a Row,
     ) -> Result<(), Cut> {
         self.count(table).capture(1);
         if self.mapping(table)?.source.key.is_none() {
-            let whole = self.whole(table, before)?;
-            let decision = self.keyless_decision(state, table, t)?;
+            self.require_whole(table, before)?;
+            let decision = self.keyless_decision(sight, table, t)?;
             if decision == Decision::Apply {
-                self.steps.delete_whole(table, whole);
+                self.steps.delete_whole(table, before);
             }
             return Ok(());
         }
-        let key = self.key(table, before)?;
-        let decision = self.decision(state, table, &key.key, t)?;
-        self.settle(state, table, &key.key, decision, t);
+        let key = self.key(table, Cow::Borrowed(before))?;
+        let decision = sight.decision(table, &key.key, t)?;
+        self.settle(sight, table, &key.key, decision, t);
         if decision == Decision::Apply {
             self.steps.delete(table, key);
         }
@@ -368,23 +374,23 @@ impl<'a> Pass<'a> {
     /// A table without key is one chunk: any key stands for it.
     fn keyless_decision(
         &mut self,
-        state: &mut State,
+        sight: &mut Sight<'_>,
         table: TableId,
         t: TransactionId,
     ) -> Result<Decision, Cut> {
         let any = Key(bytes::Bytes::new());
-        let decision = self.decision(state, table, &any, t)?;
-        self.settle(state, table, &any, decision, t);
+        let decision = sight.decision(table, &any, t)?;
+        self.settle(sight, table, &any, decision, t);
         Ok(decision)
     }
 
     fn keyless_update(
         &mut self,
-        state: &mut State,
+        sight: &mut Sight<'_>,
         t: TransactionId,
         table: TableId,
-        before: Option<&Row>,
-        row: &Row,
+        before: Option<&'a Row>,
+        row: &'a Row,
     ) -> Result<(), Cut> {
         let missing = || {
             Cut::Error(EngineError::stopped(
@@ -393,26 +399,28 @@ impl<'a> Pass<'a> {
                 "Set REPLICA IDENTITY FULL on the table, or give it a key",
             ))
         };
-        let old = self.whole(table, before.ok_or_else(missing)?)?;
-        let new = self.whole(table, row)?;
-        let decision = self.keyless_decision(state, table, t)?;
+        let old = before.ok_or_else(missing)?;
+        self.require_whole(table, old)?;
+        self.require_whole(table, row)?;
+        let decision = self.keyless_decision(sight, table, t)?;
         if decision == Decision::Apply {
             self.steps.delete_whole(table, old);
-            self.steps.insert_whole(table, new);
+            self.steps.insert_whole(table, row);
         }
         Ok(())
     }
 
-    fn whole(&self, table: TableId, row: &Row) -> Result<WholeRow, Cut> {
+    fn require_whole(&self, table: TableId, row: &Row) -> Result<(), Cut> {
+        if row.is_complete() {
+            return Ok(());
+        }
         let mapping = self.mapping(table)?;
-        WholeRow::new(row.clone()).ok_or_else(|| {
-            Cut::Error(EngineError::Stopped {
-                code: "engine.keyless_image",
-                table: Some(mapping.source.name.to_string()),
-                key: None,
-                what: "a row of a table without key came without all its columns".to_owned(),
-                fix: "Set REPLICA IDENTITY FULL on the table, or give it a key".to_owned(),
-            })
-        })
+        Err(Cut::Error(EngineError::Stopped {
+            code: "engine.keyless_image",
+            table: Some(mapping.source.name.to_string()),
+            key: None,
+            what: "a row of a table without key came without all its columns".to_owned(),
+            fix: "Set REPLICA IDENTITY FULL on the table, or give it a key".to_owned(),
+        }))
     }
 }

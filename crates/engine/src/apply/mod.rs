@@ -1,11 +1,13 @@
 //! Apply: whole source transactions, decided by the frontier, netted per key, written with the checkpoint.
 
+pub(crate) mod ahead;
 pub(crate) mod applier;
 pub(crate) mod big;
 pub(crate) mod clearing;
 pub(crate) mod decide;
 pub(crate) mod finish;
 pub(crate) mod gather;
+pub(crate) mod meeting;
 pub(crate) mod reread;
 pub(crate) mod spill;
 pub(crate) mod steps;

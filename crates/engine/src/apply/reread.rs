@@ -1,5 +1,6 @@
 //! Rows read again by key, because the log's image of them is not whole.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use crossfade_store::{ErrorKind, SourceSnapshot, StoreError};
 use tokio::time::Instant;
 
 use crate::apply::applier::ApplierTask;
-use crate::apply::decide::{RereadRequest, Rereads, Verdict, decide};
-use crate::apply::steps::net_key;
+use crate::apply::decide::{RereadRequest, Rereads, Sight, Verdict, decide};
+use crate::apply::steps::NetKey;
 use crate::error::EngineError;
 use crate::kill;
 use crate::verify::repair::RepairKey;
@@ -19,6 +20,14 @@ use crate::verify::repair::RepairKey;
 const REREAD_PATIENCE: Duration = Duration::from_secs(600);
 /// Keys read under one snapshot.
 const KEYS_AT_ONCE: usize = 200;
+
+/// What reading rows again came to.
+pub(crate) enum Reread {
+    /// They were read.
+    Done,
+    /// A table has another shape on the source by now: no row of it can be read as the log's changes need it.
+    Altered(TableId),
+}
 
 impl ApplierTask {
     /// Reads rows again that a comparison has named, and writes them as the source has them, in a target transaction of their own
@@ -32,10 +41,10 @@ impl ApplierTask {
         for (table, cells) in &keys {
             let (mapping, encoder) = (session.table(*table)?, &self.encoders[table.0 as usize]);
             // a key that has no form on the source is no row of it
-            if let Ok(key) = net_key(mapping, encoder, cells) {
+            if let Ok(key) = encoder.key_of(cells) {
                 requests.push(RereadRequest {
                     table: *table,
-                    key,
+                    key: NetKey::new(key, Cow::Owned(mapping.key_only(cells))),
                     transactions: unseen.clone(),
                 });
             }
@@ -45,12 +54,15 @@ impl ApplierTask {
             table.frontier.discard_staged();
         }
         let mut rereads = Rereads::new();
-        self.reread(requests, &mut rereads).await?;
+        if let Reread::Altered(_) = self.reread(requests, &mut rereads).await? {
+            // the stream comes to that by itself
+            return Ok(0);
+        }
         let verdict = {
             let mut state = session.lock();
             let nothing = std::iter::empty();
             decide(
-                &mut state,
+                Sight::Shared(&mut state),
                 session.tables(),
                 &self.encoders,
                 nothing,
@@ -75,7 +87,7 @@ impl ApplierTask {
         &mut self,
         requests: Vec<RereadRequest>,
         rereads: &mut Rereads,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Reread, EngineError> {
         let session = Arc::clone(&self.session);
         let mut by_table: HashMap<TableId, Vec<RereadRequest>> = HashMap::new();
         for request in requests {
@@ -84,10 +96,18 @@ impl ApplierTask {
         for (table, requests) in by_table {
             let mapping = session.table(table)?;
             for some in requests.chunks(KEYS_AT_ONCE) {
-                self.reread_some(mapping, some, rereads).await?;
+                match self.reread_some(mapping, some, rereads).await {
+                    Err(EngineError::Store(e))
+                        if e.kind == ErrorKind::SchemaMismatch
+                            && e.store == session.source.label() =>
+                    {
+                        return Ok(Reread::Altered(table));
+                    }
+                    read => read?,
+                }
             }
         }
-        Ok(())
+        Ok(Reread::Done)
     }
 
     async fn reread_some(
@@ -100,7 +120,7 @@ impl ApplierTask {
         let index = mapping.id.0 as usize;
         let mut snapshot = self.seeing_all(mapping, some).await?;
         snapshot.wait_durable().await?;
-        let keys: Vec<_> = some.iter().map(|r| r.key.cells.clone()).collect();
+        let keys: Vec<_> = some.iter().map(|r| r.key.cells(mapping)).collect();
         let rows = snapshot.read_keys(mapping, &keys).await?;
         kill::point("reread.read");
         let mut found = HashMap::new();
@@ -119,7 +139,7 @@ impl ApplierTask {
                 at.frontier
                     .stage_one_key(key.clone(), view.clone(), horizon);
                 at.one_key_cells
-                    .insert(key.clone(), request.key.cells.clone());
+                    .insert(key.clone(), request.key.cells(mapping));
                 let row = found.get(&key).cloned();
                 rereads.insert((mapping.id, key), (request.key.clone(), row));
             }

@@ -130,6 +130,10 @@ fn encode(change: &Change, out: &mut Vec<u8>) {
                 out.extend_from_slice(&table.0.to_le_bytes());
             }
         }
+        Change::TruncatePartitions { table } => {
+            out.push(6);
+            out.extend_from_slice(&table.0.to_le_bytes());
+        }
     }
 }
 
@@ -243,6 +247,7 @@ impl Decoder {
                 table,
                 before: self.row()?,
             },
+            6 => Change::TruncatePartitions { table },
             _ => return None,
         })
     }
@@ -288,6 +293,7 @@ mod tests {
             Change::Truncate {
                 tables: vec![TableId(1), TableId(2)],
             },
+            Change::TruncatePartitions { table },
         ];
         let mut spill = Spill::new().unwrap();
         for change in &changes {

@@ -1,30 +1,50 @@
 //! The net effects of a batch, collected in the order in which they must be written.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 use crossfade_model::{Canonical, Cell, Key, Row, TableId, TableMapping, canonical};
 use crossfade_rules::net::{Effect as NetEffect, NetBatch, NetMultiset, NoBase};
 use crossfade_store::{ChunkRange, Effect, Upsert};
 
-/// A key with its cells: equal by key.
+/// A key with a row that holds its cells: equal by key.
 #[derive(Debug, Clone)]
-pub(crate) struct NetKey {
+pub(crate) struct NetKey<'a> {
     pub key: Key,
-    /// The key's cells at their columns' places, others NULL.
-    pub cells: Row,
+    /// A row of that key; its other cells mean nothing here.
+    row: Cow<'a, Row>,
 }
 
-impl PartialEq for NetKey {
-    fn eq(&self, other: &NetKey) -> bool {
+impl<'a> NetKey<'a> {
+    /// Of a row that is known to have this key.
+    pub fn new(key: Key, row: Cow<'a, Row>) -> NetKey<'a> {
+        NetKey { key, row }
+    }
+
+    /// The key's cells at their columns' places, others NULL.
+    pub fn cells(&self, mapping: &TableMapping) -> Row {
+        mapping.key_only(&self.row)
+    }
+
+    /// One that outlives the row.
+    pub fn into_owned(self, mapping: &TableMapping) -> NetKey<'static> {
+        NetKey {
+            row: Cow::Owned(self.cells(mapping)),
+            key: self.key,
+        }
+    }
+}
+
+impl PartialEq for NetKey<'_> {
+    fn eq(&self, other: &NetKey<'_>) -> bool {
         self.key == other.key
     }
 }
 
-impl Eq for NetKey {}
+impl Eq for NetKey<'_> {}
 
-impl Hash for NetKey {
+impl Hash for NetKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.key.hash(state);
     }
@@ -32,107 +52,134 @@ impl Hash for NetKey {
 
 /// A whole row of a table without key: equal by the bytes of its cells.
 #[derive(Debug, Clone)]
-pub(crate) struct WholeRow {
+struct WholeRow<'a> {
     bytes: Vec<u8>,
-    pub row: Row,
+    row: &'a Row,
 }
 
-impl WholeRow {
-    /// `None` where a column is not in the image.
-    pub fn new(row: Row) -> Option<WholeRow> {
+impl<'a> WholeRow<'a> {
+    fn new(row: &'a Row) -> WholeRow<'a> {
         let mut bytes = Vec::new();
         for cell in &row.0 {
-            canonical::write_framed(Canonical::Exact, cell, &mut bytes).ok()?;
+            // only an absent cell has no exact form, and then the row is not whole
+            let _whole = canonical::write_framed(Canonical::Exact, cell, &mut bytes);
         }
-        Some(WholeRow { bytes, row })
+        WholeRow { bytes, row }
     }
 }
 
-impl PartialEq for WholeRow {
-    fn eq(&self, other: &WholeRow) -> bool {
+impl PartialEq for WholeRow<'_> {
+    fn eq(&self, other: &WholeRow<'_>) -> bool {
         self.bytes == other.bytes
     }
 }
 
-impl Eq for WholeRow {}
+impl Eq for WholeRow<'_> {}
 
-impl Hash for WholeRow {
+impl Hash for WholeRow<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.bytes.hash(state);
     }
 }
 
-/// One table's net effects so far.
+/// One table's net effects so far. Images are the changes' own until the end: most of a hot key's are never written.
 #[derive(Debug, Default)]
-struct TableNet {
-    keyed: NetBatch<NetKey, Row>,
-    multiset: NetMultiset<WholeRow>,
-    /// Only inserts, each of another key.
-    inserts: usize,
-    others: bool,
+struct TableNet<'a> {
+    keyed: NetBatch<NetKey<'a>, Cow<'a, Row>>,
+    /// Keys whose rows were not there before.
+    new: HashSet<Key>,
+    /// Rows without key, while none has gone.
+    arrived: Vec<&'a Row>,
+    /// The same, counted, once one has gone.
+    multiset: NetMultiset<WholeRow<'a>>,
+    gone: bool,
+}
+
+impl<'a> TableNet<'a> {
+    fn insert(&mut self, key: NetKey<'a>, row: Cow<'a, Row>) {
+        // one that the batch has touched before was there, or is known to be new
+        if self.keyed.get(&key).is_none() {
+            self.new.insert(key.key.clone());
+        }
+        self.keyed.put(key, row);
+    }
 }
 
 /// What a batch does to the target, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Steps {
-    nets: HashMap<TableId, TableNet>,
+#[derive(Debug)]
+pub(crate) struct Steps<'a> {
+    tables: &'a [TableMapping],
+    nets: HashMap<TableId, TableNet<'a>>,
     done: Vec<(TableId, Effect)>,
 }
 
-impl Steps {
-    fn net(&mut self, table: TableId) -> &mut TableNet {
+impl<'a> Steps<'a> {
+    pub fn new(tables: &'a [TableMapping]) -> Steps<'a> {
+        Steps {
+            tables,
+            nets: HashMap::new(),
+            done: Vec::new(),
+        }
+    }
+
+    fn net(&mut self, table: TableId) -> &mut TableNet<'a> {
         self.nets.entry(table).or_default()
     }
 
     /// A new row.
-    pub fn insert(&mut self, table: TableId, key: NetKey, row: Row) {
-        let net = self.net(table);
-        net.inserts += 1;
-        net.keyed.put(key, row);
+    pub fn insert(&mut self, table: TableId, key: NetKey<'a>, row: Cow<'a, Row>) {
+        self.net(table).insert(key, row);
     }
 
     /// A whole row, whether it was there before or not.
-    pub fn put(&mut self, table: TableId, key: NetKey, row: Row) {
-        let net = self.net(table);
-        net.others = true;
-        net.keyed.put(key, row);
+    pub fn put(&mut self, table: TableId, key: NetKey<'a>, row: Cow<'a, Row>) {
+        self.net(table).keyed.put(key, row);
     }
 
     /// A row that keeps its key.
-    pub fn update(&mut self, table: TableId, key: NetKey, row: Row) -> Result<(), NoBase> {
-        let net = self.net(table);
-        net.others = true;
-        net.keyed.update(key, row)
+    pub fn update(
+        &mut self,
+        table: TableId,
+        key: NetKey<'a>,
+        row: Cow<'a, Row>,
+    ) -> Result<(), NoBase> {
+        self.net(table).keyed.update(key, row)
     }
 
     /// A row that changes its key.
     pub fn rekey(
         &mut self,
         table: TableId,
-        old: NetKey,
-        new: NetKey,
-        row: Row,
+        old: NetKey<'a>,
+        new: NetKey<'a>,
+        row: Cow<'a, Row>,
     ) -> Result<(), NoBase> {
-        let net = self.net(table);
-        net.others = true;
-        net.keyed.rekey(old, new, row)
+        self.net(table).keyed.rekey(old, new, row)
     }
 
     /// A row that is gone.
-    pub fn delete(&mut self, table: TableId, key: NetKey) {
+    pub fn delete(&mut self, table: TableId, key: NetKey<'a>) {
+        self.net(table).keyed.delete(key);
+    }
+
+    /// A row of a table without key comes; it is whole.
+    pub fn insert_whole(&mut self, table: TableId, row: &'a Row) {
         let net = self.net(table);
-        net.others = true;
-        net.keyed.delete(key);
+        if net.gone {
+            net.multiset.insert(WholeRow::new(row));
+        } else {
+            net.arrived.push(row);
+        }
     }
 
-    /// A row of a table without key comes.
-    pub fn insert_whole(&mut self, table: TableId, row: WholeRow) {
-        self.net(table).multiset.insert(row);
-    }
-
-    /// A row of a table without key goes.
-    pub fn delete_whole(&mut self, table: TableId, row: WholeRow) {
-        self.net(table).multiset.delete(row);
+    /// A row of a table without key goes; it is whole.
+    pub fn delete_whole(&mut self, table: TableId, row: &'a Row) {
+        let net = self.net(table);
+        net.gone = true;
+        for row in net.arrived.drain(..) {
+            net.multiset.insert(WholeRow::new(row));
+        }
+        net.multiset.delete(WholeRow::new(row));
     }
 
     /// A chunk's rows are gone: everything so far is written before.
@@ -145,8 +192,10 @@ impl Steps {
         let mut tables: Vec<TableId> = self.nets.keys().copied().collect();
         tables.sort();
         for table in tables {
-            if let Some(net) = self.nets.remove(&table) {
-                self.done.extend(effects(net).map(|effect| (table, effect)));
+            let mapping = self.tables.get(table.0 as usize);
+            if let (Some(net), Some(mapping)) = (self.nets.remove(&table), mapping) {
+                self.done
+                    .extend(effects(net, mapping).map(|effect| (table, effect)));
             }
         }
     }
@@ -158,32 +207,32 @@ impl Steps {
     }
 }
 
-fn effects(mut net: TableNet) -> impl Iterator<Item = Effect> {
-    let fresh = !net.others && net.inserts == net.keyed.len();
+fn effects(mut net: TableNet<'_>, mapping: &TableMapping) -> impl Iterator<Item = Effect> {
     let mut upserts = Vec::with_capacity(net.keyed.len());
     let mut deletes = Vec::new();
-    for (key, effect) in net.keyed.drain() {
+    let mut keyed: Vec<_> = net.keyed.drain().collect();
+    // in the key's order, so that the target walks its index from one end to the other
+    keyed.sort_unstable_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+    for (key, effect) in keyed {
         match effect {
             NetEffect::Upsert { row, base } => upserts.push(Upsert {
-                row,
-                base: base.filter(|b| *b != key).map(|b| b.cells),
-                fresh,
+                row: row.into_owned(),
+                base: base.filter(|b| *b != key).map(|b| b.cells(mapping)),
+                fresh: net.new.contains(&key.key),
             }),
-            NetEffect::Delete => deletes.push(key.cells),
+            NetEffect::Delete => deletes.push(key.cells(mapping)),
         }
     }
     let keyed =
         (!upserts.is_empty() || !deletes.is_empty()).then_some(Effect::Keyed { upserts, deletes });
-    let mut inserts = Vec::new();
+    let mut inserts: Vec<Row> = net.arrived.into_iter().cloned().collect();
     let mut taken = Vec::new();
     for (whole, count) in net.multiset.drain() {
+        let times = count.unsigned_abs();
         if count > 0 {
-            for _ in 1..count {
-                inserts.push(whole.row.clone());
-            }
-            inserts.push(whole.row);
+            inserts.extend((0..times).map(|_| whole.row.clone()));
         } else {
-            taken.push((whole.row, count.unsigned_abs()));
+            taken.push((whole.row.clone(), times));
         }
     }
     let multiset = (!inserts.is_empty() || !taken.is_empty()).then_some(Effect::Multiset {
@@ -191,18 +240,6 @@ fn effects(mut net: TableNet) -> impl Iterator<Item = Effect> {
         deletes: taken,
     });
     keyed.into_iter().chain(multiset)
-}
-
-/// The key of a row, with its cells.
-pub(crate) fn net_key(
-    mapping: &TableMapping,
-    encoder: &crossfade_model::KeyEncoder,
-    row: &Row,
-) -> Result<NetKey, crossfade_model::KeyError> {
-    Ok(NetKey {
-        key: encoder.key_of(row)?,
-        cells: mapping.key_only(row),
-    })
 }
 
 /// A new image with its whole key. A key column that is stored out of line and did not change is not in it, but in the old

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crossfade_model::{Position, TableId, TableMapping};
+use crossfade_rules::checkpoint::may_move;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, RecordWrite, StoreError};
 
@@ -86,6 +87,20 @@ async fn try_write(
         kill::point("apply.rows");
     }
     applier.records(records).await?;
+    commit(session, applier, from, to).await
+}
+
+/// Moves the checkpoint and commits. The target refuses a checkpoint that is not where this process believes it to be; that it
+/// is moved from there, and never back, is decided here.
+pub(crate) async fn commit(
+    session: &Session,
+    applier: &mut dyn Applier,
+    from: Position,
+    to: Position,
+) -> Result<(), EngineError> {
+    let durable = session.lock().checkpoint;
+    may_move(Some(&durable), Some(&from), &to)
+        .map_err(|e| EngineError::internal(format!("the checkpoint may not be moved: {e:?}")))?;
     kill::point("apply.before_commit");
     applier.commit(Some(from), to).await?;
     kill::point("apply.after_commit");

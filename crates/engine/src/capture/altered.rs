@@ -56,7 +56,7 @@ fn gap(altered: Altered) -> EngineError {
 /// came or went with their rows, a table that was not logged for a while) moves rows past the log.
 ///
 /// # Errors
-/// The log may have a gap; or the target has unique indexes already, which refuse rows that arrive out of order.
+/// The log may have a gap.
 pub(crate) fn to_copy_anew(
     old: &Plan,
     new: &Plan,
@@ -71,19 +71,6 @@ pub(crate) fn to_copy_anew(
         let past_the_log = named && columns(&was.source) == columns(&is.source);
         if !past_the_log && partitions(&was.source) == partitions(&is.source) {
             continue;
-        }
-        if is.target.indexes.iter().any(|index| index.unique) {
-            return Err(EngineError::Stopped {
-                code: "capture.rows_past_the_log",
-                table: Some(is.source.name.to_string()),
-                key: None,
-                what: format!(
-                    "the table was altered in a way that moves rows past the log ({}), and its unique indexes on the target \
-                     keep it from being copied anew",
-                    altered.what
-                ),
-                fix: "`abort` and begin again".to_owned(),
-            });
         }
         anew.push(is.id);
     }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use crossfade_model::{Index, LogicalType, Partition, TableName};
+use crossfade_model::{LogicalType, Partition, TableName};
 
 use super::*;
 use crate::testkit::{Form, *};
@@ -69,20 +69,6 @@ fn rows_that_moved_past_the_log_are_copied_anew() {
     assert_eq!(anew(new.clone(), "t0"), Ok(vec![TableId(1)]), "attached");
     let detached = to_copy_anew(&plan(new), &plan(two()), &altered("t1")).unwrap();
     assert_eq!(detached, [TableId(1)]);
-}
-
-#[test]
-fn unique_indexes_that_are_there_refuse_a_new_copy() {
-    let mut new = two();
-    new[0].target.indexes.push(Index {
-        name: "u".to_owned(),
-        columns: vec!["a".to_owned()],
-        unique: true,
-        constraint: false,
-        special: false,
-        definition: String::new(),
-    });
-    assert_eq!(anew(new, "t0"), Err("capture.rows_past_the_log".to_owned()));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Capture: the source's changes as a stream, and its rows as chunks.
 
 pub(crate) mod altered;
+pub(crate) mod anew;
 pub(crate) mod bounds;
 pub(crate) mod load;
 pub(crate) mod start;

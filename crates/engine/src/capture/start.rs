@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use crossfade_model::Position;
+use crossfade_model::{Position, TransactionId};
 use crossfade_plan::Plan;
 use crossfade_rules::resume::{Live, ResumePlan, Stored, check_resume};
-use crossfade_store::{
-    CaptureSpec, CaptureStart, ChunkRange, Effect, ErrorKind, MergeMode, Source, StoreError,
-    Target, Tenure,
-};
+use crossfade_store::{CaptureSpec, CaptureStart, ErrorKind, Source, StoreError, Target, Tenure};
 
-use crate::capture::altered;
-use crate::durable::{self, SourceRecord, table_word};
+use crate::capture::{altered, anew};
+use crate::durable::{self, Anew, SourceRecord, table_word};
 use crate::error::EngineError;
 use crate::kill;
 use crate::planning::{plan_record, stored_plan};
@@ -25,7 +22,9 @@ pub(crate) struct Start {
 }
 
 /// Makes the capture and its first checkpoint, or checks that the stored checkpoint fits the source that is there.
-/// `planned_since`: the plan was made after the mark of an altered table was left, where there is one.
+/// `planned_since`: the plan was made after the mark of an altered table was left, where there is one. `recent`: applied
+/// transactions that readers of the source may not see yet.
+#[allow(clippy::too_many_arguments)]
 pub(crate) async fn start(
     source: &Arc<dyn Source>,
     target: &Arc<dyn Target>,
@@ -33,6 +32,7 @@ pub(crate) async fn start(
     spec: &CaptureSpec,
     plan: &Plan,
     planned_since: bool,
+    recent: &[TransactionId],
     observer: &dyn Observer,
 ) -> Result<Start, EngineError> {
     match durable::stored_source(tenure.state())? {
@@ -41,7 +41,8 @@ pub(crate) async fn start(
             let checkpoint = start.checkpoint;
             match durable::stored_altered(tenure.state())? {
                 Some(altered) if planned_since => {
-                    replan(target, tenure, plan, checkpoint, &altered, observer).await?;
+                    let marked = (&altered, recent);
+                    replan(target, tenure, plan, checkpoint, marked, observer).await?;
                 }
                 // of an attempt of this very run, which did not hear that its mark was kept
                 Some(altered) => {
@@ -54,6 +55,7 @@ pub(crate) async fn start(
                 }
                 None => {}
             }
+            anew::begin(tenure, &spec.tables, checkpoint, recent, observer).await?;
             Ok(start)
         }
         None => fresh(source, tenure, spec, plan, observer).await,
@@ -67,40 +69,35 @@ async fn replan(
     tenure: &dyn Tenure,
     plan: &Plan,
     checkpoint: Position,
-    altered: &Altered,
+    (altered, recent): (&Altered, &[TransactionId]),
     observer: &dyn Observer,
 ) -> Result<(), EngineError> {
     let state = tenure.state();
-    let anew = match stored_plan(state, target.as_ref())? {
+    let tables = match stored_plan(state, target.as_ref())? {
         Some(old) => altered::to_copy_anew(&old, plan, altered)?,
         None => Vec::new(),
     };
-    let mut records = vec![plan_record(plan)?, durable::altered_gone()];
     let mut applier = tenure.open_applier().await?;
     applier.begin().await?;
-    for mapping in plan.tables.iter().filter(|t| anew.contains(&t.id)) {
-        observer.event(&Event::Warning {
+    applier
+        .records(&[plan_record(plan)?, durable::altered_gone()])
+        .await?;
+    for mapping in plan.tables.iter().filter(|t| tables.contains(&t.id)) {
+        let why = Anew {
             what: format!(
-                "{} was altered in a way that moves rows past the log ({}): its copy begins again",
-                mapping.source.name, altered.what
+                "it was altered in a way that moves rows past the log ({})",
+                altered.what
             ),
-        });
-        let clear = Effect::Clear(ChunkRange::All);
-        applier.apply(mapping, &clear, MergeMode::Fast).await?;
-        records.extend(durable::forget_copy(state, mapping));
+            owed: recent.to_vec(),
+            begun: true,
+        };
+        anew::empty(applier.as_mut(), state, mapping, why, observer).await?;
     }
-    applier.records(&records).await?;
     applier.commit(state.checkpoint, checkpoint).await?;
-    if anew.is_empty() {
+    if tables.is_empty() {
         return Ok(());
     }
-    Err(StoreError::new(
-        ErrorKind::Unavailable,
-        "engine.copied_anew",
-        target.label(),
-        "tables were emptied to be copied anew",
-    )
-    .into())
+    Err(EngineError::Again)
 }
 
 async fn fresh(

@@ -58,6 +58,7 @@ pub(crate) async fn read(
                     next = stream.next() => {
                         let block = next?;
                         if !block.is_empty() {
+                            session.lock().read(&block);
                             permit.send(block);
                         }
                     }

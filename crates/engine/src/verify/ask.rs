@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossfade_control::{Comparison, Layer};
+use crossfade_control::Comparison;
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
@@ -11,7 +11,7 @@ use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
-use crate::verify::{compare, recheck, repair};
+use crate::verify::{layers, repair};
 
 /// Compares; with `repair_rows` reads rows that differ again, and compares once more.
 pub(crate) async fn compared(
@@ -37,7 +37,7 @@ async fn repaired(
     requests: &mpsc::Sender<VerifyRequest>,
     comparison: Comparison,
 ) -> Result<VerifyReport, EngineError> {
-    let report = once(run, session, requests, comparison.layer).await?;
+    let report = layers::verify(run, session, requests, comparison.layer).await?;
     let Some(cap) = comparison.repair_rows else {
         return Ok(report);
     };
@@ -46,22 +46,10 @@ async fn repaired(
     }
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
     let mut report = if again {
-        once(run, session, requests, comparison.layer).await?
+        layers::verify(run, session, requests, comparison.layer).await?
     } else {
         report
     };
     report.repair = Some(repaired);
     Ok(report)
-}
-
-async fn once(
-    run: &Run,
-    session: &Arc<Session>,
-    requests: &mpsc::Sender<VerifyRequest>,
-    layer: Layer,
-) -> Result<VerifyReport, EngineError> {
-    match layer {
-        Layer::Full => compare::verify(run, session, requests).await,
-        Layer::Touched => recheck::recheck(session, requests).await,
-    }
 }

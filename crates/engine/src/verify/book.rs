@@ -154,6 +154,7 @@ impl Proofs {
                 Change::Truncate { tables } => {
                     tables.iter().for_each(|t| self.whole(t.0 as usize));
                 }
+                Change::TruncatePartitions { table } => self.whole(table.0 as usize),
             }
         }
     }

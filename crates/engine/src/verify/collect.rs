@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::apply::steps::with_key_of;
 use crate::error::EngineError;
+use crate::verify::meet::Asked;
 use crate::verify::repair::RepairKey;
 use crate::verify::side::own;
 
@@ -34,6 +35,14 @@ pub(crate) enum VerifyRequest {
         keys: Vec<RepairKey>,
         reply: oneshot::Sender<u64>,
     },
+    /// A snapshot of the source is about to be opened for a meeting. Answers as `Begin`.
+    BeginMeet {
+        reply: oneshot::Sender<Vec<TransactionId>>,
+    },
+    /// Hand over the target's snapshot at exactly what this view shows.
+    Meet(Asked),
+    /// The meeting is given up.
+    CancelMeet,
 }
 
 /// The last image of a key.
@@ -184,7 +193,7 @@ impl Collector {
             }
             Change::Update { table, before, row } => (*table, before.as_ref(), Some(row)),
             Change::Delete { table, before } => (*table, Some(before), None),
-            Change::Truncate { .. } => {
+            Change::Truncate { .. } | Change::TruncatePartitions { .. } => {
                 self.give_up();
                 return Ok(());
             }

@@ -4,17 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossfade_control::Layer;
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSums, Digester, Position, TableMapping};
 use crossfade_rules::proof::Ticket;
 use crossfade_store::sums::NO_FORM;
-use crossfade_store::{ChunkRange, SourceSnapshot, SumPlace, TargetSnapshot};
+use crossfade_store::{ChunkRange, SourceSnapshot, TargetSnapshot};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::progress::{ProofProgress, TableVerify, VerifyReport};
+use crate::progress::{Places, ProofProgress, TableVerify, VerifyReport};
 use crate::run::Run;
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp};
@@ -23,6 +22,7 @@ use crate::verify::continuous::ensure_cut;
 use crate::verify::differ::MOST_LISTED;
 use crate::verify::name::name;
 use crate::verify::pair::Pair;
+use crate::verify::place;
 use crate::verify::salt::Committed;
 use crate::verify::touched::{self, Sums};
 
@@ -101,7 +101,7 @@ async fn settled_round(
 }
 
 /// A value without a comparable form ends the comparison, not the run.
-fn told(error: EngineError) -> EngineError {
+pub(super) fn told(error: EngineError) -> EngineError {
     match error {
         EngineError::Store(e) if e.code == NO_FORM => EngineError::Stopped {
             code: NO_FORM,
@@ -145,7 +145,6 @@ async fn round(
     let proof = enter(session, tickets, stamp, &tables);
     let equal = tables.iter().all(|t| t.equal);
     Ok(Some(VerifyReport {
-        layer: Layer::Full,
         position: session.source.show_position(position),
         started,
         finished: now(),
@@ -179,12 +178,13 @@ async fn all(
     salt: &Salt,
 ) -> Result<Option<(Position, Vec<TableVerify>)>, EngineError> {
     let tables: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
-    let Some(pair) = Pair::open(session, requests, &tables).await? else {
+    let Some(mut pair) = Pair::open(session, requests, &tables).await? else {
         return Ok(None);
     };
     let position = pair.position;
-    let whole = session.tables().iter().map(|mapping| mapping.id.0 as usize);
-    let whole = whole.map(|table| Part::range(table, ChunkRange::All));
+    let places = place::choose(session, &mut pair, &Digester::new(salt)).await?;
+    let whole = places.into_iter().enumerate();
+    let whole = whole.map(|(table, places)| Part::new(table, ChunkRange::All, places));
     let tables = parts(session, pair, salt, whole.collect()).await?;
     Ok(Some((position, tables)))
 }
@@ -211,16 +211,16 @@ pub(super) async fn parts(
 pub(super) struct Part {
     pub table: usize,
     pub range: ChunkRange,
-    pub places: [SumPlace; 2],
+    pub places: Places,
 }
 
 impl Part {
     /// A range of a table.
-    pub fn range(table: usize, range: ChunkRange) -> Part {
+    pub fn new(table: usize, range: ChunkRange, places: Places) -> Part {
         Part {
             table,
             range,
-            places: [SumPlace::Program; 2],
+            places,
         }
     }
 }
@@ -275,7 +275,7 @@ async fn sum_source(
     let mut out = Vec::with_capacity(parts.len());
     for part in parts {
         let mapping = &session.tables()[part.table];
-        let sums = snapshot.sum(mapping, &part.range, digester, part.places[0]);
+        let sums = snapshot.sum(mapping, &part.range, digester, part.places.source);
         out.push(sums.await?);
     }
     Ok(out)
@@ -290,7 +290,7 @@ async fn sum_target(
     let mut out = Vec::with_capacity(parts.len());
     for part in parts {
         let mapping = &session.tables()[part.table];
-        let sums = snapshot.sum(mapping, &part.range, digester, part.places[1]);
+        let sums = snapshot.sum(mapping, &part.range, digester, part.places.target);
         out.push(sums.await?);
     }
     Ok(out)
@@ -329,6 +329,7 @@ pub(super) async fn compared(
         source,
         target,
         stream_proven_keys: settled.keys,
+        places: part.places,
         equal,
         differences,
         more,

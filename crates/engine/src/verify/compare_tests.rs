@@ -15,6 +15,7 @@ fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
                 source: BucketSum::default(),
                 target: BucketSum::default(),
                 stream_proven_keys: 0,
+                places: Places::default(),
                 equal: keys.is_empty() && !more,
                 differences: keys
                     .iter()

@@ -16,6 +16,7 @@ use crate::verify::book::{Proofs, RangeSpec, Stamp};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::{self, Part};
 use crate::verify::pair::Pair;
+use crate::verify::place;
 
 /// Pause between two readings at least.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
@@ -187,7 +188,11 @@ async fn range(
         at: compare::now(),
     };
     let salt: Salt = rand::random();
-    let part = Part::range(spec.table, spec.range.clone());
+    let part = Part::new(
+        spec.table,
+        spec.range.clone(),
+        place::known(session, spec.table),
+    );
     let found = compare::parts(session, pair, &salt, vec![part]).await?;
     Ok(found.into_iter().next().map(|found| (stamp, found)))
 }

@@ -150,7 +150,8 @@ pub(crate) fn row_text(row: &Row) -> Vec<Option<String>> {
     row.0.iter().map(cell_text).collect()
 }
 
-fn cell_text(cell: &Cell) -> Option<String> {
+/// A cell for people; `None` for NULL.
+pub(crate) fn cell_text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Null | Cell::Unchanged => None,
         Cell::TextForm(b) | Cell::Text(b) => Some(String::from_utf8_lossy(b).into_owned()),

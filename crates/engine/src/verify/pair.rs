@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_model::{Position, Snapshot, Table, TransactionId};
+use crossfade_rules::proof;
 use crossfade_store::{SourceSnapshot, TargetSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,7 +50,8 @@ impl Pair {
     ) -> Result<Option<Pair>, EngineError> {
         let unseen = ask(requests, |reply| VerifyRequest::Begin { reply }).await?;
         let unseen = unseen.await.map_err(gone)?;
-        let source = seeing_snapshot(session, tables, &unseen).await?;
+        let mut source = seeing_snapshot(session, tables, &unseen).await?;
+        source.wait_durable().await?;
         let horizon = source.horizon();
         let collected = ask(requests, |reply| VerifyRequest::HandOver { horizon, reply }).await?;
         let paused = session.wait_for(|state| state.paused.then_some(()));
@@ -63,6 +65,11 @@ impl Pair {
                 return Ok(None);
             }
         };
+        if !proof::pair_is_exact(&horizon, &collected.position) {
+            return Err(EngineError::internal(
+                "the target was opened before the source's snapshot was reached",
+            ));
+        }
         let pair = Pair {
             source,
             target: collected.reader,
@@ -89,7 +96,7 @@ impl Pair {
     }
 }
 
-async fn ask<T>(
+pub(super) async fn ask<T>(
     requests: &mpsc::Sender<VerifyRequest>,
     request: impl FnOnce(oneshot::Sender<T>) -> VerifyRequest,
 ) -> Result<oneshot::Receiver<T>, EngineError> {
@@ -98,21 +105,20 @@ async fn ask<T>(
     Ok(answer)
 }
 
-fn gone<E>(_: E) -> EngineError {
+pub(super) fn gone<E>(_: E) -> EngineError {
     EngineError::Ending
 }
 
 /// A snapshot that sees every transaction applied before it was asked for.
-async fn seeing_snapshot(
+pub(super) async fn seeing_snapshot(
     session: &Session,
     tables: &[&Table],
     unseen: &[TransactionId],
 ) -> Result<Box<dyn SourceSnapshot>, EngineError> {
     let begun = tokio::time::Instant::now();
     loop {
-        let mut snapshot = session.source.open_snapshot(tables).await?;
-        if unseen.iter().all(|t| snapshot.snapshot().sees(*t)) {
-            snapshot.wait_durable().await?;
+        let snapshot = session.source.open_snapshot(tables).await?;
+        if proof::accept(snapshot.snapshot(), unseen).is_accepted() {
             return Ok(snapshot);
         }
         snapshot.close().await?;

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crossfade_control::Layer;
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSum, Digester, Row, Table, TableMapping};
 use crossfade_rules::proof::{Check, RangeId, Verdict};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
-use crate::progress::{TableVerify, VerifyReport};
+use crate::layer_report::{Layer, LayerReport};
+use crate::progress::{Places, TableVerify, VerifyReport};
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp, TouchedKey};
 use crate::verify::collect::VerifyRequest;
@@ -105,7 +105,10 @@ async fn read(
     };
     let salt: Salt = rand::random();
     let mut report = VerifyReport {
-        layer: Layer::Touched,
+        layers: LayerReport {
+            layer: Layer::Touched,
+            ..LayerReport::default()
+        },
         position: session.source.show_position(pair.position),
         started,
         finished: started,
@@ -161,6 +164,7 @@ impl<'a> Reading<'a> {
                 source: BucketSum::default(),
                 target: BucketSum::default(),
                 stream_proven_keys: 0,
+                places: Places::default(),
                 equal: true,
                 differences: Vec::new(),
                 more: false,

@@ -1,5 +1,5 @@
-//! The salt of a comparison: chosen before anything is read and made known only after the end, so that nobody, the stores
-//! included, could have fitted rows to it. What shows that is its hash, durable before the first row is read.
+//! The salt of a comparison: chosen before anything is read and made known only after the end, so that nobody
+//! could have fitted rows to it before they were read (a server that computes digests itself gets it with the first reading). What shows that is its hash, durable before the first row is read.
 
 use crossfade_control::{IntentId, IntentState};
 use crossfade_model::digest::Salt;

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use crossfade_model::{BucketSum, BucketSums, Digester, Row, Snapshot, TableMapping};
+use crossfade_rules::proof::{self, Expected};
 
 use crate::error::EngineError;
 use crate::progress::Difference;
@@ -127,12 +128,8 @@ impl Settling<'_> {
                 self.sums.target.remove(digest);
                 self.settled.found.add(digest);
             }
-            // a key that a change named only as an older one is as it was at S1
             let image = self.touched.keys.get(*identity);
-            let expected = match image {
-                Some(image) => expected(image, self.view, &at_s1),
-                None => there.cloned(),
-            };
+            let expected = expected(image, self.view, there, &at_s1);
             // one that still lacks columns differs from whatever is there
             if let Some(row) = expected.as_ref().filter(|row| row.is_complete()) {
                 let digest = self.readers[0].digest(row)?;
@@ -159,14 +156,28 @@ fn by_identity(
     Ok(out)
 }
 
-fn expected(image: &LastImage, view: &Snapshot, at_s1: &HashMap<Vec<u8>, Row>) -> Option<Row> {
-    let mut row = image.row.clone()?;
-    if !row.is_complete()
-        && let Some(older) = at_s1.get(image.identity_at(view))
-    {
-        row.fill_unchanged_from(older);
+/// The row that the target must have; one that lacks columns where nothing is known of them: it differs from whatever is
+/// there, and the next comparison decides.
+fn expected(
+    image: Option<&LastImage>,
+    view: &Snapshot,
+    there: Option<&Row>,
+    at_s1: &HashMap<Vec<u8>, Row>,
+) -> Option<Row> {
+    // a key that a change named only as an older one is as it was at S1
+    let Some(image) = image else {
+        return there.cloned();
+    };
+    let shown = at_s1.get(image.identity_at(view)).cloned();
+    let last = match &image.row {
+        None => proof::LastImage::Gone,
+        Some(row) => proof::LastImage::Row(row.clone()),
+    };
+    match proof::expected_at_target(Some(last), shown) {
+        Expected::Row(row) => Some(row),
+        Expected::Absent => None,
+        Expected::Unknown => image.row.clone(),
     }
-    Some(row)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod foreign_keys;
 mod keys;
+mod own;
 mod patient;
 mod remove;
 mod sequences;
@@ -52,6 +53,7 @@ pub async fn create_tables(
     tables: &[TableMapping],
 ) -> Result<()> {
     let client = store.connect(Purpose::Build).await?;
+    let migration = store.migration().unwrap_or_default();
     let sequences: Vec<&Sequence> = sequences
         .iter()
         .filter(|s| !s.definition.is_empty() && serves(s, tables))
@@ -62,17 +64,35 @@ pub async fn create_tables(
     for type_ in types {
         if !exists(&client, "to_regtype", &type_.name).await? {
             let doing = format!("making type {}", type_.name);
-            client.batch(&doing, &type_.definition).await?;
+            let what = own::Kind::Type;
+            own::make(
+                &client,
+                &migration,
+                what,
+                &type_.name,
+                &doing,
+                &type_.definition,
+            )
+            .await?;
         }
     }
     for sequence in &sequences {
-        if !exists(&client, "to_regclass", &qualified(&sequence.name)).await? {
+        let name = qualified(&sequence.name);
+        if !exists(&client, "to_regclass", &name).await? {
             let doing = format!("making sequence {}", sequence.name);
-            client.batch(&doing, &sequence.definition).await?;
+            let what = own::Kind::Sequence;
+            own::make(
+                &client,
+                &migration,
+                what,
+                &name,
+                &doing,
+                &sequence.definition,
+            )
+            .await?;
         }
     }
     guard::make_function(&client).await?;
-    let migration = store.migration().unwrap_or_default();
     for mapping in tables {
         make_table(&client, mapping, &migration).await?;
     }

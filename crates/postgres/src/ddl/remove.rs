@@ -3,7 +3,7 @@
 use crossfade_model::TableMapping;
 use crossfade_store::{Made, Result};
 
-use super::has_own_schema;
+use super::{has_own_schema, own};
 use crate::connect::Client;
 use crate::guard::{self, Guarded};
 use crate::names::{OWN_SCHEMA, qualified};
@@ -91,6 +91,7 @@ pub async fn remove(
             name: m.target.name.to_string(),
             detail: "with its rows".into(),
         }));
+        removed.extend(own::remove(&client, migration).await?);
     }
     for guard in guard::guarded(&client, migration).await? {
         let sql = guard::drop_statement(&guard.table);

@@ -234,16 +234,12 @@ impl Assembler {
             if whole.contains(&index) {
                 continue;
             }
-            if let Some(left) = self.tables.leaf_besides(index, &emptied) {
+            if self.tables.has_leaf_besides(index, &emptied) {
                 let table = self.tables.mapping(index).id;
-                self.show(out)?;
-                out.push(schema_changed(Differs {
-                    table,
-                    what: format!("some of its partitions were truncated, but not {left}"),
-                }));
-                return Ok(());
+                self.change(Change::TruncatePartitions { table }, out)?;
+            } else {
+                whole.push(index);
             }
-            whole.push(index);
         }
         if whole.is_empty() {
             return Ok(());

@@ -113,13 +113,12 @@ impl Tables {
         &self.mappings[index]
     }
 
-    /// The name of a planned leaf partition of the table at `index` that is not among `emptied`.
-    pub fn leaf_besides(&self, index: usize, emptied: &BTreeSet<usize>) -> Option<String> {
+    /// Whether the table at `index` has a planned leaf partition that is not among `emptied`.
+    pub fn has_leaf_besides(&self, index: usize, emptied: &BTreeSet<usize>) -> bool {
         let partitions = self.mappings[index].source.partitions.iter().enumerate();
         partitions
             .filter(|(_, partition)| partition.partition_by.is_none())
-            .find(|(at, _)| !emptied.contains(at))
-            .map(|(_, partition)| partition.name.to_string())
+            .any(|(at, _)| !emptied.contains(&at))
     }
 
     /// The planned table of this name, partitions not counted.

@@ -1,7 +1,7 @@
 //! Messages inside the replication connection's CopyBoth stream (PostgreSQL documentation, "Streaming Replication
 //! Protocol"): what the server sends, and the status update that it is answered with.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use super::pgoutput::EPOCH_SHIFT_MICROS;
 
@@ -24,10 +24,11 @@ const KEEPALIVE_LENGTH: usize = 18;
 
 /// Reads the payload of one CopyData; `None` for anything that is not a whole message.
 #[must_use]
-pub fn parse(payload: &Bytes) -> Option<ServerMessage> {
+pub fn parse(mut payload: Bytes) -> Option<ServerMessage> {
     match payload.first()? {
         b'w' if payload.len() >= DATA_HEADER => {
-            Some(ServerMessage::Data(payload.slice(DATA_HEADER..)))
+            payload.advance(DATA_HEADER);
+            Some(ServerMessage::Data(payload))
         }
         b'k' if payload.len() == KEEPALIVE_LENGTH => Some(ServerMessage::Keepalive {
             end: u64::from_be_bytes(*payload.get(1..9)?.first_chunk()?),
@@ -67,7 +68,7 @@ mod tests {
         keepalive.extend([0; 8]);
         keepalive.push(1);
         assert_eq!(
-            parse(&keepalive.into()),
+            parse(keepalive.into()),
             Some(ServerMessage::Keepalive {
                 end: 77,
                 reply: true
@@ -77,7 +78,7 @@ mod tests {
         data.extend([0; 24]);
         data.extend(b"payload");
         assert_eq!(
-            parse(&data.into()),
+            parse(data.into()),
             Some(ServerMessage::Data(Bytes::from_static(b"payload")))
         );
     }
@@ -99,7 +100,7 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = parse(&bytes.into());
+            let _ = parse(bytes.into());
         }
     }
 }

@@ -218,7 +218,9 @@ async fn others_cannot_write_to_a_table_that_is_filled() {
         .remove(&pair.migration, &pair.tables[..2])
         .await
         .unwrap();
-    assert_eq!(removed.iter().filter(|m| m.kind == "table").count(), 2);
+    let gone = |kind: &str| removed.iter().filter(|m| m.kind == kind).count();
+    assert_eq!(gone("table"), 2);
+    assert_eq!((gone("sequence"), gone("type")), (1, 4), "{removed:#?}");
     assert_eq!(
         Target::made(&pair.target, &pair.migration).await.unwrap(),
         []
@@ -238,6 +240,60 @@ async fn others_cannot_write_to_a_table_that_is_filled() {
         )
         .await
         .unwrap();
+    pair.drop().await;
+}
+
+#[tokio::test]
+async fn types_and_sequences_go_with_the_tables_and_only_those_that_the_migration_made() {
+    let pair = Pair::new(
+        ("CROSSFADE_TEST_PG15A", "CROSSFADE_TEST_PG17"),
+        "CREATE TYPE public.first AS ENUM ('a'); CREATE TYPE public.second AS ENUM ('b');
+         CREATE TYPE public.third AS ENUM ('c'); CREATE DOMAIN public.over AS public.third[];
+         CREATE SEQUENCE public.one; CREATE SEQUENCE public.two; CREATE SEQUENCE public.three;
+         CREATE TABLE public.t (id int PRIMARY KEY DEFAULT nextval('public.one'), f public.first, s public.second, o public.over)",
+    )
+    .await;
+    let role = format!("crossfade_{}", pair.migration);
+    // there before: one of each
+    pair.to
+        .run(&format!(
+            "CREATE TYPE public.second AS ENUM ('b'); ALTER TYPE public.second OWNER TO {role};
+             CREATE SEQUENCE public.two; ALTER SEQUENCE public.two OWNER TO {role}"
+        ))
+        .await;
+    pair.create_tables().await;
+    // one that the migration made is another by now, and one has come into use
+    pair.to
+        .run(&format!(
+            "DROP SEQUENCE public.three; CREATE SEQUENCE public.three; ALTER SEQUENCE public.three OWNER TO {role};
+             CREATE TABLE public.user (f public.first)"
+        ))
+        .await;
+    let removed = pair
+        .target
+        .remove(&pair.migration, &pair.tables)
+        .await
+        .unwrap();
+    let names: Vec<(&str, &str)> = removed
+        .iter()
+        .filter(|m| ["type", "sequence"].contains(&m.kind.as_str()))
+        .map(|m| (m.kind.as_str(), m.name.as_str()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("sequence", r#""public"."one""#),
+            ("type", r#""public"."over""#),
+            ("type", r#""public"."third""#)
+        ]
+    );
+    let left = "SELECT string_agg(n, ' ' ORDER BY n) FROM (
+        SELECT typname::text AS n FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd')
+        UNION ALL SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S') x";
+    assert_eq!(
+        pair.to.text(left).await.as_deref(),
+        Some("first second three two")
+    );
     pair.drop().await;
 }
 

@@ -11,6 +11,7 @@ mod snapshot;
 mod stream;
 mod stream_encrypted;
 mod stream_shapes;
+mod sums;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenure;

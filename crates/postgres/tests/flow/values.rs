@@ -9,7 +9,7 @@ use crate::kit::{Apply, Db, Follow, contents, keyed, mappings, upsert};
 use crate::support::SERVERS;
 
 /// Types of every kind.
-const TYPES: &str = r#"
+pub const TYPES: &str = r#"
     CREATE EXTENSION hstore; CREATE EXTENSION citext;
     CREATE TYPE mood AS ENUM ('sad', 'it''s "ok"', 'grün');
     CREATE TYPE pair AS (a int, b text);
@@ -21,7 +21,7 @@ const TYPES: &str = r#"
         e mood, ea mood[], dm positive, p pair, h hstore, ci citext, bt bit(5), vb varbit, ip inet, mac macaddr,
         x xml, pt point, cash money, l pg_lsn, rc regclass);"#;
 
-const VALUES: &str = r#"
+pub const VALUES: &str = r#"
     INSERT INTO v (id) VALUES (1);
     INSERT INTO v VALUES (2, -32768, 9223372036854775807, 'NaN', '-Infinity', 'NaN', -0.001, true, '', '', '', '',
         '0044-03-15 BC', '24:00:00', '23:59:59.999999+15:59', '0001-01-01 00:00:00 BC', 'infinity', '-178000000 years',

@@ -112,6 +112,12 @@ where
         decide_by_chunk(id, &self.chunks[id.index()], transaction)
     }
 
+    /// Whether every change will be applied, whatever its key and transaction: nothing is left to load, to settle or to read
+    /// by itself.
+    pub fn applies_all(&self) -> bool {
+        self.unsettled == 0 && self.one_key.is_empty() && self.staged.is_empty()
+    }
+
     /// The chunk that `key` lies in.
     pub fn chunk_of<Q>(&self, key: &Q) -> ChunkId
     where

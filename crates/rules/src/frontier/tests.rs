@@ -472,3 +472,31 @@ fn decide_is_cheap() {
     assert_eq!(applied, 500_000);
     assert!(each < 100, "{each} ns a change");
 }
+
+#[test]
+fn every_change_is_applied_once_all_horizons_are_passed_and_no_key_is_read_by_itself() {
+    let mut frontier = table(&[10]);
+    load(&mut frontier, 0, &snap(&[1]), 100, true);
+    assert!(!frontier.applies_all(), "a chunk is pending");
+    load(&mut frontier, 1, &snap(&[1, 2]), 120, true);
+    assert!(!frontier.applies_all(), "horizons are ahead");
+    frontier.settle(&110);
+    assert!(!frontier.applies_all(), "one horizon is ahead");
+    frontier.settle(&120);
+    assert!(frontier.applies_all());
+    for key in [1, 10, 99] {
+        for transaction in 1..4 {
+            assert_eq!(frontier.decide(&key, &transaction), Decision::Apply);
+            assert_eq!(
+                frontier.carry_or_reread(&key, &1, &transaction),
+                ImagePlan::Carry
+            );
+        }
+    }
+    frontier.stage_one_key(4, snap(&[1]), 150);
+    assert!(!frontier.applies_all(), "a key was read by itself");
+    frontier.commit_staged();
+    assert!(!frontier.applies_all());
+    frontier.settle(&150);
+    assert!(frontier.applies_all());
+}

@@ -16,6 +16,7 @@ mod pgbench;
 mod product;
 mod server;
 mod statistics;
+mod verify_pg;
 
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ use options::Options;
 /// Name, what it measures, and the function that does.
 type Benchmark = (&'static str, &'static str, fn(&Options));
 
-const BENCHMARKS: [Benchmark; 5] = [
+const BENCHMARKS: [Benchmark; 6] = [
     (
         "copy-pg",
         "copy of a pgbench database, PostgreSQL to PostgreSQL",
@@ -34,6 +35,11 @@ const BENCHMARKS: [Benchmark; 5] = [
         "apply-pg",
         "a backlog of pgbench transactions, PostgreSQL to PostgreSQL",
         apply_pg::run,
+    ),
+    (
+        "verify-pg",
+        "verify of a pgbench database beside its writers, PostgreSQL to PostgreSQL",
+        verify_pg::run,
     ),
     (
         "memory",

@@ -12,6 +12,8 @@ pub const SOURCE_VARIABLE: &str = "CROSSFADE_BENCH_SOURCE";
 pub const TARGET_VARIABLE: &str = "CROSSFADE_BENCH_TARGET";
 /// The folder of PostgreSQL's programs.
 pub const PROGRAMS_VARIABLE: &str = "CROSSFADE_BENCH_PROGRAMS";
+/// The program `reladiff`, where it could be installed.
+pub const RELADIFF_VARIABLE: &str = "CROSSFADE_BENCH_RELADIFF";
 
 /// One database of a server.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! Partitioned tables: followed as one table, made with their partitions.
 
 use crossfade_trials::compare::{TableName, differences_of, shape};
+use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::{Engine, Trial};
 
 const MAKE: &str = "
@@ -64,29 +65,71 @@ fn truncating_the_root_empties_every_partition() {
     });
 }
 
+fn truncated_alone(stage: u32) -> String {
+    format!(
+        "UPDATE sales SET amount = -1 WHERE no % 7 = {stage};
+         BEGIN; INSERT INTO sales VALUES ('s', {0}, 1), ('n', {0}, 1); TRUNCATE sales_south;
+         INSERT INTO sales VALUES ('s', {0} + 1, 1); COMMIT;
+         TRUNCATE sales_north; INSERT INTO sales VALUES ('n', {0} + 2, 2), ('s', {0} + 3, 3);
+         UPDATE sales SET region = 's' WHERE region = 'y' AND no % 5 = {stage};",
+        5000 + stage * 1000
+    )
+}
+
 #[test]
-fn truncating_one_partition_stops_the_run_with_everything_before_applied() {
-    let trial = Trial::new(Engine::Pg15, Engine::Pg17);
+fn partitions_truncated_by_themselves_are_empty_on_the_target_too() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17).option("chunk_rows", 100);
     trial.source.run(MAKE);
-    trial.follow();
-    // transactions of their own: the one that truncates is not applied
+    trial.change_at_every_stage(truncated_alone);
+    // while it runs, and it goes on
+    let running = trial.start(&["run"]);
+    trial.source.run(&truncated_alone(3));
     trial
         .source
-        .run("UPDATE sales SET amount = -1 WHERE no = 1");
-    trial
-        .source
-        .run("TRUNCATE sales_south; INSERT INTO sales VALUES ('s', 9000, 1)");
-    trial
-        .call(&["run", "--until", "followed"])
-        .expect(1)
-        .says(&["sales", "truncated"]);
-    // everything before is there
-    assert_eq!(
+        .run("UPDATE sales SET amount = -2 WHERE no = 8001");
+    wait_until("the run goes on", LONG, || {
         trial
             .target
-            .number("SELECT amount::integer FROM sales WHERE no = 1"),
-        -1
+            .number("SELECT count(*) FROM sales WHERE amount = -2")
+            == 1
+    });
+    running.interrupt();
+    running.wait(LONG).expect(0);
+    trial.verify();
+    trial.assert_equal();
+}
+
+#[test]
+fn partitions_truncated_by_themselves_are_empty_on_sqlite_too() {
+    let trial = Trial::new(Engine::Pg17, Engine::Sqlite).option("chunk_rows", 100);
+    trial.source.run(MAKE);
+    trial.change_at_every_stage(truncated_alone);
+}
+
+#[test]
+fn unique_indexes_that_are_there_are_no_obstacle_to_a_new_copy() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg18).option("chunk_rows", 100);
+    trial.source.run(
+        "CREATE TABLE days (day integer NOT NULL, no integer NOT NULL, code integer, PRIMARY KEY (day, no), UNIQUE (day, code))
+            PARTITION BY RANGE (day);
+         CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM (1) TO (10);
+         CREATE TABLE days_2 PARTITION OF days FOR VALUES FROM (10) TO (20);
+         CREATE TABLE notes (id integer PRIMARY KEY, day integer, no integer, FOREIGN KEY (day, no) REFERENCES days);
+         INSERT INTO days SELECT 1 + i % 18, i, i FROM generate_series(1, 900) i;
+         INSERT INTO notes SELECT i, 1 + i % 18, i FROM generate_series(10, 16) i;",
     );
+    trial.follow();
+    trial.source.run(
+        "DELETE FROM notes WHERE day < 10; ALTER TABLE notes DROP CONSTRAINT notes_day_no_fkey",
+    );
+    let writers = "UPDATE days SET code = code + 100000 WHERE no % 3 = 0;
+        UPDATE days SET code = code - 1 WHERE no % 3 = 1 AND day > 9;
+        UPDATE days SET code = code - 99999 WHERE no % 3 = 0 AND no < 500";
+    trial.source.run("TRUNCATE days_1");
+    trial.die_at("chunk.before_commit", 1);
+    trial.source.run(writers);
+    trial.verify();
+    trial.assert_equal();
 }
 
 #[test]
@@ -104,7 +147,7 @@ fn attaching_or_detaching_a_partition_stops_the_run() {
         trial.source.run("UPDATE sales SET amount = 0 WHERE no = 1");
         trial.source.run(sql);
         trial.source.run("UPDATE sales SET amount = 0 WHERE no = 2");
-        let outcome = running.wait(crossfade_trials::patience::LONG);
+        let outcome = running.wait(LONG);
         assert!(
             matches!(outcome.code, Some(1 | 2)),
             "{sql}:\n{}",

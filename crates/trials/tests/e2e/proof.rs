@@ -133,3 +133,39 @@ fn ranges_are_read_again_while_following_and_a_strangers_write_is_told() {
     assert!(oldest["read"].as_i64() > Some(0), "{oldest}");
     ended(running);
 }
+
+#[test]
+fn rows_that_differ_are_read_again_through_the_stream_and_no_newer_change_is_lost() {
+    for (source, target) in [(Engine::Pg15, Engine::Pg17), (Engine::Sqlite, Engine::Pg18)] {
+        let (trial, running) = made(source, target, 0);
+        plant(
+            &trial,
+            "UPDATE t SET a = 'other' WHERE id IN (5, 6);
+             DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (5555, 'nobody''s')",
+        );
+        let refused = report(&trial, &["--repair", "--max-rows", "3"], 2);
+        assert_eq!(refused["repair"]["rows"], 0, "{refused}");
+        let why = refused["repair"]["refused"].as_str().unwrap_or_default();
+        assert!(why.contains("4 rows differ, 3 may be repaired"), "{why}");
+        // changes to the same rows come while they are repaired
+        let writing = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for n in 0..40 {
+                    trial.source.run(&format!(
+                        "UPDATE t SET a = 'w{n}' WHERE id IN (6, 7, 8);
+                         DELETE FROM t WHERE id = 9; INSERT INTO t VALUES (9, 'n{n}')"
+                    ));
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            });
+            let repaired = report(&trial, &["--repair"], 0);
+            writer.join().expect("the writer");
+            repaired
+        });
+        assert!(writing["repair"]["rows"].as_u64() >= Some(2), "{writing}");
+        arrived(&trial, "a IN ('w39', 'n39')", 4);
+        trial.assert_equal();
+        report(&trial, &[], 0);
+        ended(running);
+    }
+}

@@ -1,5 +1,6 @@
 //! PostgreSQL's log leaves out large values that did not change.
 
+use crossfade_trials::patience::LONG;
 use crossfade_trials::{Engine, Trial};
 
 const MAKE: &str = "
@@ -69,6 +70,32 @@ fn unchanged_large_values_survive_a_crash_between_reading_again_and_applying() {
         .source
         .run("UPDATE t SET n = n + 1, k = -k WHERE k % 10 = 5");
     trial.follow();
+    trial.assert_equal();
+}
+
+#[test]
+fn unchanged_large_values_that_cannot_be_read_again_since_the_table_was_altered_are_copied_anew() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17)
+        .option("chunk_rows", 100)
+        .option("loaders", 1);
+    trial.source.run(MAKE);
+    trial.die_at("chunk.after_commit", 2);
+    // keys that come to where rows are loaded from where they are not, in the old shape
+    trial
+        .source
+        .run("UPDATE t SET k = k - 20000, n = 1 WHERE k % 10 = 2");
+    let running = trial.start(&["run"]);
+    running.freeze();
+    trial
+        .source
+        .run("ALTER TABLE t ADD extra integer DEFAULT 7");
+    trial.source.run("UPDATE t SET n = n + 1 WHERE k < 0");
+    running.go_on();
+    running.wait(LONG).expect(1).says(&["t", "altered"]);
+    trial
+        .target
+        .run("ALTER TABLE t ADD extra integer DEFAULT 7");
+    trial.verify();
     trial.assert_equal();
 }
 

@@ -1,6 +1,7 @@
 //! Whole transactions: big ones, parts rolled back, unique values that change hands, cascades.
 
 use crossfade_trials::compare::shape;
+use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::{Engine, Trial};
 
 #[test]
@@ -207,4 +208,32 @@ fn foreign_keys_cascade_on_the_source_and_once_on_the_target() {
             shape::assert_same(&trial.source, &trial.target);
         }
     }
+}
+
+#[test]
+fn transactions_that_were_read_and_are_not_durable_are_counted_as_lag() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17);
+    trial
+        .source
+        .run("CREATE TABLE t (k integer PRIMARY KEY); INSERT INTO t VALUES (0)");
+    trial.follow();
+    let epoch = trial.status()["progress"]["epoch"].clone();
+    let progress = |what: &str| trial.status()["progress"][what].clone();
+    let lag = || progress("lag")["transactions"].as_u64();
+    let running = trial.start(&["run"]);
+    wait_until("the run follows", LONG, || {
+        progress("epoch") != epoch && progress("activity") == "following"
+    });
+    // nothing can be written to the table meanwhile
+    let mut client = trial.target.postgres().client();
+    client.batch_execute("BEGIN; LOCK TABLE t").unwrap();
+    for k in 1..=7 {
+        trial.source.run(&format!("INSERT INTO t VALUES ({k})"));
+    }
+    wait_until("all of them wait", LONG, || lag() == Some(7));
+    client.batch_execute("COMMIT").unwrap();
+    wait_until("none waits", LONG, || lag() == Some(0));
+    running.interrupt();
+    running.wait(LONG).expect(0);
+    trial.assert_equal();
 }

@@ -4,6 +4,7 @@ use crossfade_model::Position;
 use crossfade_rules::frontier::ChunkState;
 
 use super::*;
+use crate::session::{Keying, State};
 use crate::testkit::{Form, *};
 
 /// What a pass came to, as words.
@@ -12,6 +13,7 @@ enum Came {
     Effects(Vec<Vec<String>>),
     Wait(u32),
     Reread(Vec<(u32, u64)>),
+    CopyAnew(u32, u64),
 }
 
 struct World {
@@ -40,7 +42,7 @@ impl World {
             .iter()
             .map(|(id, changes)| (t(*id), changes.as_slice()));
         decide(
-            &mut self.state,
+            Sight::Shared(&mut self.state),
             &self.mappings,
             &encoders,
             transactions,
@@ -58,6 +60,7 @@ impl World {
                 Came::Effects(shown(&decided.effects))
             }
             Verdict::Wait(table) => Came::Wait(table.0),
+            Verdict::CopyAnew(table, t) => Came::CopyAnew(table.0, t.0),
             Verdict::Reread(requests) => Came::Reread(
                 requests
                     .iter()
@@ -77,11 +80,13 @@ impl World {
     /// As the applier after it has read a row again.
     fn read_again(&mut self, table: usize, id: &str, up_to: u64, found: Option<Row>) {
         let mapping = &self.mappings[table];
-        let net = net_key(mapping, &mapping.key_encoder(), &key_row(id)).unwrap();
+        let cells = key_row(id);
+        let key = mapping.key_encoder().key_of(&cells).unwrap();
+        let net = NetKey::new(key, Cow::Owned(cells.clone()));
         let at = &mut self.state.tables[table];
         at.frontier
             .stage_one_key(net.key.clone(), sees(up_to), Position(up_to));
-        at.one_key_cells.insert(net.key.clone(), net.cells.clone());
+        at.one_key_cells.insert(net.key.clone(), cells);
         self.rereads
             .insert((mapping.id, net.key.clone()), (net, found));
     }
@@ -374,6 +379,47 @@ fn a_truncate_is_held_while_any_chunk_is_loading_and_leaves_no_trace_of_it() {
     );
 }
 
+#[test]
+fn truncated_partitions_are_left_to_what_is_read_later_and_take_a_copy_that_still_has_them() {
+    let batch = [(
+        2,
+        vec![truncate_partitions(0), insert(0, row("1", "x", "y"))],
+    )];
+    let mut world = World::one(&["5"]);
+    assert_eq!(world.decide(&batch), effects(&[]));
+    assert_eq!(world.owed(0), [2]);
+    let counts = world.ledger(&batch);
+    assert_eq!((counts.captured, counts.left), (2, 2));
+    let (low, high) = (chunks(&world.state, 0)[0], chunks(&world.state, 0)[1]);
+    world.state.tables[0].frontier.begin_loading(low).unwrap();
+    assert_eq!(world.decide(&batch), Came::Wait(0));
+    load_at(&mut world.state, low, 2);
+    assert_eq!(world.decide(&batch), effects(&[]));
+    fill(&mut world.state, 0, high, 2, true);
+    assert_eq!(world.ledger(&batch).covered, 2);
+    // one chunk whose snapshot did not see it is enough
+    let mut world = World::one(&["5"]);
+    let (low, high) = (chunks(&world.state, 0)[0], chunks(&world.state, 0)[1]);
+    fill(&mut world.state, 0, low, 2, true);
+    fill(&mut world.state, 0, high, 1, true);
+    assert_eq!(world.decide(&batch), Came::CopyAnew(0, 2));
+}
+
+#[test]
+fn a_key_that_waits_to_be_read_again_is_owed_truncated_partitions() {
+    let mut world = World::one(&[]);
+    load_all(&mut world.state, 2);
+    let parked = key(&world.mappings[0], "1");
+    world.state.tables[0].frontier.park(parked);
+    assert_eq!(
+        world.decide(&[(2, vec![truncate_partitions(0)])]),
+        effects(&[])
+    );
+    let rows: Vec<_> = world.state.tables[0].frontier.parked_rows().collect();
+    let owed = crossfade_rules::frontier::OneKeyState::Parked { owed: vec![t(2)] };
+    assert_eq!(rows[0].state, owed);
+}
+
 /// Ends the load of a chunk that is loading.
 fn load_at(state: &mut State, chunk: crossfade_rules::frontier::ChunkId, up_to: u64) {
     let frontier = &mut state.tables[0].frontier;
@@ -425,12 +471,58 @@ fn a_table_without_key_refuses_images_that_are_not_whole() {
     ] {
         let changes = [change];
         let result = decide(
-            &mut world.state,
+            Sight::Shared(&mut world.state),
             &world.mappings,
             &encoders,
             std::iter::once((t(2), &changes[..])),
             &Rereads::new(),
         );
         assert!(matches!(result, Err(EngineError::Stopped { .. })));
+    }
+}
+
+#[test]
+fn a_batch_decided_ahead_comes_to_the_same_as_one_decided_in_its_turn() {
+    let mut world = World::new(&[Form::Ordered, Form::Keyless], &[]);
+    load_all(&mut world.state, 1);
+    assert!(!world.state.applies_all(), "a horizon is ahead");
+    for table in &mut world.state.tables {
+        table.frontier.settle(&Position(1));
+    }
+    assert!(world.state.applies_all());
+    let changes = [
+        insert(0, row("1", "x", "y")),
+        update(0, None, row("1", "z", "~")),
+        update(0, Some(key_row("1")), row("7", "k", "~")),
+        update(0, Some(key_row("7")), row("1", "m", "n")),
+        delete(0, key_row("1")),
+        insert(1, row("1", "x", "y")),
+        delete(1, row("1", "x", "y")),
+        truncate(0),
+        truncate(1),
+    ];
+    let all = changes.len();
+    for number in 0..all * all * all {
+        let places = [number % all, number / all % all, number / all / all];
+        let batch = [(2, places.map(|at| changes[at].clone()).to_vec())];
+        let encoders = encoders(&world.mappings);
+        let transactions = batch.iter().map(|(id, c)| (t(*id), c.as_slice()));
+        let none = Rereads::new();
+        let ahead = decide(
+            Sight::Settled,
+            &world.mappings,
+            &encoders,
+            transactions,
+            &none,
+        );
+        match (ahead.unwrap(), world.verdict(&batch)) {
+            (Verdict::Decided(ahead), Verdict::Decided(in_turn)) => {
+                assert_eq!(shown(&ahead.effects), shown(&in_turn.effects), "{places:?}");
+                assert_eq!(ahead.ledger, in_turn.ledger, "{places:?}");
+                assert!(!ahead.left && !in_turn.left);
+            }
+            (Verdict::Reread(_), Verdict::Reread(_)) => {}
+            other => panic!("{places:?}: {other:?}"),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The likely cause of two cells' difference.
 
-use crossfade_model::{Canonical, Cell, LogicalType, canonical, hex, text_form};
+use crossfade_model::{Canonical, Cell, LogicalType, hex, text_form};
 
 use super::json;
 use super::text;
@@ -39,9 +39,9 @@ fn form(pair: &Pair<'_>, a: &Cell, b: &Cell) -> Option<Cause> {
     let other_storage = storage(a) != storage(b);
     let discrete = |t| matches!(t, LogicalType::Boolean | LogicalType::Integer { .. });
     let counted = other_storage || pair.any(discrete);
-    let truth_or_count = both(a, b, canonical::boolean) || both(a, b, canonical::integer);
+    let truth_or_count = both(a, b, boolean) || both(a, b, integer);
     let same = (counted && truth_or_count)
-        || (other_storage && both(a, b, canonical::decimal))
+        || (other_storage && both(a, b, decimal))
         || (pair.any(|t| t == LogicalType::Uuid) && both(a, b, uuid))
         || (other_storage && both(a, b, |cell| bytes(pair, cell)));
     same.then_some(Cause::Form)
@@ -54,7 +54,7 @@ fn both<T: PartialEq>(a: &Cell, b: &Cell, read: impl Fn(&Cell) -> Option<T>) -> 
 fn uuid(cell: &Cell) -> Option<[u8; 16]> {
     match cell {
         Cell::Blob(bytes) => bytes.as_ref().try_into().ok(),
-        _ => canonical::text(cell).and_then(text_form::uuid),
+        _ => text(cell).and_then(text_form::uuid),
     }
 }
 
@@ -76,7 +76,7 @@ enum Time {
 }
 
 fn time(cell: &Cell) -> Option<Time> {
-    let text = canonical::text(cell)?;
+    let text = text(cell)?;
     text_form::timestamp_with_zone(text)
         .or_else(|| text_form::timestamp(text))
         .map(Time::Moment)
@@ -125,7 +125,7 @@ fn numbers(pair: &Pair<'_>, a: &Cell, b: &Cell) -> Option<Cause> {
     if !are_numbers {
         return None;
     }
-    if let (Some(x), Some(y)) = (canonical::double(a), canonical::double(b)) {
+    if let (Some(x), Some(y)) = (double(a), double(b)) {
         if x == 0.0 && y == 0.0 && x.is_sign_negative() != y.is_sign_negative() {
             return Some(Cause::ZeroSign);
         }
@@ -133,7 +133,7 @@ fn numbers(pair: &Pair<'_>, a: &Cell, b: &Cell) -> Option<Cause> {
             return Some(Cause::FloatWidth);
         }
     }
-    let (x, y) = (canonical::decimal(a)?, canonical::decimal(b)?);
+    let (x, y) = (decimal(a)?, decimal(b)?);
     (x == y || rounded(&x, &y) || rounded(&y, &x)).then_some(Cause::Precision)
 }
 
@@ -189,7 +189,7 @@ fn raised(digits: &str) -> String {
 }
 
 fn documents(pair: &Pair<'_>, a: &Cell, b: &Cell) -> Option<Cause> {
-    let (a, b) = (canonical::text(a)?, canonical::text(b)?);
+    let (a, b) = (text(a)?, text(b)?);
     let opens = |text: &[u8]| matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
     let json = pair.any(|t| t == LogicalType::Json) || (opens(a) && opens(b));
     (json && json::same(a, b)).then_some(Cause::JsonForm)
@@ -210,4 +210,24 @@ fn bytes(pair: &Pair<'_>, cell: &Cell) -> Option<bytes::Bytes> {
         Cell::TextForm(bytes) | Cell::Text(bytes) | Cell::Blob(bytes) => Some(bytes.clone()),
         Cell::Null | Cell::Unchanged | Cell::Integer(_) | Cell::Real(_) => None,
     }
+}
+
+fn boolean(cell: &Cell) -> Option<bool> {
+    cell.value()?.boolean()
+}
+
+fn integer(cell: &Cell) -> Option<i64> {
+    cell.value()?.integer()
+}
+
+fn double(cell: &Cell) -> Option<f64> {
+    cell.value()?.double()
+}
+
+fn text(cell: &Cell) -> Option<&[u8]> {
+    cell.value()?.text()
+}
+
+fn decimal(cell: &Cell) -> Option<String> {
+    cell.value()?.decimal()
 }
