@@ -128,6 +128,46 @@ fn a_report_becomes_a_certificate_that_passes_its_checker() {
 }
 
 #[test]
+fn tables_are_not_certified_where_a_projection_differs() {
+    let mut report = report();
+    let projection = |equal| engine::ProjectionReport {
+        name: "revenue".to_owned(),
+        position: "13".to_owned(),
+        rows: 4,
+        equal,
+        differences: Vec::new(),
+        more: false,
+        problem: None,
+    };
+    report.layers.projections = vec![projection(true)];
+    assert!(report.is_equal_as_expected());
+    let body = of_report(&report).unwrap();
+    let last = body.independent.last().unwrap();
+    assert!(
+        last.contains("revenue, read at position 13: 4 rows"),
+        "{last}"
+    );
+    report.layers.projections = vec![projection(true), projection(false)];
+    assert!(!report.is_equal_as_expected());
+    let failure = of_report(&report).unwrap_err();
+    assert_eq!(
+        (failure.exit, failure.code.as_str()),
+        (2, "certificate.projection")
+    );
+}
+
+#[test]
+fn digests_stand_where_they_were_computed() {
+    let mut report = report();
+    report.tables[0].places.target = SumPlace::Server;
+    let table = of_report(&report).unwrap().tables.remove(0);
+    assert_eq!(
+        (table.source_computed, table.target_computed),
+        (Place::Program, Place::Server)
+    );
+}
+
+#[test]
 fn an_expected_row_whose_digest_is_not_known_is_not_believed() {
     let mut report = report();
     report.tables[0].differences[0].source_digest = BucketSum::default();
