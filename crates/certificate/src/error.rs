@@ -64,6 +64,12 @@ pub enum CertificateError {
         /// What to do next.
         fix: String,
     },
+    /// There is a file where a certificate was to be written. It stays as it is.
+    #[error("{path} is there, and is not written over")]
+    Exists {
+        /// The file.
+        path: String,
+    },
     /// A file could not be written. Nothing half-written is left.
     #[error("{path} cannot be written: {what}")]
     Write {
@@ -87,6 +93,7 @@ impl CertificateError {
             CertificateError::WrongMigration { .. } => "certificate.wrong_migration",
             CertificateError::NotFull { .. } => "certificate.not_full",
             CertificateError::Key { .. } => "certificate.key",
+            CertificateError::Exists { .. } => "certificate.exists",
             CertificateError::Write { .. } => "certificate.write",
         }
     }
@@ -117,6 +124,7 @@ impl CertificateError {
             }
             CertificateError::NotFull { .. } => "use a certificate of a full comparison",
             CertificateError::Key { fix, .. } => fix,
+            CertificateError::Exists { .. } => "name another file, or move that one away",
             CertificateError::Write { .. } => {
                 "name a file in a folder that can be written and has space left"
             }
@@ -135,7 +143,9 @@ impl CertificateError {
     /// The program's exit code: 1 invalid or failed, 3 bad usage or file.
     pub fn exit_code(&self) -> u8 {
         match self {
-            CertificateError::Unreadable { .. } | CertificateError::Key { .. } => 3,
+            CertificateError::Unreadable { .. }
+            | CertificateError::Key { .. }
+            | CertificateError::Exists { .. } => 3,
             _ => 1,
         }
     }

@@ -51,11 +51,14 @@ pub fn read(path: &Path, longest: u64) -> Result<Vec<u8>, CertificateError> {
     Ok(bytes)
 }
 
-/// Writes a file beside its place, makes it durable and moves it there.
-///
-/// # Errors
-/// A folder that cannot be written; then nothing is left behind and what was there stays.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CertificateError> {
+fn there(path: &Path) -> CertificateError {
+    CertificateError::Exists {
+        path: path.display().to_string(),
+    }
+}
+
+/// A file beside the place of another one, gone when it is dropped.
+fn beside(path: &Path) -> Result<tempfile::NamedTempFile, CertificateError> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".certificate-");
     #[cfg(unix)]
@@ -64,13 +67,36 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CertificateError> {
         // to be handed out; the umask takes from it
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder
+    builder
         .tempfile_in(folder(path))
-        .map_err(|e| unwritable(path, e))?;
+        .map_err(|e| unwritable(path, e))
+}
+
+/// Whether a file can be made at a place where none is; makes none.
+///
+/// # Errors
+/// A file that is there, a folder that cannot be written.
+pub fn is_free(path: &Path) -> Result<(), CertificateError> {
+    if path.symlink_metadata().is_ok() {
+        return Err(there(path));
+    }
+    beside(path).map(drop)
+}
+
+/// Writes a file beside its place, makes it durable and moves it there; never over one that is there.
+///
+/// # Errors
+/// A file that is there, which stays; a folder that cannot be written, and then nothing is left behind.
+pub fn place(path: &Path, bytes: &[u8]) -> Result<(), CertificateError> {
+    let mut file = beside(path)?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(|e| unwritable(path, e))?;
-    file.persist(path).map_err(|e| unwritable(path, e.error))?;
+    file.persist_noclobber(path)
+        .map_err(|e| match e.error.kind() {
+            std::io::ErrorKind::AlreadyExists => there(path),
+            _ => unwritable(path, e.error),
+        })?;
     sync_folder(path).map_err(|e| unwritable(path, e))
 }
 

@@ -59,12 +59,20 @@ impl Signed {
         Signed::parse(&files::read(path, render::LONGEST)?)
     }
 
-    /// Writes the file: whole, or not at all. One that is there is replaced.
+    /// Whether a certificate could be written there: asked before a comparison that may take hours.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// A file that is there, a folder that cannot be written.
+    pub fn may_write(path: &Path) -> Result<(), CertificateError> {
+        files::is_free(path)
+    }
+
+    /// Writes the file: whole, or not at all, and never over one that is there.
+    ///
+    /// # Errors
+    /// A file that is there, a folder that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), CertificateError> {
-        files::replace(path, self.text.as_bytes())
+        files::place(path, self.text.as_bytes())
     }
 
     /// What it states.

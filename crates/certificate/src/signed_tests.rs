@@ -309,21 +309,38 @@ fn the_claims_stay_as_they_are() {
 }
 
 #[test]
-fn a_file_is_written_whole_and_replaced_whole() {
+fn a_file_is_written_whole_and_never_over_another() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("c.json");
     let first = Signed::create(body(), &key()).unwrap();
     first.write(&path).unwrap();
     assert_eq!(Signed::read(&path).unwrap(), first);
     let second = Signed::create(body_with_difference(), &key()).unwrap();
-    second.write(&path).unwrap();
-    assert_eq!(Signed::read(&path).unwrap(), second);
+    assert_eq!(
+        second.write(&path).unwrap_err().code(),
+        "certificate.exists"
+    );
+    assert_eq!(Signed::may_write(&path).unwrap_err().exit_code(), 3);
+    assert_eq!(Signed::read(&path).unwrap(), first);
+    Signed::may_write(&place.path().join("new")).unwrap();
+    let nowhere = place.path().join("none").join("c.json");
+    assert_eq!(
+        Signed::may_write(&nowhere).unwrap_err().code(),
+        "certificate.write"
+    );
+    assert_eq!(
+        second.write(&nowhere).unwrap_err().code(),
+        "certificate.write"
+    );
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
 
     // a folder where the file should go: nothing is left beside it
     let taken = place.path().join("d");
     std::fs::create_dir_all(taken.join("x")).unwrap();
-    assert_eq!(first.write(&taken).unwrap_err().code(), "certificate.write");
+    assert_eq!(
+        first.write(&taken).unwrap_err().code(),
+        "certificate.exists"
+    );
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
     let error = Signed::read(&place.path().join("none")).unwrap_err();
     assert_eq!(error.code(), "certificate.unreadable");

@@ -46,7 +46,7 @@ pub enum Command {
     Resume(File),
     /// End the migration and remove everything it made on the source.
     Abort(Abort),
-    /// Make keys that sign certificates, and check certificates. Needs no database.
+    /// Make keys that sign certificates, and check certificates. Needs no database, unless one is to be read again.
     #[command(subcommand)]
     Certificate(Certificate),
     /// Watch a migration of a small shop, with an application that writes all the time.
@@ -150,6 +150,17 @@ pub struct Verify {
     /// What chooses the rows of --sample [default: by chance; it is printed].
     #[arg(long, value_name = "NUMBER", requires = "sample")]
     pub seed: Option<u64>,
+    /// Write a signed file that states what was found and can be checked offline. Never over a file that is there.
+    #[arg(
+        long,
+        value_name = "OUT",
+        requires = "signing_key",
+        conflicts_with = "layer"
+    )]
+    pub certificate: Option<PathBuf>,
+    /// With --certificate: the private key that signs it (`crossfade certificate keygen` makes one).
+    #[arg(long, value_name = "KEY", requires = "certificate")]
+    pub signing_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -263,7 +274,7 @@ pub enum Certificate {
     Keygen(Keygen),
     /// Check a certificate and show what it states.
     #[command(
-        after_help = "Exit codes: 0 valid and equal, 2 valid and states differences, 1 not valid, 3 bad usage, or a file that is no file or no key."
+        after_help = "Exit codes: 0 valid and equal, 2 valid and states differences (or the store of --against is not as stated), 1 not valid, 3 bad usage, or a file that is no file or no key."
     )]
     Check(Check),
 }
@@ -286,6 +297,30 @@ pub struct Check {
     /// The migration file that it must be about.
     #[arg(long, value_name = "FILE.toml")]
     pub migration: Option<PathBuf>,
+    /// Read this database again, whole, and compare it with what the certificate states of its side. `${VARIABLE}` stands for a
+    /// variable's value. The right to read the tables is enough.
+    #[arg(long, value_name = "URL")]
+    pub against: Option<String>,
+    /// With --against: the side that the database stands for [default: the one whose store it is].
+    #[arg(long, value_enum, requires = "against")]
+    pub side: Option<Side>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Side {
+    /// Where rows came from.
+    Source,
+    /// Where rows went to.
+    Target,
+}
+
+impl From<Side> for crossfade_certificate::Side {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Source => Self::Source,
+            Side::Target => Self::Target,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

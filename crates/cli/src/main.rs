@@ -94,7 +94,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
             commands::certificate::keygen(&keygen, output)
         }
         Command::Certificate(args::Certificate::Check(check)) => {
-            commands::certificate::check(&check, output)
+            Box::pin(commands::certificate::check(&check, output)).await
         }
         Command::Demo(demo) => Box::pin(demo::demo(&demo, output)).await,
         Command::DemoApp => demo::app::serve().await,

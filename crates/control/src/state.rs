@@ -56,7 +56,7 @@ pub enum IntentState {
 pub struct Intent {
     /// Its number.
     pub id: IntentId,
-    /// The step: `create_capture`, `create_tables`, `abort`.
+    /// The step: `create_capture`, `create_tables`, `abort`; `verify`, whose detail holds the salt's hash.
     pub kind: String,
     /// What exactly, as JSON.
     pub detail: serde_json::Value,
@@ -104,6 +104,9 @@ pub struct Comparison {
     /// Read rows that differ again through the stream, if they are no more than this.
     #[serde(default)]
     pub repair_rows: Option<u64>,
+    /// The result is to hold what a certificate states.
+    #[serde(default)]
+    pub evidence: bool,
 }
 
 /// What an operator wants a running `run` to do.

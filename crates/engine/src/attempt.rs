@@ -40,7 +40,7 @@ pub(crate) enum End {
         checkpoint: String,
     },
     Verified {
-        report: VerifyReport,
+        report: Box<VerifyReport>,
     },
     Abort {
         command: CommandId,
@@ -329,12 +329,13 @@ async fn reached(
             let ids: Vec<EntryId> = retries.iter().flat_map(|(_, ids)| ids.clone()).collect();
             let keys = quarantine::keys(run, session, &ids).await?;
             let repaired = repair::repair(session, requests, keys).await?;
-            let report =
-                ask::compared(session, requests, comparison, &run.migration.projections).await?;
-            keep_report(run, &report).await?;
+            let mut report = ask::compared(run, session, requests, comparison).await?;
+            keep_report(run, &mut report).await?;
             quarantine::obey_retries(run, retries, repaired, &report).await?;
             finish::raise(session, &run.migration.plan.sequences).await?;
-            Ok(End::Verified { report })
+            Ok(End::Verified {
+                report: Box::new(report),
+            })
         }
     }
 }

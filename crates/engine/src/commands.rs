@@ -126,10 +126,10 @@ async fn compare(
         None => return Ok(()),
         Some(false) => Err("the run is paused: `resume` first".to_owned()),
         Some(true) => match compared(run, session, requests, &asked).await {
-            Ok((report, repaired)) => {
+            Ok((mut report, repaired)) => {
                 // of what was proven before, a report of touched keys says nothing
                 if report.layers.layer == Layer::Full {
-                    keep_report(run, &report).await?;
+                    keep_report(run, &mut report).await?;
                 }
                 answer(run, report, repaired, asked).await?
             }
@@ -155,17 +155,15 @@ async fn compared(
     requests: &mpsc::Sender<VerifyRequest>,
     asked: &Asked,
 ) -> Result<(VerifyReport, u64), EngineError> {
-    let projections = &run.migration.projections;
     match asked {
         Asked::Report(comparison) => {
-            let report = ask::compared(session, requests, *comparison, projections).await?;
+            let report = ask::compared(run, session, requests, *comparison).await?;
             Ok((report, 0))
         }
         Asked::Retry { ids } => {
             let keys = quarantine::keys(run, session, ids).await?;
             let rows = repair::repair(session, requests, keys).await?;
-            let report =
-                ask::compared(session, requests, Comparison::default(), projections).await?;
+            let report = ask::compared(run, session, requests, Comparison::default()).await?;
             Ok((report, rows))
         }
     }

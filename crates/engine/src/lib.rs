@@ -6,6 +6,7 @@ mod capture;
 mod commands;
 mod durable;
 pub mod error;
+pub mod evidence;
 pub mod kill;
 pub mod layer_report;
 pub mod lifecycle;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;
+pub use evidence::{Evidence, ReadAgain, StoreEvidence};
 pub use layer_report::{
     AggregateDifference, Layer, LayerReport, ProjectionReport, SampleReport, SampledBy,
     TableAggregates, TableSample,

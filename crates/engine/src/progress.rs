@@ -1,13 +1,14 @@
 //! What a run shows of itself: progress snapshots, events, reports of comparisons. Serialized as they stand for `--json`
 //! and for the control store; their fields are documented and stable.
 
-use crossfade_control::quarantine::RowKey;
+use crossfade_control::quarantine::{Classification, RowKey};
 use crossfade_model::BucketSum;
 use crossfade_plan::Phase;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Made, SumPlace};
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Evidence;
 use crate::layer_report::LayerReport;
 use crate::verify::cause::Cause;
 
@@ -281,6 +282,9 @@ pub struct Difference {
     /// The likely cause in a sentence, with the columns' names and without values.
     #[serde(default)]
     pub why: String,
+    /// What a person has said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<Classification>,
     /// What names the row in quarantine. Not for people.
     #[serde(skip)]
     pub row_key: Option<RowKey>,
@@ -288,6 +292,16 @@ pub struct Difference {
     pub source_row: Option<Vec<Option<String>>>,
     /// The target's row.
     pub target_row: Option<Vec<Option<String>>>,
+    /// The digest of the source's row; of no row where there is none, or none that is whole.
+    #[serde(default, with = "sum_as_text", skip_serializing_if = "is_of_no_row")]
+    pub source_digest: BucketSum,
+    /// The digest of the target's row.
+    #[serde(default, with = "sum_as_text", skip_serializing_if = "is_of_no_row")]
+    pub target_digest: BucketSum,
+}
+
+fn is_of_no_row(sum: &BucketSum) -> bool {
+    sum.rows == 0
 }
 
 /// The comparison of one table.
@@ -299,10 +313,11 @@ pub struct TableVerify {
     pub columns: Vec<String>,
     /// Rows read on the source.
     pub rows: u64,
-    /// Sum of the source's row digests, keys of the stream taken out.
+    /// Sum of the digests of all rows that the source has at the report's position, by the reading and, for keys that changed
+    /// meanwhile, by the stream.
     #[serde(with = "sum_as_text")]
     pub source: BucketSum,
-    /// Sum of the target's row digests, the same keys taken out.
+    /// Sum of the digests of all rows that the target has there.
     #[serde(with = "sum_as_text")]
     pub target: BucketSum,
     /// Keys that were changing while the sides were read, and were compared one by one with the stream's last image.
@@ -360,7 +375,7 @@ mod sum_as_text {
 }
 
 /// The comparison of all tables at one position.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// The position, for people.
     pub position: String,
@@ -378,6 +393,16 @@ pub struct VerifyReport {
     /// What was repaired before it, where that was asked for and rows differed.
     #[serde(default)]
     pub repair: Option<Repair>,
+    /// The salt of the digests, 64 hexadecimal digits. It is told after the comparison has ended; a server that computes
+    /// digests itself gets it with the first reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    /// SHA-256 of the salt, which was durable in the control store before the first row was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commitment: Option<String>,
+    /// What else a certificate states, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Evidence>>,
     /// What was read, and what was found beside the tables.
     #[serde(flatten)]
     pub layers: LayerReport,
@@ -438,7 +463,7 @@ pub enum RunOutcome {
     /// `Until::Verified` was reached. The two sides may differ: look at [`VerifyReport::equal`].
     Verified {
         /// The comparison.
-        report: VerifyReport,
+        report: Box<VerifyReport>,
     },
     /// `abort` was obeyed.
     Aborted {

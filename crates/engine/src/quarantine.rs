@@ -187,7 +187,7 @@ pub async fn reveal(
     let mut differ = Vec::new();
     let mut equal = theirs.len() == ours.len();
     for n in 0..theirs.len().max(ours.len()) {
-        if let Some(difference) = differ::difference(mapping, theirs.get(n), ours.get(n)) {
+        if let Some(difference) = differ::difference(mapping, theirs.get(n), ours.get(n), None) {
             equal = false;
             differ.extend(difference.columns);
         }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::attempt::{self, End};
 use crate::error::EngineError;
+use crate::evidence;
 use crate::layer_report::Layer;
 use crate::lifecycle;
 use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
@@ -208,19 +209,21 @@ pub(crate) async fn move_phase(run: &Run, to: Phase) -> Result<(), EngineError> 
     Ok(())
 }
 
-/// Keeps a comparison's report where `status` finds it, and its differences in quarantine.
-pub(crate) async fn keep_report(run: &Run, report: &VerifyReport) -> Result<(), EngineError> {
+/// Keeps a comparison's report where `status` finds it, and its differences in quarantine; enters what a person has said of
+/// them.
+pub(crate) async fn keep_report(run: &Run, report: &mut VerifyReport) -> Result<(), EngineError> {
     // only a full comparison shows the sides equal
     if report.layers.layer != Layer::Full {
         return Ok(());
     }
-    let value = serde_json::to_value(report.without_rows())
+    quarantine::record(run, report).await?;
+    evidence::classify(run, report).await?;
+    let value = serde_json::to_value(report.without_rows().without_evidence())
         .map_err(|e| EngineError::internal(format!("a report could not be written: {e}")))?;
     run.migration
         .control
         .store_report(&run.lease, value)
         .await?;
-    quarantine::record(run, report).await?;
     run.observer.event(&Event::Verified {
         summary: report.summary(),
     });

@@ -54,7 +54,8 @@ fn store(side: &str, url: &StoreUrl, folder: &Path, stated: &StoreIdentity) -> R
     ))
 }
 
-fn last_part(label: &str) -> &str {
+/// The file's name in a SQLite store's label.
+pub fn last_part(label: &str) -> &str {
     let path = label.strip_prefix("sqlite:").unwrap_or(label);
     path.rsplit('/').next().unwrap_or(path)
 }

@@ -1,15 +1,16 @@
-//! `certificate`: keys that sign, and the check of a signed file. Needs no database and no control store.
+//! `certificate`: keys that sign, and the check of a signed file. Needs no control store, and no database but the one that
+//! `--against` names.
 
 use std::path::Path;
 
 use crossfade_certificate::{Body, PublicKey, Signed, SigningKey, key};
 use serde_json::{Value, json};
 
-use super::belongs;
+use super::{against, belongs};
 use crate::args;
-use crate::failure::{Failure, REFUSED};
+use crate::failure::{FAILED, Failure, REFUSED};
 use crate::load;
-use crate::show::{Output, certificate as show};
+use crate::show::{Output, against as show_against, certificate as show};
 use crate::stores;
 
 /// Makes a pair of keys.
@@ -38,9 +39,9 @@ pub fn keygen(arguments: &args::Keygen, output: &Output) -> Result<u8, Failure> 
 /// Checks a certificate.
 ///
 /// # Errors
-/// One that is not valid, not of the named signer or not of the named migration; a file that cannot be read. A valid one
-/// that states differences is no error; it makes the exit code 2.
-pub fn check(arguments: &args::Check, output: &Output) -> Result<u8, Failure> {
+/// One that is not valid, not of the named signer or not of the named migration; a file or a store that cannot be read. A
+/// valid one that states differences, or a store that is not as stated, is no error; it makes the exit code 2.
+pub async fn check(arguments: &args::Check, output: &Output) -> Result<u8, Failure> {
     // before the certificate: a key that cannot be used says nothing about it
     let key = arguments.key.as_deref().map(PublicKey::read).transpose()?;
     let signed = Signed::read(&arguments.file)?;
@@ -52,14 +53,35 @@ pub fn check(arguments: &args::Check, output: &Output) -> Result<u8, Failure> {
         belongs::check(&load::read_public(file)?, &folder, signed.body())?;
     }
     output.say(show::text(&signed, key.is_some()));
+    let against = match &arguments.against {
+        Some(url) => {
+            let side = arguments.side.map(Into::into);
+            let read = against::read(signed.body(), url, side).await;
+            Some(read.map_err(no_difference)?)
+        }
+        None => None,
+    };
+    if let Some(against) = &against {
+        output.say(show_against::text(signed.body(), against));
+    }
+    let equal = signed.body().equal && against.as_ref().is_none_or(|a| a.equal);
     output.tell(&json!({ "certificate": {
         "file": arguments.file.display().to_string(),
         "signer": { "fingerprint": signed.signer().fingerprint(), "known": key.is_some() },
         "migration_checked": arguments.migration.is_some(),
         "equal": signed.body().equal,
         "body": without_mappings(signed.body())?,
+        "against": against,
     }}));
-    Ok(if signed.body().equal { 0 } else { REFUSED })
+    Ok(if equal { 0 } else { REFUSED })
+}
+
+/// A store that cannot be read, or whose tables have another shape, is no store that was found to differ: the exit code says so.
+fn no_difference(mut failure: Failure) -> Failure {
+    if failure.exit == REFUSED {
+        failure.exit = FAILED;
+    }
+    failure
 }
 
 /// The mappings are long and for programs that have the file anyway.
@@ -85,60 +107,4 @@ pub fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
         );
     }
     Ok(signing)
-}
-
-/// Signs what a comparison found and writes it: whole, or not at all.
-///
-/// # Errors
-/// As [`signing_key`]; statements that contradict each other, which are not signed; a folder that cannot be written.
-#[cfg_attr(not(test), expect(dead_code, reason = "for commands that compare"))]
-pub fn write(path: &Path, key_path: &Path, body: Body) -> Result<Signed, Failure> {
-    let signed = Signed::create(body, &signing_key(key_path)?)?;
-    signed.write(path)?;
-    Ok(signed)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn body() -> Body {
-        let bytes = include_bytes!("../../../certificate/tests/format-1.json");
-        Signed::parse(bytes).unwrap().body().clone()
-    }
-
-    #[test]
-    fn what_is_written_is_signed_by_the_key() {
-        let place = tempfile::tempdir().unwrap();
-        let (path, key_path) = (place.path().join("c.json"), place.path().join("k"));
-        let key = SigningKey::generate().unwrap();
-        key.write(&key_path).unwrap();
-        let signed = write(&path, &key_path, body()).unwrap();
-        let again = Signed::read(&path).unwrap();
-        assert_eq!(again, signed);
-        again.signed_by(&key.public()).unwrap();
-        assert_eq!(again.body(), &body());
-    }
-
-    #[test]
-    fn nothing_is_written_without_a_key_or_with_a_contradiction() {
-        let place = tempfile::tempdir().unwrap();
-        let (path, key_path) = (place.path().join("c.json"), place.path().join("k"));
-        let failure = write(&path, &key_path, body()).unwrap_err();
-        assert_eq!(
-            (failure.exit, failure.code.as_str()),
-            (3, "certificate.key")
-        );
-        SigningKey::generate().unwrap().write(&key_path).unwrap();
-        let mut wrong = body();
-        wrong.equal = false;
-        let failure = write(&path, &key_path, wrong).unwrap_err();
-        assert_eq!(
-            (failure.exit, failure.code.as_str()),
-            (1, "certificate.inconsistent")
-        );
-        assert!(failure.fix.is_some());
-        assert!(!path.exists());
-    }
 }

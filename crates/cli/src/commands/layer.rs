@@ -31,6 +31,7 @@ pub fn asked(arguments: &args::Verify) -> Result<Comparison, Failure> {
         layer,
         show_rows: arguments.show_rows,
         repair_rows: arguments.repair.then_some(arguments.max_rows),
+        evidence: arguments.certificate.is_some(),
     })
 }
 

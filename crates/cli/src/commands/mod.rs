@@ -1,8 +1,10 @@
 //! The commands.
 
 pub mod abort;
+pub mod against;
 pub mod belongs;
 pub mod certificate;
+pub mod certify;
 pub mod init;
 pub mod layer;
 pub mod pause;

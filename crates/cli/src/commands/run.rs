@@ -95,7 +95,11 @@ fn told(outcome: RunOutcome, output: &Output) -> u8 {
         }
         RunOutcome::Verified { report } => {
             output.say(verify::text(report, false));
-            if report.equal { 0 } else { REFUSED }
+            if report.is_equal_as_expected() {
+                0
+            } else {
+                REFUSED
+            }
         }
         RunOutcome::Aborted { removed } => {
             output.say("Aborted by a command from another shell. Removed:");
@@ -105,7 +109,7 @@ fn told(outcome: RunOutcome, output: &Output) -> u8 {
     };
     let outcome = match outcome {
         RunOutcome::Verified { report } => RunOutcome::Verified {
-            report: report.without_rows(),
+            report: Box::new(report.without_rows().without_evidence()),
         },
         other => other,
     };

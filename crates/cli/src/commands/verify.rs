@@ -6,6 +6,7 @@ use crossfade_control::{Command, Comparison, ControlStore};
 use crossfade_engine::{RunOutcome, Until, VerifyReport};
 use serde_json::json;
 
+use super::certify::Draft;
 use super::layer;
 use super::{Answer, run, signal};
 use crate::args;
@@ -16,8 +17,11 @@ use crate::show::{Output, verify as show};
 /// Compares.
 ///
 /// # Errors
-/// A comparison that could not be made. A difference is no error; it makes the exit code 2.
+/// A comparison that could not be made, a certificate that could not be written. A difference is no error; it makes the exit
+/// code 2.
 pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Failure> {
+    // before anything else: a key that cannot be used must not cost a comparison
+    let draft = Draft::new(arguments)?;
     let asked = layer::asked(arguments)?;
     let loaded = load(&arguments.file)?;
     let control = loaded.control()?;
@@ -28,13 +32,29 @@ pub async fn verify(arguments: &args::Verify, output: &Output) -> Result<u8, Fai
         None => alone(&loaded, control.as_ref(), asked, output).await?,
     };
     output.say(show::text(&report, arguments.show_rows));
-    let equal = report.equal;
-    let report = if arguments.show_rows {
+    let certified = draft.map(|draft| draft.write(&report).map(|signed| (draft, signed)));
+    let equal = report.is_equal_as_expected();
+    let shown = if arguments.show_rows {
         report
     } else {
         report.without_rows()
     };
-    output.tell(&json!({ "report": report }));
+    let certificate = match &certified {
+        Some(Ok((draft, signed))) => Some(draft.told(signed)),
+        _ => None,
+    };
+    output.tell(&json!({
+        "report": shown.without_evidence(),
+        "equal_as_expected": equal,
+        "certificate": certificate,
+    }));
+    if let Some((draft, signed)) = certified.transpose()? {
+        output.say(format!(
+            "Wrote {}, signed with the key {}.",
+            draft.path().display(),
+            signed.signer().fingerprint()
+        ));
+    }
     Ok(if equal { 0 } else { REFUSED })
 }
 
@@ -58,7 +78,7 @@ async fn alone(
         .fix("`crossfade run` first"));
     }
     match run::watched(migration, Until::Verified(asked), signal::stop()?, output).await? {
-        RunOutcome::Verified { report } => Ok(report),
+        RunOutcome::Verified { report } => Ok(*report),
         RunOutcome::Stopped { .. } => Err(Failure::new(
             FAILED,
             "verify.stopped",

@@ -1,5 +1,6 @@
 //! Printing: text for people, JSON for programs.
 
+pub mod against;
 pub mod certificate;
 pub mod findings;
 pub mod layers;

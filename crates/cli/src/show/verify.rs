@@ -1,11 +1,13 @@
 //! Comparisons for people.
 
+use crossfade_control::Verdict;
 use crossfade_engine::{
     Cause, Difference, DifferenceKind, Layer, ProofProgress, TableVerify, VerifyReport,
 };
 
 use super::layers;
-use super::number::{count, of, seconds};
+use super::number::{count, of, seconds, utc};
+use super::text::visible;
 
 /// The report: per table rows and outcome, then the rows that differ.
 pub fn text(report: &VerifyReport, show_rows: bool) -> String {
@@ -56,8 +58,14 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
         lines.push(format!("  proven: {}", self::proof(proof)));
     }
     let unread = proof.is_some_and(|p| p.unproven > 0) && report.tables.iter().all(|t| t.equal);
+    let expected: usize = report.tables.iter().map(|t| t.differences.len()).sum();
+    let as_expected = format!(
+        "equal but for {} that a person expects",
+        of(expected as u64, "difference", "differences")
+    );
     let verdict = match report.equal {
         true => "equal",
+        false if report.is_equal_as_expected() => &as_expected,
         false if unread => "NOT PROVEN (give `verify` first)",
         false => "NOT EQUAL",
     };
@@ -112,6 +120,18 @@ fn one(table: &TableVerify, difference: &Difference, show_rows: bool) -> Vec<Str
     }];
     if !difference.why.is_empty() && difference.cause != Cause::Unknown {
         lines.push(format!("               likely {}", difference.why));
+    }
+    if let Some(said) = &difference.classification {
+        lines.push(format!(
+            "               {}, says {} ({}): {}",
+            match said.verdict {
+                Verdict::Expected => "expected",
+                Verdict::Bug => "A BUG",
+            },
+            visible(&said.by),
+            utc(said.at),
+            visible(&said.reason)
+        ));
     }
     if show_rows {
         for (side, row) in [

@@ -40,13 +40,12 @@ pub(crate) async fn verify(
         finished: now(),
         tables: Vec::new(),
         equal: aggregates.iter().all(|t| t.equal),
-        proof: None,
-        repair: None,
         layers: LayerReport {
             layer: Layer::Aggregate,
             aggregates,
             ..LayerReport::default()
         },
+        ..VerifyReport::default()
     })
 }
 

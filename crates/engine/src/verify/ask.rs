@@ -3,23 +3,41 @@
 use std::sync::Arc;
 
 use crossfade_control::Comparison;
-use crossfade_plan::Projection;
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
+use crate::evidence;
 use crate::progress::VerifyReport;
+use crate::run::Run;
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{layers, repair};
 
 /// Compares; with `repair_rows` reads rows that differ again, and compares once more.
 pub(crate) async fn compared(
+    run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     comparison: Comparison,
-    projections: &[Projection],
 ) -> Result<VerifyReport, EngineError> {
-    let report = layers::verify(session, requests, comparison.layer, projections).await?;
+    if !comparison.evidence {
+        return repaired(run, session, requests, comparison).await;
+    }
+    // who cannot be asked must not cost a comparison
+    let stores = evidence::stores(session).await?;
+    let mut report = repaired(run, session, requests, comparison).await?;
+    let evidence = evidence::gather(run, session, requests, stores, &report).await?;
+    report.evidence = Some(Box::new(evidence));
+    Ok(report)
+}
+
+async fn repaired(
+    run: &Run,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    comparison: Comparison,
+) -> Result<VerifyReport, EngineError> {
+    let report = layers::verify(run, session, requests, comparison.layer).await?;
     let Some(cap) = comparison.repair_rows else {
         return Ok(report);
     };
@@ -28,7 +46,7 @@ pub(crate) async fn compared(
     }
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
     let mut report = if again {
-        layers::verify(session, requests, comparison.layer, projections).await?
+        layers::verify(run, session, requests, comparison.layer).await?
     } else {
         report
     };

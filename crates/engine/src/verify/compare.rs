@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::EngineError;
-use crate::layer_report::LayerReport;
 use crate::progress::{Places, ProofProgress, TableVerify, VerifyReport};
+use crate::run::Run;
 use crate::session::Session;
 use crate::verify::book::{Proofs, Stamp};
 use crate::verify::collect::VerifyRequest;
@@ -23,6 +23,7 @@ use crate::verify::differ::MOST_LISTED;
 use crate::verify::name::name;
 use crate::verify::pair::Pair;
 use crate::verify::place;
+use crate::verify::salt::Committed;
 use crate::verify::touched::{self, Sums};
 
 /// Rounds that may begin again because too much changed between the two snapshots.
@@ -36,19 +37,29 @@ const COMPARISON_PAUSE: Duration = Duration::from_secs(1);
 /// Compares both sides. What differs is compared again at later positions, until a comparison is equal or two in a row
 /// show the same keys: only a difference that stays after the stream has passed it is one.
 pub(crate) async fn verify(
+    run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
 ) -> Result<VerifyReport, EngineError> {
     // the applier collects for one comparison at a time
     let _turn = session.comparing.lock().await;
-    let salt: Salt = rand::random();
-    let mut report = settled_round(session, requests, &salt).await?;
+    let committed = Committed::new(run).await?;
+    let outcome = settled(session, requests, committed.salt()).await;
+    committed.end(run, outcome).await
+}
+
+async fn settled(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    salt: &Salt,
+) -> Result<VerifyReport, EngineError> {
+    let mut report = settled_round(session, requests, salt).await?;
     for _ in 1..MOST_COMPARISONS {
         if report.equal {
             break;
         }
         tokio::time::sleep(COMPARISON_PAUSE).await;
-        let again = settled_round(session, requests, &salt).await?;
+        let again = settled_round(session, requests, salt).await?;
         let stayed = nothing_new(&report, &again);
         report = again;
         if stayed {
@@ -140,8 +151,7 @@ async fn round(
         tables,
         equal,
         proof,
-        repair: None,
-        layers: LayerReport::default(),
+        ..VerifyReport::default()
     }))
 }
 

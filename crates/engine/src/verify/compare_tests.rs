@@ -6,13 +6,6 @@ use crate::progress::{Difference, DifferenceKind};
 #[test]
 fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
     let report = |keys: &[&[&str]], more: bool| VerifyReport {
-        proof: None,
-        repair: None,
-        position: String::new(),
-        started: 0,
-        finished: 0,
-        equal: false,
-        layers: LayerReport::default(),
         tables: keys
             .iter()
             .map(|keys| TableVerify {
@@ -32,7 +25,10 @@ fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
                         columns: Vec::new(),
                         cause: Default::default(),
                         why: String::new(),
+                        classification: None,
                         row_key: None,
+                        source_digest: BucketSum::default(),
+                        target_digest: BucketSum::default(),
                         source_row: None,
                         target_row: None,
                     })
@@ -40,6 +36,7 @@ fn a_difference_is_one_once_the_next_comparison_shows_it_too() {
                 more,
             })
             .collect(),
+        ..VerifyReport::default()
     };
     let first = report(&[&["1", "2"], &[]], false);
     assert!(nothing_new(&first, &report(&[&["2"], &[]], false)));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crossfade_control::quarantine::{KeySide, RowKey};
-use crossfade_model::{Cell, Row, TableMapping, canonical, hex};
+use crossfade_model::{BucketSum, Cell, Digester, Row, TableMapping, canonical, hex};
 use sha2::{Digest as _, Sha256};
 
 use crate::progress::{Difference, DifferenceKind};
@@ -16,7 +16,13 @@ pub(crate) const MOST_LISTED: usize = 100;
 pub(crate) type Rows = HashMap<Vec<u8>, Vec<Row>>;
 
 /// The differences between both sides' rows.
-pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) -> Vec<Difference> {
+pub(crate) fn differences(
+    mapping: &TableMapping,
+    source: &Rows,
+    target: &Rows,
+    digester: &Digester,
+) -> Vec<Difference> {
+    let digester = Some(digester);
     let mut out = Vec::new();
     for (identity, theirs) in source {
         let ours = target.get(identity).map_or(&[][..], Vec::as_slice);
@@ -24,7 +30,7 @@ pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) 
             if out.len() > MOST_LISTED {
                 return out;
             }
-            if let Some(difference) = difference(mapping, theirs.get(n), ours.get(n)) {
+            if let Some(difference) = difference(mapping, theirs.get(n), ours.get(n), digester) {
                 out.push(difference);
             }
         }
@@ -37,18 +43,19 @@ pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) 
             if out.len() > MOST_LISTED {
                 return out;
             }
-            out.extend(difference(mapping, None, Some(row)));
+            out.extend(difference(mapping, None, Some(row), digester));
         }
     }
     out.sort_by(|a, b| a.key.cmp(&b.key));
     out
 }
 
-/// How two rows of one key differ; `None` where they are equal.
+/// How two rows of one key differ; `None` where they are equal. With a digester their digests are kept.
 pub(crate) fn difference(
     mapping: &TableMapping,
     source: Option<&Row>,
     target: Option<&Row>,
+    digester: Option<&Digester>,
 ) -> Option<Difference> {
     let kind = match (source, target) {
         (None, None) => return None,
@@ -87,10 +94,24 @@ pub(crate) fn difference(
         columns: named.map(|column| column.source.clone()).collect(),
         cause: likely.cause,
         why: likely.why,
+        classification: None,
         row_key: row_key(mapping, either, side),
+        source_digest: digest(mapping, source, digester),
+        target_digest: digest(mapping, target, digester),
         source_row: source.map(row_text),
         target_row: target.map(row_text),
     })
+}
+
+/// The digest of a row as a sum of one; of none where there is no row, or none that is whole.
+fn digest(mapping: &TableMapping, row: Option<&Row>, digester: Option<&Digester>) -> BucketSum {
+    let mut sum = BucketSum::default();
+    if let (Some(row), Some(digester)) = (row, digester)
+        && let Ok(digest) = digester.clone().row(&mapping.columns, row)
+    {
+        sum.add(digest);
+    }
+    sum
 }
 
 /// What names a row in quarantine; `None` where its key has no comparable form.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::error::EngineError;
 use crate::layer_report::{Layer, LayerReport, ProjectionReport};
 use crate::progress::VerifyReport;
+use crate::run::Run;
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
@@ -16,13 +17,14 @@ use crate::verify::{aggregate, compare, projection, recheck, sample};
 
 /// Makes the comparison that was asked for.
 pub(crate) async fn verify(
+    run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     layer: VerifyLayer,
-    projections: &[Projection],
 ) -> Result<VerifyReport, EngineError> {
+    let projections = &run.migration.projections;
     if layer == VerifyLayer::Full {
-        let mut report = compare::verify(session, requests).await?;
+        let mut report = compare::verify(run, session, requests).await?;
         let _turn = session.comparing.lock().await;
         let found = all(session, requests, projections).await?;
         report.equal &= found.iter().all(|p| p.equal);
@@ -73,12 +75,11 @@ async fn alone(
         finished: now(),
         tables: Vec::new(),
         equal: projections.iter().all(|p| p.equal),
-        proof: None,
-        repair: None,
         layers: LayerReport {
             layer: Layer::Projections,
             projections,
             ..LayerReport::default()
         },
+        ..VerifyReport::default()
     })
 }

@@ -21,6 +21,7 @@ pub(crate) mod place;
 pub(crate) mod projection;
 pub(crate) mod recheck;
 pub(crate) mod repair;
+mod salt;
 pub(crate) mod sample;
 pub(crate) mod side;
 pub(crate) mod touched;

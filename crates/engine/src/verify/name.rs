@@ -56,7 +56,7 @@ pub(super) async fn name(
     } else {
         (theirs, ours)
     };
-    Ok((differ::differences(mapping, &theirs, &ours), more))
+    Ok((differ::differences(mapping, &theirs, &ours, digester), more))
 }
 
 /// The finer buckets whose rows are kept, and whether there are others.

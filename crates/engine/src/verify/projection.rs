@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_model::canonical::framed;
-use crossfade_model::{Cell, Row, Value, hex};
+use crossfade_model::{BucketSum, Cell, Row, Value, hex};
 use crossfade_plan::Projection;
 use crossfade_store::{ColumnClass, ErrorKind, Query, QueryColumn, StoreError};
 use sha2::{Digest as _, Sha256};
@@ -385,9 +385,12 @@ fn difference(
         columns,
         cause: Cause::default(),
         why: String::new(),
+        classification: None,
         row_key: None,
         source_row: source.map(text),
         target_row: target.map(text),
+        source_digest: BucketSum::default(),
+        target_digest: BucketSum::default(),
     })
 }
 

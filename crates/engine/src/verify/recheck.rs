@@ -114,8 +114,7 @@ async fn read(
         finished: started,
         tables: Vec::new(),
         equal: true,
-        proof: None,
-        repair: None,
+        ..VerifyReport::default()
     };
     let mut found = Found::new();
     for (table, keys) in by_table {
@@ -209,7 +208,7 @@ impl<'a> Reading<'a> {
         }
         let mut equal = true;
         for n in 0..source.len().max(target.len()) {
-            let difference = differ::difference(self.mapping, source.get(n), target.get(n));
+            let difference = differ::difference(self.mapping, source.get(n), target.get(n), None);
             equal &= difference.is_none();
             if self.table.differences.len() < MOST_LISTED {
                 self.table.differences.extend(difference);

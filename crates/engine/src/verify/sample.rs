@@ -66,8 +66,6 @@ pub(crate) async fn verify(
     }
     pair.close().await?;
     Ok(VerifyReport {
-        proof: None,
-        repair: None,
         position,
         started,
         finished: now(),
@@ -82,6 +80,7 @@ pub(crate) async fn verify(
             }),
             ..LayerReport::default()
         },
+        ..VerifyReport::default()
     })
 }
 
@@ -272,7 +271,7 @@ async fn keys_of(
                     }
                     table
                         .differences
-                        .extend(differ::difference(mapping, Some(row), there));
+                        .extend(differ::difference(mapping, Some(row), there, None));
                 }
                 capped(&mut table);
             }

@@ -54,6 +54,7 @@ pub(super) async fn settle(
     let ours = Reader::new(mapping, digester, labels[1]);
     let mut settling = Settling {
         mapping,
+        digester,
         touched: &touched,
         view: &view,
         readers: [theirs, ours],
@@ -85,6 +86,7 @@ pub(super) async fn settle(
 
 struct Settling<'a> {
     mapping: &'a TableMapping,
+    digester: &'a Digester,
     touched: &'a Touched,
     view: &'a Snapshot,
     readers: [Reader<'a>; 2],
@@ -133,7 +135,8 @@ impl Settling<'_> {
                 let digest = self.readers[0].digest(row)?;
                 self.settled.expected.add(digest);
             }
-            let difference = differ::difference(self.mapping, expected.as_ref(), found);
+            let (expected, digester) = (expected.as_ref(), Some(self.digester));
+            let difference = differ::difference(self.mapping, expected, found, digester);
             self.settled.differences.extend(difference);
         }
         Ok(())

@@ -41,6 +41,7 @@ fn differ(
     let identities: Vec<&[u8]> = touched.cells.keys().map(Vec::as_slice).collect();
     Settling {
         mapping: &mapping,
+        digester: &digester,
         touched: &touched,
         view: &sees(seen),
         readers: [(); 2].map(|()| Reader::new(&mapping, &digester, "a store")),
@@ -140,6 +141,7 @@ fn a_second_row_of_one_key_stays_in_the_sums() {
     let identities: Vec<&[u8]> = touched.cells.keys().map(Vec::as_slice).collect();
     Settling {
         mapping: &mapping,
+        digester: &digester,
         touched: &touched,
         view: &sees(1),
         readers: [(); 2].map(|()| Reader::new(&mapping, &digester, "a store")),
