@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::error::EngineError;
 use crate::progress::Observer;
+use crate::strangers::Marks;
 use crate::verify::book::Proofs;
 
 /// One table's frontier.
@@ -150,6 +151,8 @@ pub(crate) struct Session {
     pub stop: watch::Receiver<bool>,
     /// Held by the comparison at work.
     pub comparing: tokio::sync::Mutex<()>,
+    /// Writes on the target that are not this migration's.
+    pub strangers: Marks,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -179,6 +182,7 @@ impl Session {
             careful,
             stop,
             comparing: tokio::sync::Mutex::new(()),
+            strangers: Marks::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
             changed: Notify::new(),

@@ -29,6 +29,7 @@ pub mod snapshot;
 pub mod source;
 mod spare;
 pub mod store;
+pub mod strangers;
 pub mod target;
 pub mod tenure;
 pub mod tls;

@@ -6,13 +6,13 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, Made, Result, SourceIdentity, Target, TargetSnapshot,
+    Capabilities, DeclaredColumn, Made, Result, SourceIdentity, Strangers, Target, TargetSnapshot,
     TargetState, Tenure,
 };
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
-use crate::{ddl, describe, design, findings, grants, identity, reader, source, tenure};
+use crate::{ddl, describe, design, findings, grants, identity, reader, source, strangers, tenure};
 
 #[async_trait]
 impl Target for PostgresStore {
@@ -117,6 +117,22 @@ impl Target for PostgresStore {
 
     async fn raise_sequences(&self, sequences: &[Sequence], tables: &[TableMapping]) -> Result<()> {
         ddl::raise_sequences(self, sequences, tables).await
+    }
+
+    async fn watch_strangers(
+        &self,
+        migration: &str,
+        tables: &[TableMapping],
+    ) -> Result<Vec<TableName>> {
+        strangers::watch(self, migration, tables).await
+    }
+
+    async fn strangers(&self, migration: &str, seen: Option<&str>) -> Result<Strangers> {
+        strangers::strangers(self, migration, seen).await
+    }
+
+    async fn told_strangers(&self, migration: &str, entries: &[i64]) -> Result<()> {
+        strangers::told(self, migration, entries).await
     }
 
     async fn open_reader(&self, migration: &str) -> Result<Box<dyn TargetSnapshot>> {

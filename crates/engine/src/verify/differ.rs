@@ -7,7 +7,8 @@ use crossfade_model::{Cell, Row, TableMapping, canonical, hex};
 use sha2::{Digest as _, Sha256};
 
 use crate::progress::{Difference, DifferenceKind};
-use crate::verify::cause::{self, Facts};
+use crate::strangers::Marks;
+use crate::verify::cause;
 
 /// Differences listed per table at most.
 pub(crate) const MOST_LISTED: usize = 100;
@@ -16,7 +17,12 @@ pub(crate) const MOST_LISTED: usize = 100;
 pub(crate) type Rows = HashMap<Vec<u8>, Vec<Row>>;
 
 /// The differences between both sides' rows.
-pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) -> Vec<Difference> {
+pub(crate) fn differences(
+    mapping: &TableMapping,
+    marks: &Marks,
+    source: &Rows,
+    target: &Rows,
+) -> Vec<Difference> {
     let mut out = Vec::new();
     for (identity, theirs) in source {
         let ours = target.get(identity).map_or(&[][..], Vec::as_slice);
@@ -24,7 +30,7 @@ pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) 
             if out.len() > MOST_LISTED {
                 return out;
             }
-            if let Some(difference) = difference(mapping, theirs.get(n), ours.get(n)) {
+            if let Some(difference) = difference(mapping, marks, theirs.get(n), ours.get(n)) {
                 out.push(difference);
             }
         }
@@ -37,7 +43,7 @@ pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) 
             if out.len() > MOST_LISTED {
                 return out;
             }
-            out.extend(difference(mapping, None, Some(row)));
+            out.extend(difference(mapping, marks, None, Some(row)));
         }
     }
     out.sort_by(|a, b| a.key.cmp(&b.key));
@@ -47,6 +53,7 @@ pub(crate) fn differences(mapping: &TableMapping, source: &Rows, target: &Rows) 
 /// How two rows of one key differ; `None` where they are equal.
 pub(crate) fn difference(
     mapping: &TableMapping,
+    marks: &Marks,
     source: Option<&Row>,
     target: Option<&Row>,
 ) -> Option<Difference> {
@@ -79,7 +86,10 @@ pub(crate) fn difference(
         Some(_) => KeySide::Source,
         None => KeySide::Target,
     };
-    let likely = cause::of_row(mapping, source, target, &columns, Facts::default());
+    let row_key = row_key(mapping, either, side);
+    let digest = row_key.as_ref().map(|key| key.digest.as_str());
+    let facts = marks.facts(mapping, digest, kind);
+    let likely = cause::of_row(mapping, source, target, &columns, facts);
     let named = columns.iter().filter_map(|&n| mapping.columns.get(n));
     Some(Difference {
         kind,
@@ -87,7 +97,7 @@ pub(crate) fn difference(
         columns: named.map(|column| column.source.clone()).collect(),
         cause: likely.cause,
         why: likely.why,
-        row_key: row_key(mapping, either, side),
+        row_key,
         source_row: source.map(row_text),
         target_row: target.map(row_text),
     })
@@ -112,7 +122,7 @@ pub(crate) fn key_digest(mapping: &TableMapping, row: &Row) -> Option<String> {
     Some(hex::encode(&Sha256::digest(&identity)))
 }
 
-fn key_text(mapping: &TableMapping, row: &Row) -> String {
+pub(crate) fn key_text(mapping: &TableMapping, row: &Row) -> String {
     let Some(key) = &mapping.source.key else {
         return "(no key)".to_owned();
     };

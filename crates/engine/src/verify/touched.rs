@@ -8,6 +8,7 @@ use crossfade_model::{BucketSum, BucketSums, Digester, Row, Snapshot, TableMappi
 
 use crate::error::EngineError;
 use crate::progress::Difference;
+use crate::strangers::Marks;
 use crate::verify::collect::{LastImage, Touched};
 use crate::verify::differ;
 use crate::verify::pair::Pair;
@@ -40,6 +41,7 @@ pub(super) struct Settled {
 pub(super) async fn settle(
     pair: &mut Pair,
     mapping: &TableMapping,
+    marks: &Marks,
     digester: &Digester,
     labels: [&str; 2],
     sums: &mut Sums,
@@ -53,6 +55,7 @@ pub(super) async fn settle(
     let ours = Reader::new(mapping, digester, labels[1]);
     let mut settling = Settling {
         mapping,
+        marks,
         touched: &touched,
         view: &view,
         readers: [theirs, ours],
@@ -84,6 +87,7 @@ pub(super) async fn settle(
 
 struct Settling<'a> {
     mapping: &'a TableMapping,
+    marks: &'a Marks,
     touched: &'a Touched,
     view: &'a Snapshot,
     readers: [Reader<'a>; 2],
@@ -136,7 +140,7 @@ impl Settling<'_> {
                 let digest = self.readers[0].digest(row)?;
                 self.settled.expected.add(digest);
             }
-            let difference = differ::difference(self.mapping, expected.as_ref(), found);
+            let difference = differ::difference(self.mapping, self.marks, expected.as_ref(), found);
             self.settled.differences.extend(difference);
         }
         Ok(())
