@@ -114,7 +114,7 @@ pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
                 warn(
                     session,
                     format!(
-                        "table {table}: its marks of strangers were gone or switched off; writes of strangers are noted again from now on"
+                        "table {table}: what shows strangers' writes had been taken off or switched off; it is there again, writes in between were not seen"
                     ),
                 );
             }
@@ -123,7 +123,7 @@ pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
         Err(e) if e.kind == ErrorKind::Permission => {
             warn(
                 session,
-                format!("writes of strangers on the target are not noted: {e}"),
+                format!("strangers' writes on the target are not noted: {e}"),
             );
             Ok(())
         }
@@ -219,7 +219,7 @@ fn lost(session: &Session, found: &Strangers) {
         warn(
             session,
             format!(
-                "table {name}: somebody has taken off or switched off what shows writes of strangers: they can no longer be seen"
+                "table {name}: somebody has taken off or switched off what shows strangers' writes: they can no longer be seen"
             ),
         );
         let mapped = session.tables().iter();
@@ -242,7 +242,7 @@ fn tell(session: &Session, entries: &[Stranger]) -> Vec<i64> {
         warn(
             session,
             format!(
-                "{} more writes of strangers on the target were noted",
+                "{} more writes by strangers on the target were noted",
                 new.len() - MOST_TOLD
             ),
         );
@@ -292,3 +292,7 @@ fn word(operation: Written) -> &'static str {
         Written::More => "more",
     }
 }
+
+#[cfg(test)]
+#[path = "strangers_tests.rs"]
+mod tests;

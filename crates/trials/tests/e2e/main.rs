@@ -11,6 +11,7 @@ mod names;
 mod partitions;
 mod proof;
 mod quarantine;
+mod strangers;
 mod toast;
 mod transactions;
 mod truncate;
