@@ -150,10 +150,15 @@ pub(crate) async fn run(session: Arc<Session>) -> Result<(), EngineError> {
 /// Reads what the target has noted since the last look.
 pub(crate) async fn look(session: &Session) -> Result<(), EngineError> {
     let mut seen = session.strangers.seen.lock().await;
-    let found = session
+    let mut found = session
         .target
         .strangers(&session.name, seen.as_deref())
         .await?;
+    if seen.is_some() && found.seen.is_none() {
+        // it has noted, and has lost what it notes in
+        let names = session.tables().iter().map(|m| m.target.name.clone());
+        found.unseen = names.collect();
+    }
     for entry in &found.entries {
         enter(session, entry);
     }
@@ -162,7 +167,9 @@ pub(crate) async fn look(session: &Session) -> Result<(), EngineError> {
     if !told.is_empty() {
         session.target.told_strangers(&session.name, &told).await?;
     }
-    *seen = found.seen;
+    if found.seen.is_some() {
+        *seen = found.seen;
+    }
     Ok(())
 }
 

@@ -214,6 +214,12 @@ async fn marks_that_are_taken_off_are_missed_and_abort_leaves_nothing() {
             found.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(unseen().await, [""; 0]);
+        let findings = Target::findings(&store, "m", &tables, false).await.unwrap();
+        let in_the_way = "postgres.trigger_in_the_way";
+        assert!(
+            findings.iter().all(|f| f.code != in_the_way),
+            "{findings:?}"
+        );
         for (off, table) in [
             ("ALTER TABLE t DISABLE TRIGGER ALL", "public.t"),
             (
