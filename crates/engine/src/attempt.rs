@@ -22,6 +22,7 @@ use crate::quarantine;
 use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
+use crate::strangers;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, continuous, repair};
 
@@ -236,6 +237,7 @@ async fn work(
         run.begun,
     ));
     tasks.spawn(watch_source(Arc::clone(&session)));
+    tasks.spawn(strangers::run(Arc::clone(&session)));
     tasks.spawn(continuous::run(Arc::clone(&session), requests.clone()));
     tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(commands::run(

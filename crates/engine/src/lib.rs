@@ -17,6 +17,7 @@ mod report;
 mod retry;
 mod run;
 mod session;
+mod strangers;
 #[cfg(test)]
 mod testkit;
 mod verify;
@@ -32,10 +33,11 @@ pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{
     Difference, DifferenceKind, Event, Lag, Observer, Progress, ProofProgress, RangeProof,
-    RunOutcome, Silent, TableLedger, TableProgress, TableState, TableVerify, VerifyReport,
-    VerifySummary,
+    RunOutcome, Silent, StrangerWrite, StrangersSeen, TableLedger, TableProgress, TableState,
+    TableVerify, VerifyReport, VerifySummary,
 };
 pub use quarantine::{Retried, Revealed, reveal};
 pub use run::{Migration, Until, run};
 pub use session::Altered;
+pub use strangers::seen as strangers_seen;
 pub use verify::cause::Cause;

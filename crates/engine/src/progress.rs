@@ -127,6 +127,44 @@ pub struct Progress {
     /// What is proven; `None` before anything was read for it.
     #[serde(default)]
     pub proof: Option<ProofProgress>,
+    /// Writes on the target that are not this migration's.
+    #[serde(default)]
+    pub strangers: StrangersSeen,
+}
+
+/// Writes on the target that are not this migration's, as the target has noted them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct StrangersSeen {
+    /// Rows and truncates that are noted one by one.
+    pub writes: u64,
+    /// There were more than are noted.
+    pub more: bool,
+    /// The latest, oldest first.
+    pub latest: Vec<StrangerWrite>,
+    /// Tables of the target whose marks somebody has taken off or switched off: writes on them can no longer be seen.
+    pub unseen: Vec<String>,
+}
+
+impl StrangersSeen {
+    /// Nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.writes == 0 && !self.more && self.unseen.is_empty()
+    }
+}
+
+/// One write of a stranger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangerWrite {
+    /// Name on the target.
+    pub table: String,
+    /// `insert`, `update`, `delete`, `truncate`, or `more`: rows that found no room.
+    pub operation: String,
+    /// The key columns' values as text, `, ` between them; `None` where the write has none.
+    pub key: Option<String>,
+    /// When, by the target's clock, milliseconds since the Unix epoch.
+    pub at: i64,
+    /// Who, from where, by which program, as far as the target knows.
+    pub who: String,
 }
 
 /// What is proven while the target follows.
@@ -223,6 +261,12 @@ pub enum Event {
         after_seconds: f64,
         /// Tries so far, without progress between them.
         attempt: u32,
+    },
+    /// Somebody else has written to a followed table of the target.
+    Stranger {
+        /// What.
+        #[serde(flatten)]
+        write: StrangerWrite,
     },
     /// Something that a person should know.
     Warning {

@@ -13,6 +13,7 @@ use crate::error::EngineError;
 use crate::progress::{Event, TableVerify, VerifyReport};
 use crate::run::Run;
 use crate::session::Session;
+use crate::strangers::Marks;
 use crate::verify::differ::{self, key_digest, row_text};
 use crate::verify::repair::{RepairKey, source_key};
 use crate::verify::side::{own, rows_of};
@@ -186,8 +187,10 @@ pub async fn reveal(
     let ours = target_rows(mapping, target, &plan.migration, entry).await?;
     let mut differ = Vec::new();
     let mut equal = theirs.len() == ours.len();
+    let marks = Marks::default();
     for n in 0..theirs.len().max(ours.len()) {
-        if let Some(difference) = differ::difference(mapping, theirs.get(n), ours.get(n), None) {
+        let difference = differ::difference(mapping, &marks, theirs.get(n), ours.get(n), None);
+        if let Some(difference) = difference {
             equal = false;
             differ.extend(difference.columns);
         }

@@ -182,6 +182,7 @@ fn progress(
         followed,
         made: made.to_vec(),
         last_verified,
+        strangers: session.strangers.shown(),
         proof: {
             let proofs = session.proofs();
             proofs

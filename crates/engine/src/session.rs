@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use crate::error::EngineError;
 use crate::progress::{Observer, Places};
 use crate::retry::Reached;
+use crate::strangers::Marks;
 use crate::verify::book::Proofs;
 
 /// One table's frontier.
@@ -196,6 +197,8 @@ pub(crate) struct Session {
     pub comparing: tokio::sync::Mutex<()>,
     /// Where each table's digests are computed, once that was measured.
     pub places: Mutex<HashMap<usize, Places>>,
+    /// Writes on the target that are not this migration's.
+    pub strangers: Marks,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -226,6 +229,7 @@ impl Session {
             stop,
             comparing: tokio::sync::Mutex::new(()),
             places: Mutex::default(),
+            strangers: Marks::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
             changed: Notify::new(),

@@ -32,6 +32,7 @@ pub mod snapshot;
 pub mod source;
 mod spare;
 pub mod store;
+pub mod strangers;
 pub mod sums;
 pub mod target;
 pub mod tenure;

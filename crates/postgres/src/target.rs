@@ -6,13 +6,15 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, Made, QueryColumn, Result, SourceIdentity, Target,
+    Capabilities, DeclaredColumn, Made, QueryColumn, Result, SourceIdentity, Strangers, Target,
     TargetSnapshot, TargetState, Tenure,
 };
 
 use crate::design::ENGINE;
 use crate::store::PostgresStore;
-use crate::{ddl, describe, design, findings, grants, identity, query, reader, source, tenure};
+use crate::{
+    ddl, describe, design, findings, grants, identity, query, reader, source, strangers, tenure,
+};
 
 #[async_trait]
 impl Target for PostgresStore {
@@ -117,6 +119,22 @@ impl Target for PostgresStore {
 
     async fn raise_sequences(&self, sequences: &[Sequence], tables: &[TableMapping]) -> Result<()> {
         ddl::raise_sequences(self, sequences, tables).await
+    }
+
+    async fn watch_strangers(
+        &self,
+        migration: &str,
+        tables: &[TableMapping],
+    ) -> Result<Vec<TableName>> {
+        strangers::watch(self, migration, tables).await
+    }
+
+    async fn strangers(&self, migration: &str, seen: Option<&str>) -> Result<Strangers> {
+        strangers::strangers(self, migration, seen).await
+    }
+
+    async fn told_strangers(&self, migration: &str, entries: &[i64]) -> Result<()> {
+        strangers::told(self, migration, entries).await
     }
 
     async fn open_reader(&self, migration: &str) -> Result<Box<dyn TargetSnapshot>> {

@@ -15,6 +15,8 @@ use crate::{design, guard, own_tables};
 /// Kinds of what a migration makes.
 const TABLE: &str = "table";
 const GUARD: &str = "guard";
+/// No thing: a table whose guards somebody had taken off when they were made anew.
+const LOST: &str = "lost guard";
 
 /// The statements that make the tables and close them to others.
 pub(crate) fn create_statements(tables: &[TableMapping]) -> Vec<String> {
@@ -87,8 +89,42 @@ fn create_one(
         }
         own_tables::remember(conn, migration, TABLE, name)?;
     }
+    if opened(conn, migration)?.contains(name) {
+        own_tables::remember(conn, migration, LOST, name)?;
+    }
     guard::close(conn, name)?;
     own_tables::remember(conn, migration, GUARD, name)
+}
+
+/// The tables that were closed and to which others can write now, since somebody has taken off the guards.
+pub(crate) fn opened(conn: &Connection, migration: &str) -> rusqlite::Result<Vec<String>> {
+    let mut out = Vec::new();
+    for (kind, name) in own_tables::made(conn, migration)? {
+        if kind == GUARD && !guard::is_closed(conn, &name)? {
+            out.push(name);
+        }
+    }
+    Ok(out)
+}
+
+/// The tables that were found so when the guards were made anew; and forgets that.
+pub(crate) fn were_opened(
+    conn: &mut Connection,
+    place: &Place,
+    holder: Option<&Holder>,
+    migration: &str,
+) -> Result<Vec<String>> {
+    let what = "cannot look at the guards";
+    write(conn, place, holder, what, |conn| {
+        let failed = place.failed(what);
+        let made = own_tables::made(conn, migration).map_err(&failed)?;
+        let lost = made.into_iter().filter(|(kind, _)| kind == LOST);
+        let lost: Vec<String> = lost.map(|(_, name)| name).collect();
+        for name in &lost {
+            own_tables::forget_one(conn, migration, LOST, name).map_err(&failed)?;
+        }
+        Ok(lost)
+    })
 }
 
 /// Whether the table has the unique index that changes are applied by, or needs none.
@@ -308,7 +344,7 @@ fn remove_objects(
         if kind == GUARD {
             let guards = guard::open(conn, &name)?;
             gone.extend(guards.into_iter().map(|g| removed("trigger", g)));
-        } else if tables.iter().any(|m| same_name(&m.target.name.name, &name)) {
+        } else if kind == TABLE && tables.iter().any(|m| same_name(&m.target.name.name, &name)) {
             conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(&name)))?;
             gone.push(removed("table", name));
         }

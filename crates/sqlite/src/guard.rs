@@ -38,6 +38,21 @@ pub(crate) fn close(conn: &Connection, table: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether the table refuses others' writes.
+pub(crate) fn is_closed(conn: &Connection, table: &str) -> Result<bool> {
+    for event in EVENTS {
+        let there = conn
+            .prepare_cached(
+                "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND instr(sql, 'RAISE(ABORT') > 0",
+            )?
+            .exists([&name(table, event)])?;
+        if !there {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Opens a table; returns the guards that were there.
 pub(crate) fn open(conn: &Connection, table: &str) -> Result<Vec<String>> {
     let mut gone = Vec::new();

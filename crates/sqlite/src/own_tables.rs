@@ -187,6 +187,20 @@ pub(crate) fn remember(
     .map(|_| ())
 }
 
+/// Forgets that.
+pub(crate) fn forget_one(
+    conn: &Connection,
+    migration: &str,
+    kind: &str,
+    name: &str,
+) -> rusqlite::Result<()> {
+    conn.execute(
+        "DELETE FROM _crossfade_made WHERE migration = ?1 AND kind = ?2 AND name = ?3",
+        [migration, kind, name],
+    )
+    .map(|_| ())
+}
+
 /// What this migration made: kind and name.
 pub(crate) fn made(conn: &Connection, migration: &str) -> rusqlite::Result<Vec<(String, String)>> {
     if !has_object(conn, "table", MADE)? {

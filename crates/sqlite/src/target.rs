@@ -8,8 +8,8 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, ErrorKind, Made, QueryColumn, Result, SourceIdentity, Target,
-    TargetSnapshot, TargetState, Tenure,
+    Capabilities, DeclaredColumn, ErrorKind, Made, QueryColumn, Result, SourceIdentity, Strangers,
+    Target, TargetSnapshot, TargetState, Tenure,
 };
 use rusqlite::Connection;
 
@@ -49,6 +49,10 @@ impl SqliteStore {
         }
         Ok(())
     }
+}
+
+fn named(name: String) -> TableName {
+    TableName { schema: None, name }
 }
 
 #[async_trait]
@@ -198,6 +202,42 @@ impl Target for SqliteStore {
             ddl::raise_sequences(conn, place, holder, &sequences, &tables)
         })
         .await
+    }
+
+    /// The guards refuse strangers: there is nothing to note but that somebody took them off. (A connection that runs no triggers
+    /// passes them; and what says that another connection has committed does not tell ours from his.)
+    async fn watch_strangers(
+        &self,
+        migration: &str,
+        _tables: &[TableMapping],
+    ) -> Result<Vec<TableName>> {
+        let migration = migration.to_owned();
+        let lost = self
+            .in_turn(Purpose::Write, move |conn, place, holder| {
+                ddl::were_opened(conn, place, holder, &migration)
+            })
+            .await?;
+        Ok(lost.into_iter().map(named).collect())
+    }
+
+    async fn strangers(&self, migration: &str, _seen: Option<&str>) -> Result<Strangers> {
+        if !self.place.exists() {
+            return Ok(Strangers::default());
+        }
+        let migration = migration.to_owned();
+        let opened = self
+            .reading("cannot look at the guards", move |conn, _| {
+                ddl::opened(conn, &migration)
+            })
+            .await?;
+        Ok(Strangers {
+            unseen: opened.into_iter().map(named).collect(),
+            ..Strangers::default()
+        })
+    }
+
+    async fn told_strangers(&self, _migration: &str, _entries: &[i64]) -> Result<()> {
+        Ok(())
     }
 
     async fn open_reader(&self, migration: &str) -> Result<Box<dyn TargetSnapshot>> {

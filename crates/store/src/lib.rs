@@ -9,6 +9,7 @@ pub mod exact_sum;
 pub mod query;
 pub mod record;
 pub mod source;
+pub mod strangers;
 pub mod sums;
 pub mod target;
 
@@ -20,6 +21,7 @@ pub use source::{
     Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,
     RowBlock, RowStream, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
+pub use strangers::{Stranger, Strangers, Written};
 pub use sums::SumPlace;
 pub use target::{
     Applier, DeclaredColumn, Effect, Loader, MergeMode, Target, TargetSnapshot, Tenure, Upsert,

@@ -8,7 +8,8 @@ use crossfade_model::{
 
 use crate::source::{ChunkRange, Made, RowBlock, RowStream, SourceIdentity};
 use crate::{
-    Aggregates, Capabilities, Query, QueryColumn, RecordWrite, Result, SumPlace, TargetState,
+    Aggregates, Capabilities, Query, QueryColumn, RecordWrite, Result, Strangers, SumPlace,
+    TargetState,
 };
 
 /// How a target would keep a source's column.
@@ -273,6 +274,23 @@ pub trait Target: Send + Sync {
 
     /// Raises sequences to at least these values.
     async fn raise_sequences(&self, sequences: &[Sequence], tables: &[TableMapping]) -> Result<()>;
+
+    /// Has the target note every write on these tables that is not this migration's, in the writer's own transaction and with the
+    /// row's key, so far as the store can; done before is no error. Called once the tables are followed: before, they are
+    /// only fenced. Returns the tables whose marks a person had taken off or switched off meanwhile: they note again, but
+    /// not what was written in between.
+    async fn watch_strangers(
+        &self,
+        migration: &str,
+        tables: &[TableMapping],
+    ) -> Result<Vec<TableName>>;
+
+    /// What the target has noted, or only what was committed since `seen` of an earlier answer: every entry is in exactly one
+    /// of the answers to a caller that asks so, whatever order transactions commit in.
+    async fn strangers(&self, migration: &str, seen: Option<&str>) -> Result<Strangers>;
+
+    /// Remembers that these entries were told to a person.
+    async fn told_strangers(&self, migration: &str, entries: &[i64]) -> Result<()>;
 
     /// Opens a snapshot for reading rows at a position.
     async fn open_reader(&self, migration: &str) -> Result<Box<dyn TargetSnapshot>>;

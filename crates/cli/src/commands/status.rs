@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crossfade_control::ControlState;
 use crossfade_engine::{
-    DurableStatus, EngineError, Lag, Progress, VerifyReport, durable_status, stored_altered,
-    stored_plan,
+    DurableStatus, EngineError, Lag, Progress, StrangersSeen, VerifyReport, durable_status,
+    stored_altered, stored_plan, strangers_seen,
 };
 use crossfade_plan::Phase;
 use crossfade_store::{Made, TargetState};
@@ -89,6 +89,7 @@ pub async fn gather(loaded: &Loaded) -> Result<Shown, Failure> {
             .map(|s| s.open_intents.clone())
             .unwrap_or_default(),
         quarantine: state.as_ref().map(|s| s.quarantine).unwrap_or_default(),
+        strangers: StrangersSeen::default(),
         unreachable: Vec::new(),
     };
     if let Some(state) = &state {
@@ -116,6 +117,7 @@ fn remembered(state: &ControlState, shown: &mut Shown) {
         .map(|r| r.summary());
     if let Some(progress) = &shown.progress {
         shown.made.clone_from(&progress.made);
+        shown.strangers.clone_from(&progress.strangers);
         if shown.report.is_none() {
             shown.report.clone_from(&progress.last_verified);
         }
@@ -140,6 +142,10 @@ async fn asked(loaded: &Loaded, shown: &mut Shown) {
         Err(why) => shown.unreachable.push(why),
     }
     let Some(state) = state else { return };
+    match bounded(loaded.target.strangers(&loaded.file.name, None)).await {
+        Ok(found) => shown.strangers = strangers_seen(&found),
+        Err(why) => shown.unreachable.push(why),
+    }
     if shown.phase == Phase::Planned {
         // the control store was lost or is elsewhere; the target knows that something was begun
         shown.phase = Phase::Copying;

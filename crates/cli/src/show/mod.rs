@@ -8,6 +8,7 @@ pub mod made;
 pub mod number;
 pub mod quarantine;
 pub mod status;
+pub mod strangers;
 pub mod table;
 pub mod text;
 pub mod verify;

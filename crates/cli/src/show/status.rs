@@ -1,7 +1,7 @@
 //! The status of a migration: three answers first, then how far everything is.
 
 use crossfade_control::{Holder, Intent, QuarantineCounts};
-use crossfade_engine::{Altered, DurableStatus, Lag, Progress, VerifySummary};
+use crossfade_engine::{Altered, DurableStatus, Lag, Progress, StrangersSeen, VerifySummary};
 use crossfade_plan::Phase;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::made;
 use super::number::{ago, bytes, count, lag, of, rate};
 use super::quarantine;
+use super::strangers;
 use super::table::{self, Side};
 use super::verify;
 
@@ -46,6 +47,8 @@ pub struct Shown {
     pub open_intents: Vec<Intent>,
     /// How many rows are in quarantine.
     pub quarantine: QuarantineCounts,
+    /// Writes on the target that are not the migration's.
+    pub strangers: StrangersSeen,
     /// What could not be asked, and why.
     pub unreachable: Vec<String>,
 }
@@ -165,6 +168,9 @@ pub fn text(shown: &Shown) -> String {
     }
     if !shown.quarantine.is_empty() {
         parts.push(quarantine::counts(&shown.quarantine));
+    }
+    if !shown.strangers.is_empty() {
+        parts.push(strangers::text(&shown.strangers));
     }
     if !shown.made.is_empty() {
         parts.push(format!(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_engine::{Event, Observer, Progress};
 
-use crate::show::{Output, line, made, number};
+use crate::show::{Output, line, made, number, strangers};
 
 /// Events that wait to be shown, at most; more are dropped.
 const WAITING: usize = 256;
@@ -195,6 +195,7 @@ fn words(event: &Event) -> String {
             "try {attempt} failed: {error}; next in {}",
             number::seconds(*after_seconds)
         ),
+        Event::Stranger { write } => format!("stranger: {}", strangers::line(write)),
         Event::Warning { what } => format!("warning: {what}"),
         Event::Stopped { why } => format!("stopped: {why}"),
     }

@@ -10,6 +10,7 @@ use crate::error::EngineError;
 use crate::kill;
 use crate::progress::Event;
 use crate::session::Session;
+use crate::strangers;
 
 /// How often sequences are raised while following.
 const SEQUENCES_EVERY: Duration = Duration::from_secs(30);
@@ -46,6 +47,8 @@ pub(crate) async fn run(
         });
     }
     raise(&session, &sequences).await?;
+    // only now: the load would have paid for it
+    strangers::watch(&session).await?;
     session.lock().finished = true;
     session.notify();
     session.observer.event(&Event::Followed {

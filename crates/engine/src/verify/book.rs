@@ -166,6 +166,15 @@ impl Proofs {
         }
     }
 
+    /// A stranger has written to the target: this key, in the source's form, is not proven, nor is any reading of it that is under
+    /// way. Without a key nothing of the table is.
+    pub fn stranger(&mut self, table: usize, cells: Option<&Row>) {
+        match cells {
+            Some(cells) => self.row(table, cells),
+            None => self.whole(table),
+        }
+    }
+
     fn row(&mut self, table: usize, row: &Row) {
         match self.key(table, row) {
             Some((range, key)) => self.book.touch(range, &key),

@@ -97,3 +97,28 @@ fn ranges_cover_every_key_and_say_whose_they_are() {
     assert_eq!(ends(2).1, None);
     assert_eq!(proofs.spec(RangeId(3)).unwrap().range, ChunkRange::All);
 }
+
+#[test]
+fn a_strangers_write_takes_its_key_or_all_of_the_table_out_of_what_is_proven() {
+    let mut proofs = proofs();
+    prove(&mut proofs);
+    proofs.stranger(0, Some(&key_row("15")));
+    assert!(!proofs.book.everything_proven());
+    assert_eq!(touched(&proofs).len(), 1);
+    prove(&mut proofs);
+    // a reading that was under way when it became known keeps the key
+    let tickets = proofs.begin_all();
+    proofs.stranger(0, Some(&key_row("15")));
+    for ticket in tickets {
+        assert_eq!(proofs.finish(ticket, stamp(6), true), Finished::Taken);
+    }
+    assert_eq!(touched(&proofs).len(), 1);
+    prove(&mut proofs);
+    proofs.stranger(0, None);
+    let progress = proofs.progress(|_| String::new());
+    assert_eq!((progress.unproven, progress.proven), (3, 1));
+    prove(&mut proofs);
+    // a table without key has no keys to leave out
+    proofs.stranger(1, Some(&key_row("15")));
+    assert_eq!(proofs.progress(|_| String::new()).unproven, 1);
+}

@@ -16,6 +16,7 @@ use crate::error::EngineError;
 use crate::progress::{Places, ProofProgress, TableVerify, VerifyReport};
 use crate::run::Run;
 use crate::session::Session;
+use crate::strangers;
 use crate::verify::book::{Proofs, Stamp};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::continuous::ensure_cut;
@@ -59,6 +60,7 @@ async fn settled(
             break;
         }
         tokio::time::sleep(COMPARISON_PAUSE).await;
+        strangers::look(session).await?;
         let again = settled_round(session, requests, salt).await?;
         let stayed = nothing_new(&report, &again);
         report = again;
@@ -306,12 +308,13 @@ pub(super) async fn compared(
 ) -> Result<TableVerify, EngineError> {
     let mapping = &session.tables()[part.table];
     let labels = [session.source.label(), session.target.label()];
+    let marks = &session.strangers;
     let within = within(mapping, &part.range);
-    let mut settled = touched::settle(pair, mapping, digester, labels, sums, within).await?;
+    let mut settled = touched::settle(pair, mapping, marks, digester, labels, sums, within).await?;
     let bad: HashSet<usize> = sums.source.unequal(&sums.target).collect();
     let mut more = false;
     if !bad.is_empty() {
-        let named = name(pair, mapping, &part.range, digester, labels, &bad).await?;
+        let named = name(pair, mapping, marks, &part.range, digester, labels, &bad).await?;
         more = named.1 || named.0.is_empty();
         settled.differences.extend(named.0);
     }

@@ -7,7 +7,8 @@ use crossfade_model::{BucketSum, Cell, Digester, Row, TableMapping, canonical, h
 use sha2::{Digest as _, Sha256};
 
 use crate::progress::{Difference, DifferenceKind};
-use crate::verify::cause::{self, Facts};
+use crate::strangers::Marks;
+use crate::verify::cause;
 
 /// Differences listed per table at most.
 pub(crate) const MOST_LISTED: usize = 100;
@@ -18,6 +19,7 @@ pub(crate) type Rows = HashMap<Vec<u8>, Vec<Row>>;
 /// The differences between both sides' rows.
 pub(crate) fn differences(
     mapping: &TableMapping,
+    marks: &Marks,
     source: &Rows,
     target: &Rows,
     digester: &Digester,
@@ -30,7 +32,9 @@ pub(crate) fn differences(
             if out.len() > MOST_LISTED {
                 return out;
             }
-            if let Some(difference) = difference(mapping, theirs.get(n), ours.get(n), digester) {
+            if let Some(difference) =
+                difference(mapping, marks, theirs.get(n), ours.get(n), digester)
+            {
                 out.push(difference);
             }
         }
@@ -43,7 +47,7 @@ pub(crate) fn differences(
             if out.len() > MOST_LISTED {
                 return out;
             }
-            out.extend(difference(mapping, None, Some(row), digester));
+            out.extend(difference(mapping, marks, None, Some(row), digester));
         }
     }
     out.sort_by(|a, b| a.key.cmp(&b.key));
@@ -53,6 +57,7 @@ pub(crate) fn differences(
 /// How two rows of one key differ; `None` where they are equal. With a digester their digests are kept.
 pub(crate) fn difference(
     mapping: &TableMapping,
+    marks: &Marks,
     source: Option<&Row>,
     target: Option<&Row>,
     digester: Option<&Digester>,
@@ -86,7 +91,10 @@ pub(crate) fn difference(
         Some(_) => KeySide::Source,
         None => KeySide::Target,
     };
-    let likely = cause::of_row(mapping, source, target, &columns, Facts::default());
+    let row_key = row_key(mapping, either, side);
+    let named = row_key.as_ref().map(|key| key.digest.as_str());
+    let facts = marks.facts(mapping, named, kind);
+    let likely = cause::of_row(mapping, source, target, &columns, facts);
     let named = columns.iter().filter_map(|&n| mapping.columns.get(n));
     Some(Difference {
         kind,
@@ -95,7 +103,7 @@ pub(crate) fn difference(
         cause: likely.cause,
         why: likely.why,
         classification: None,
-        row_key: row_key(mapping, either, side),
+        row_key,
         source_digest: digest(mapping, source, digester),
         target_digest: digest(mapping, target, digester),
         source_row: source.map(row_text),
@@ -133,7 +141,7 @@ pub(crate) fn key_digest(mapping: &TableMapping, row: &Row) -> Option<String> {
     Some(hex::encode(&Sha256::digest(&identity)))
 }
 
-fn key_text(mapping: &TableMapping, row: &Row) -> String {
+pub(crate) fn key_text(mapping: &TableMapping, row: &Row) -> String {
     let Some(key) = &mapping.source.key else {
         return "(no key)".to_owned();
     };

@@ -10,6 +10,7 @@ use crossfade_store::{ChunkRange, ReadForm, RowStream, TargetSnapshot};
 
 use crate::error::EngineError;
 use crate::progress::Difference;
+use crate::strangers::Marks;
 use crate::verify::collect::{Touched, WholeChange};
 use crate::verify::differ::{self, MOST_LISTED, Rows};
 use crate::verify::pair::Pair;
@@ -25,6 +26,7 @@ const MOST_WANTED: usize = 2 * (MOST_LISTED + 1);
 pub(super) async fn name(
     pair: &mut Pair,
     mapping: &TableMapping,
+    marks: &Marks,
     range: &ChunkRange,
     digester: &Digester,
     labels: [&str; 2],
@@ -56,7 +58,10 @@ pub(super) async fn name(
     } else {
         (theirs, ours)
     };
-    Ok((differ::differences(mapping, &theirs, &ours, digester), more))
+    Ok((
+        differ::differences(mapping, marks, &theirs, &ours, digester),
+        more,
+    ))
 }
 
 /// The finer buckets whose rows are kept, and whether there are others.

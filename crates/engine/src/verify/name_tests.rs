@@ -46,7 +46,7 @@ async fn named(
         .unwrap();
     let more = left_out || !theirs.dropped.is_empty() || !ours.dropped.is_empty();
     let (theirs, ours) = both(theirs, ours);
-    let differences = differ::differences(mapping, &theirs, &ours, &digester);
+    let differences = differ::differences(mapping, &Marks::default(), &theirs, &ours, &digester);
     let shown = differences.into_iter().map(|d| (d.kind, d.key));
     (shown.collect(), more)
 }

@@ -15,6 +15,7 @@ use crate::error::EngineError;
 use crate::layer_report::{Layer, LayerReport};
 use crate::progress::{Places, TableVerify, VerifyReport};
 use crate::session::Session;
+use crate::strangers::{self, Marks};
 use crate::verify::book::{Proofs, Stamp, TouchedKey};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
@@ -37,6 +38,8 @@ pub(crate) async fn recheck(
 ) -> Result<VerifyReport, EngineError> {
     let _turn = session.comparing.lock().await;
     ensure_cut(session).await?;
+    // what strangers have written by now is among the touched keys
+    strangers::look(session).await?;
     for _ in 0..MOST_TRIES {
         let check = match session.proofs().as_mut() {
             Some(proofs) => proofs.begin_touched(),
@@ -146,6 +149,7 @@ fn by_table(session: &Session, check: &Check<TouchedKey>) -> BTreeMap<usize, Key
 /// The reading of one table's keys.
 struct Reading<'a> {
     mapping: &'a TableMapping,
+    marks: &'a Marks,
     readers: [Reader<'a>; 2],
     table: TableVerify,
 }
@@ -156,6 +160,7 @@ impl<'a> Reading<'a> {
         let labels = [session.source.label(), session.target.label()];
         Reading {
             mapping,
+            marks: &session.strangers,
             readers: labels.map(|label| Reader::new(mapping, &digester, label)),
             table: TableVerify {
                 name: mapping.source.name.to_string(),
@@ -208,7 +213,8 @@ impl<'a> Reading<'a> {
         }
         let mut equal = true;
         for n in 0..source.len().max(target.len()) {
-            let difference = differ::difference(self.mapping, source.get(n), target.get(n), None);
+            let (theirs, ours) = (source.get(n), target.get(n));
+            let difference = differ::difference(self.mapping, self.marks, theirs, ours, None);
             equal &= difference.is_none();
             if self.table.differences.len() < MOST_LISTED {
                 self.table.differences.extend(difference);

@@ -269,9 +269,9 @@ async fn keys_of(
                     if let Some(there) = there {
                         table.target.add(ours.digest(there)?);
                     }
-                    table
-                        .differences
-                        .extend(differ::difference(mapping, Some(row), there, None));
+                    let marks = &session.strangers;
+                    let difference = differ::difference(mapping, marks, Some(row), there, None);
+                    table.differences.extend(difference);
                 }
                 capped(&mut table);
             }

@@ -9,6 +9,7 @@ use crossfade_rules::proof::{self, Expected};
 
 use crate::error::EngineError;
 use crate::progress::Difference;
+use crate::strangers::Marks;
 use crate::verify::collect::{LastImage, Touched};
 use crate::verify::differ;
 use crate::verify::pair::Pair;
@@ -41,6 +42,7 @@ pub(super) struct Settled {
 pub(super) async fn settle(
     pair: &mut Pair,
     mapping: &TableMapping,
+    marks: &Marks,
     digester: &Digester,
     labels: [&str; 2],
     sums: &mut Sums,
@@ -55,6 +57,7 @@ pub(super) async fn settle(
     let mut settling = Settling {
         mapping,
         digester,
+        marks,
         touched: &touched,
         view: &view,
         readers: [theirs, ours],
@@ -87,6 +90,7 @@ pub(super) async fn settle(
 struct Settling<'a> {
     mapping: &'a TableMapping,
     digester: &'a Digester,
+    marks: &'a Marks,
     touched: &'a Touched,
     view: &'a Snapshot,
     readers: [Reader<'a>; 2],
@@ -136,7 +140,8 @@ impl Settling<'_> {
                 self.settled.expected.add(digest);
             }
             let (expected, digester) = (expected.as_ref(), Some(self.digester));
-            let difference = differ::difference(self.mapping, expected, found, digester);
+            let difference =
+                differ::difference(self.mapping, self.marks, expected, found, digester);
             self.settled.differences.extend(difference);
         }
         Ok(())

@@ -40,6 +40,7 @@ fn differ(
     let digester = Digester::new(&[7; 32]);
     let identities: Vec<&[u8]> = touched.cells.keys().map(Vec::as_slice).collect();
     Settling {
+        marks: &Marks::default(),
         mapping: &mapping,
         digester: &digester,
         touched: &touched,
@@ -140,6 +141,7 @@ fn a_second_row_of_one_key_stays_in_the_sums() {
     let digester = Digester::new(&[7; 32]);
     let identities: Vec<&[u8]> = touched.cells.keys().map(Vec::as_slice).collect();
     Settling {
+        marks: &Marks::default(),
         mapping: &mapping,
         digester: &digester,
         touched: &touched,

@@ -9,6 +9,7 @@ use crate::guard::{self, Guarded};
 use crate::names::{OWN_SCHEMA, qualified};
 use crate::session::Purpose;
 use crate::store::PostgresStore;
+use crate::strangers::{self, Marked};
 use crate::tenure;
 
 /// What is there of a migration besides its tables.
@@ -22,6 +23,20 @@ pub async fn made(store: &PostgresStore, migration: &str) -> Result<Vec<Made>> {
         .iter()
         .map(trigger)
         .collect();
+    let marked = strangers::marked(&client, migration).await?;
+    out.extend(marked.iter().map(mark));
+    if strangers::has_tables(&client).await? {
+        let sql = format!("SELECT count(*) FROM {OWN_SCHEMA}.stranger WHERE migration = $1");
+        let doing = "looking at crossfade's tables";
+        let noted: i64 = client.query_one(doing, &sql, &[&migration]).await?.get(0);
+        if noted > 0 {
+            out.push(Made {
+                kind: "rows".into(),
+                name: format!("{OWN_SCHEMA}.stranger"),
+                detail: format!("{noted} noted writes of strangers"),
+            });
+        }
+    }
     if tenure::has_tables(&client).await? {
         let sql = format!(
             "SELECT (SELECT count(*) FROM {OWN_SCHEMA}.record WHERE migration = $1)
@@ -53,7 +68,15 @@ fn trigger(guarded: &Guarded) -> Made {
     }
 }
 
-/// Removes the migration's guards and rows, and those of `tables` that it made. Takes the right to write first, so that no
+fn mark(marked: &Marked) -> Made {
+    Made {
+        kind: "trigger".into(),
+        name: format!("{} on {}", marked.trigger, marked.table),
+        detail: "notes writes of strangers".into(),
+    }
+}
+
+/// Removes the migration's triggers and rows, and those of `tables` that it made. Takes the right to write first, so that no
 /// run is alive and a straggler can commit nothing.
 ///
 /// # Errors
@@ -97,6 +120,10 @@ pub async fn remove(
         let sql = guard::drop_statement(&guard.table);
         super::patiently(&client, "taking off a guard", &sql).await?;
     }
+    for mark in strangers::marked(&client, migration).await? {
+        let sql = strangers::drop_statement(&mark.table, &mark.trigger);
+        super::patiently(&client, "taking off a mark", &sql).await?;
+    }
     remove_rows(&client, migration).await?;
     Ok(removed)
 }
@@ -110,10 +137,17 @@ async fn remove_rows(client: &Client, migration: &str) -> Result<()> {
             client.execute(doing, &sql, &[&migration]).await?;
         }
     }
+    if strangers::has_tables(client).await? {
+        for table in strangers::TABLES {
+            let sql = format!("DELETE FROM {OWN_SCHEMA}.{table} WHERE migration = $1");
+            client.execute(doing, &sql, &[&migration]).await?;
+        }
+    }
     if !has_own_schema(client).await? {
         return Ok(());
     }
     // another migration may begin meanwhile: only what nobody uses goes, and what is used refuses to
+    let noted = strangers::TABLES.map(|table| format!("{OWN_SCHEMA}.{table}"));
     let sql = format!(
         "DO $remove$
          BEGIN
@@ -125,9 +159,12 @@ async fn remove_rows(client: &Client, migration: &str) -> Result<()> {
                  DROP TABLE {OWN_SCHEMA}.record, {OWN_SCHEMA}.run;
              END IF;
              DROP FUNCTION IF EXISTS {OWN_SCHEMA}.guard();
+             DROP FUNCTION IF EXISTS {OWN_SCHEMA}.stranger();
+             DROP TABLE IF EXISTS {};
              DROP SCHEMA {OWN_SCHEMA};
          END
-         $remove$"
+         $remove$",
+        noted.join(", ")
     );
     match client.batch(doing, &sql).await {
         // somebody else's objects are in it, or their guards use the function

@@ -180,7 +180,7 @@ fn query() -> String {
     SELECT 'trigger', n.nspname || '.' || c.relname || ': ' || t.tgname
       FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE NOT t.tgisinternal AND coalesce((to_jsonb(t)->>'tgparentid')::int8, 0) = 0 AND {USER_SCHEMA}
-       AND t.tgname <> 'crossfade_guard'
+       AND t.tgname NOT IN ('crossfade_guard', 'crossfade_stranger', 'crossfade_stranger_truncate')
     UNION ALL
     SELECT 'policy', n.nspname || '.' || c.relname || ': ' || l.polname
       FROM pg_policy l JOIN pg_class c ON c.oid = l.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace

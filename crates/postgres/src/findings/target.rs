@@ -11,6 +11,7 @@ use crate::describe::catalog::{Catalog, Relation};
 use crate::describe::key::names;
 use crate::guard;
 use crate::names::{OWN_SCHEMA, qualified, quote_ident, schema_of};
+use crate::strangers;
 
 /// What the target's database and role are like.
 struct Facts {
@@ -314,6 +315,17 @@ async fn present(
             format!("ALTER ROLE {} BYPASSRLS;", facts.role),
         ));
     }
+    if !owns {
+        out.push(
+            Finding::new(
+                "postgres.strangers",
+                Severity::Note,
+                TARGET,
+                "the role does not own it: other sessions' writes are neither refused nor noted, only `verify` sees them",
+            )
+            .fix(format!("ALTER TABLE {name} OWNER TO {};", facts.role)),
+        );
+    }
     if fresh {
         if !owns && !has_planned_key(catalog, relation, mapping) {
             out.push(blocks(
@@ -417,17 +429,22 @@ async fn triggers_in_the_way(
     facts: &Facts,
     out: &mut Vec<Finding>,
 ) -> Result<()> {
+    let ours = [
+        guard::TRIGGER,
+        strangers::ROW_TRIGGER,
+        strangers::TRUNCATE_TRIGGER,
+    ];
     let rows = client
         .query(
             "looking for triggers",
             "SELECT 'trigger', t.tgname::text FROM pg_trigger t
-             WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname <> $2
+             WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname <> ALL ($2::text[])
                AND (t.tgenabled IN ('A', 'R') AND $3::bool OR t.tgenabled IN ('A', 'O') AND NOT $3::bool)
              UNION ALL
              SELECT 'rule', r.rulename::text FROM pg_rewrite r
              WHERE r.ev_class = $1::oid AND r.ev_type <> '1' AND r.ev_enabled <> 'D'
              ORDER BY 1, 2",
-            &[&relation.oid, &guard::TRIGGER, &facts.may_skip_triggers],
+            &[&relation.oid, &ours.as_slice(), &facts.may_skip_triggers],
         )
         .await?;
     let table = qualified(&relation.name);

@@ -351,6 +351,8 @@ async fn what_is_in_the_way_on_the_target_is_found_and_the_fixes_help() {
         let findings = find().await;
         let codes: Vec<String> = blocking(&findings).into_values().flatten().collect();
         assert_eq!(codes, *expected, "{sql}: {findings:#?}");
+        let unseen = findings.iter().any(|f| f.code == "postgres.strangers");
+        assert_eq!(unseen, sql.contains("OWNER TO postgres"), "{sql}");
         for finding in findings.iter().filter(|f| f.severity == Severity::Blocks) {
             let fix = finding.fix.as_deref().unwrap();
             if let Some((first, _)) = fix

@@ -8,6 +8,7 @@ mod capture;
 mod kit;
 mod load;
 mod snapshot;
+mod strangers;
 mod stream;
 mod stream_encrypted;
 mod stream_shapes;

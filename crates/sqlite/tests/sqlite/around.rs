@@ -117,3 +117,38 @@ async fn what_is_in_the_way_is_a_finding() {
         ]
     );
 }
+
+#[tokio::test]
+async fn guards_that_somebody_takes_off_are_missed() {
+    let world = World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+    let copy = Copy::begin(&world).await;
+    let tables = copy.follower.spec.tables.clone();
+    let unseen = async || {
+        let found = world.target.strangers(MIGRATION, None).await.unwrap();
+        assert_eq!(found.entries, []);
+        let names = found.unseen.into_iter().map(|table| table.name);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(unseen().await, [""; 0]);
+    let stranger = Connection::open(world.path("target.db")).unwrap();
+    for off in [
+        "DROP TRIGGER _crossfade_guard_delete_t",
+        "DROP TRIGGER _crossfade_guard_insert_t;
+         CREATE TRIGGER _crossfade_guard_insert_t BEFORE INSERT ON t BEGIN SELECT 1; END",
+    ] {
+        stranger.execute_batch(off).unwrap();
+        assert_eq!(unseen().await, ["t"], "{off}");
+    }
+    stranger
+        .execute_batch("DROP TRIGGER _crossfade_guard_insert_t")
+        .unwrap();
+    world.target.create_tables(&[], &[], &tables).await.unwrap();
+    assert_eq!(unseen().await, [""; 0]);
+    for lost in [1, 0] {
+        let found = world.target.watch_strangers(MIGRATION, &tables).await;
+        assert_eq!(found.unwrap().len(), lost);
+    }
+    drop(copy);
+    let gone = world.target.remove(MIGRATION, &[]).await.unwrap();
+    assert!(gone.iter().all(|m| m.name != "t"), "{gone:?}");
+}

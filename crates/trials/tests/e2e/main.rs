@@ -15,6 +15,7 @@ mod partitions;
 mod proof;
 mod quarantine;
 mod standby;
+mod strangers;
 mod toast;
 mod transactions;
 mod truncate;

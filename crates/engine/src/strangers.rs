@@ -1,0 +1,305 @@
+//! Strangers: writes on the target that are not this migration's, as the target itself has noted them.
+//!
+//! Every second, and again before a comparison's second look at what differs, new entries are read. Each is told once, takes its
+//! key out of what is proven, and is the likely cause of a difference of that row. A write is noted in its own transaction; it
+//! is known here up to a second after its commit.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossfade_control::quarantine::{KeySide, RowKey};
+use crossfade_model::{Cell, Row, TableMapping};
+use crossfade_store::{ErrorKind, Stranger, Strangers, Written};
+
+use crate::error::EngineError;
+use crate::progress::{DifferenceKind, Event, StrangerWrite, StrangersSeen};
+use crate::session::Session;
+use crate::verify::cause::Facts;
+use crate::verify::differ::{self, key_digest};
+use crate::verify::repair::source_key;
+
+/// How often the target is asked.
+const EVERY: Duration = Duration::from_secs(1);
+/// Entries told one by one at a time; the others are counted.
+const MOST_TOLD: usize = 20;
+/// Entries shown of the latest.
+const MOST_SHOWN: usize = 5;
+/// Keys kept for the likely cause, all tables together.
+const MOST_KEYS: usize = 50_000;
+
+/// What is known of strangers in this attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// Up to where the target's entries were read. Held while they are.
+    seen: tokio::sync::Mutex<Option<String>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    shown: StrangersSeen,
+    latest: VecDeque<StrangerWrite>,
+    /// Digests of the keys that were written, by the source's table name.
+    keys: HashMap<String, HashSet<String>>,
+    kept: usize,
+    /// Tables that were emptied.
+    emptied: HashSet<String>,
+}
+
+impl Marks {
+    /// What is known of a row that differs, besides its cells.
+    pub fn facts(
+        &self,
+        mapping: &TableMapping,
+        digest: Option<&str>,
+        kind: DifferenceKind,
+    ) -> Facts {
+        let table = mapping.source.name.to_string();
+        let known = self.known();
+        let keys = known.keys.get(&table);
+        let written = digest.is_some_and(|d| keys.is_some_and(|keys| keys.contains(d)));
+        let emptied = kind == DifferenceKind::Missing && known.emptied.contains(&table);
+        Facts {
+            stranger: written || emptied,
+            ..Facts::default()
+        }
+    }
+
+    /// For people.
+    pub fn shown(&self) -> StrangersSeen {
+        let known = self.known();
+        StrangersSeen {
+            latest: known.latest.iter().cloned().collect(),
+            ..known.shown.clone()
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // a panic while it was held ends the attempt
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn enter(&mut self, mapping: &TableMapping, entry: &Stranger, digest: Option<String>) {
+        let table = mapping.source.name.to_string();
+        match (digest, entry.operation) {
+            (Some(digest), _) => {
+                if self.kept < MOST_KEYS && self.keys.entry(table).or_default().insert(digest) {
+                    self.kept += 1;
+                }
+            }
+            (None, Written::Truncate) => {
+                self.emptied.insert(table);
+            }
+            (None, _) => {}
+        }
+        self.shown.writes += u64::from(entry.operation != Written::More);
+        self.shown.more |= entry.operation == Written::More;
+        self.latest.push_back(write(entry));
+        if self.latest.len() > MOST_SHOWN {
+            self.latest.pop_front();
+        }
+    }
+}
+
+/// Has the target note strangers; a role that may not leaves them to the comparison.
+pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
+    let tables = session.tables();
+    match session.target.watch_strangers(&session.name, tables).await {
+        Ok(lost) => {
+            for table in lost {
+                warn(
+                    session,
+                    format!(
+                        "table {table}: what shows strangers' writes had been taken off or switched off; it is there again, writes in between were not seen"
+                    ),
+                );
+            }
+            Ok(())
+        }
+        Err(e) if e.kind == ErrorKind::Permission => {
+            warn(
+                session,
+                format!("strangers' writes on the target are not noted: {e}"),
+            );
+            Ok(())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Looks until the attempt stops.
+pub(crate) async fn run(session: Arc<Session>) -> Result<(), EngineError> {
+    let finished = session.wait_for(|state| state.finished.then_some(()));
+    if finished.await.is_none() {
+        return Ok(());
+    }
+    let mut stop = session.stop.clone();
+    loop {
+        look(&session).await?;
+        tokio::select! {
+            _ = stop.changed() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Reads what the target has noted since the last look.
+pub(crate) async fn look(session: &Session) -> Result<(), EngineError> {
+    let mut seen = session.strangers.seen.lock().await;
+    let mut found = session
+        .target
+        .strangers(&session.name, seen.as_deref())
+        .await?;
+    if seen.is_some() && found.seen.is_none() {
+        // it has noted, and has lost what it notes in
+        let names = session.tables().iter().map(|m| m.target.name.clone());
+        found.unseen = names.collect();
+    }
+    for entry in &found.entries {
+        enter(session, entry);
+    }
+    lost(session, &found);
+    let told = tell(session, &found.entries);
+    if !told.is_empty() {
+        session.target.told_strangers(&session.name, &told).await?;
+    }
+    if found.seen.is_some() {
+        *seen = found.seen;
+    }
+    Ok(())
+}
+
+/// Takes the key out of what is proven, and keeps it for the likely cause.
+fn enter(session: &Session, entry: &Stranger) {
+    let mapped = session.tables().iter().enumerate();
+    let of_table = mapped
+        .into_iter()
+        .find(|(_, mapping)| mapping.target.name == entry.table);
+    let Some((at, mapping)) = of_table else {
+        return;
+    };
+    let key = key(mapping, entry);
+    let cells = key
+        .as_ref()
+        .and_then(|key| source_key(session.source.as_ref(), mapping, key));
+    if let Some(proofs) = session.proofs().as_mut() {
+        proofs.stranger(at, cells.as_ref());
+    }
+    let digest = key.map(|key| key.digest);
+    session.strangers.known().enter(mapping, entry, digest);
+}
+
+/// The key that an entry names, in the target's form.
+fn key(mapping: &TableMapping, entry: &Stranger) -> Option<RowKey> {
+    let texts = entry.key.as_ref()?;
+    let places = &mapping.source.key.as_ref()?.columns;
+    if texts.len() != places.len() {
+        return None;
+    }
+    let mut row = Row(vec![Cell::Null; mapping.columns.len()]);
+    for (&place, text) in places.iter().zip(texts) {
+        *row.0.get_mut(place)? = Cell::TextForm(Bytes::copy_from_slice(text.as_bytes()));
+    }
+    Some(RowKey {
+        digest: key_digest(mapping, &row)?,
+        text: differ::key_text(mapping, &row),
+        cells: places
+            .iter()
+            .filter_map(|&place| row.0.get(place).cloned())
+            .collect(),
+        side: KeySide::Target,
+    })
+}
+
+/// Tables whose writes are no longer noted: told once, and nothing of them is proven that was.
+fn lost(session: &Session, found: &Strangers) {
+    let names: Vec<String> = found.unseen.iter().map(ToString::to_string).collect();
+    let before = std::mem::replace(&mut session.strangers.known().shown.unseen, names.clone());
+    for (table, name) in found.unseen.iter().zip(names) {
+        if before.contains(&name) {
+            continue;
+        }
+        warn(
+            session,
+            format!(
+                "table {name}: somebody has taken off or switched off what shows strangers' writes: they can no longer be seen"
+            ),
+        );
+        let mapped = session.tables().iter();
+        let at = mapped.into_iter().position(|m| m.target.name == *table);
+        if let (Some(at), Some(proofs)) = (at, session.proofs().as_mut()) {
+            proofs.stranger(at, None);
+        }
+    }
+}
+
+/// Tells what was not told before. Returns what names it.
+fn tell(session: &Session, entries: &[Stranger]) -> Vec<i64> {
+    let new: Vec<&Stranger> = entries.iter().filter(|entry| !entry.told).collect();
+    for entry in new.iter().take(MOST_TOLD) {
+        session.observer.event(&Event::Stranger {
+            write: write(entry),
+        });
+    }
+    if new.len() > MOST_TOLD {
+        warn(
+            session,
+            format!(
+                "{} more writes by strangers on the target were noted",
+                new.len() - MOST_TOLD
+            ),
+        );
+    }
+    new.iter().filter_map(|entry| entry.id).collect()
+}
+
+fn warn(session: &Session, what: String) {
+    session.observer.event(&Event::Warning { what });
+}
+
+/// An entry for people.
+#[must_use]
+pub fn write(entry: &Stranger) -> StrangerWrite {
+    StrangerWrite {
+        table: entry.table.to_string(),
+        operation: word(entry.operation).to_owned(),
+        key: entry.key.as_ref().map(|key| key.join(", ")),
+        at: entry.at,
+        who: entry.who.clone(),
+    }
+}
+
+/// What a target has noted, for people: where no run is active.
+#[must_use]
+pub fn seen(found: &Strangers) -> StrangersSeen {
+    let entries = &found.entries;
+    let more = entries.iter().filter(|e| e.operation == Written::More);
+    let more = more.count();
+    StrangersSeen {
+        writes: (entries.len() - more) as u64,
+        more: more > 0,
+        latest: entries[entries.len().saturating_sub(MOST_SHOWN)..]
+            .iter()
+            .map(write)
+            .collect(),
+        unseen: found.unseen.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn word(operation: Written) -> &'static str {
+    match operation {
+        Written::Insert => "insert",
+        Written::Update => "update",
+        Written::Delete => "delete",
+        Written::Truncate => "truncate",
+        Written::More => "more",
+    }
+}
+
+#[cfg(test)]
+#[path = "strangers_tests.rs"]
+mod tests;

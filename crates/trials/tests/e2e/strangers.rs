@@ -1,0 +1,169 @@
+//! Writes on the target that are not the program's: told with table, key and time, by the target's own marks.
+
+use crossfade_trials::binary::Running;
+use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::{Engine, Trial};
+use serde_json::{Value, json};
+
+fn followed(trial: &Trial) -> Running {
+    let running = trial.start(&["run", "--json"]);
+    told(&running, "the run follows", "\"followed\",\"position\"");
+    running
+}
+
+fn told(running: &Running, what: &str, text: &str) {
+    wait_until(what, LONG, || running.stdout_so_far().contains(text));
+}
+
+fn ended(running: Running) -> String {
+    running.interrupt();
+    running.wait(LONG).expect(0).stdout
+}
+
+fn events(stdout: &str, kind: &str) -> Vec<Value> {
+    let lines = stdout.lines().filter_map(|l| serde_json::from_str(l).ok());
+    let events = lines.map(|line: Value| line["event"].clone());
+    events.filter(|event| event["event"] == kind).collect()
+}
+
+/// Past the guard.
+fn plant(trial: &Trial, sql: &str) {
+    trial.target.run(&format!(
+        "SET session_replication_role = replica; {sql}; RESET session_replication_role"
+    ));
+}
+
+fn keys(events: &[Value]) -> Value {
+    let key = |e: &Value| json!([e["table"], e["operation"], e["key"]]);
+    events.iter().map(key).collect()
+}
+
+fn causes(report: &Value) -> Value {
+    let differences = report["tables"][0]["differences"].as_array();
+    let differences = differences.into_iter().flatten();
+    differences.map(|d| json!([d["key"], d["cause"]])).collect()
+}
+
+#[test]
+fn a_strangers_write_is_told_with_its_key_and_is_the_cause_of_the_difference() {
+    for (source, target) in [
+        (Engine::Pg15, Engine::Pg17),
+        (Engine::Sqlite, Engine::Pg18),
+        (Engine::Pg18, Engine::Pg15),
+    ] {
+        let trial = Trial::new(source, target).option("reconcile_percent", 0);
+        trial.source.run(
+            "CREATE TABLE t (id integer PRIMARY KEY, a text);
+             INSERT INTO t VALUES (1, 'a'), (2, 'a'), (3, 'a'), (4, 'a'), (5, 'a');",
+        );
+        let running = followed(&trial);
+        trial.call(&["verify"]).expect(0);
+        trial
+            .source
+            .run("UPDATE t SET a = 'b' WHERE id = 4; INSERT INTO t VALUES (6, 'a')");
+        wait_until("the changes arrive", LONG, || {
+            trial
+                .target
+                .rows("SELECT id FROM t WHERE a = 'b' OR id = 6")
+                .len()
+                == 2
+        });
+        trial.call(&["verify", "--touched"]).expect(0);
+        plant(
+            &trial,
+            "UPDATE t SET a = 'x' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (9, 'x'); UPDATE t SET a = a WHERE id = 3",
+        );
+        wait_until("the strangers are counted", LONG, || {
+            let status = trial.status();
+            status["strangers"]["writes"] == 4 && status["progress"]["proof"]["everything"] == false
+        });
+        trial.call(&["status"]).expect(0).says(&[
+            "STRANGERS have written to the target: 4 writes noted",
+            "public.t: update of the row with key 1",
+        ]);
+        let report = trial.call(&["verify", "--touched", "--json"]).expect(2);
+        let cause = json!([["1", "stranger"], ["2", "stranger"], ["9", "stranger"]]);
+        assert_eq!(causes(&report.json()["report"]), cause);
+        let report = trial.call(&["verify", "--json"]).expect(2);
+        assert_eq!(causes(&report.json()["report"]), cause);
+        trial.call(&["verify", "--repair"]).expect(0);
+        assert_eq!(trial.status()["strangers"]["writes"], 4);
+        let stdout = ended(running);
+        let told = events(&stdout, "stranger");
+        let expected = json!([
+            ["public.t", "update", "1"],
+            ["public.t", "delete", "2"],
+            ["public.t", "insert", "9"],
+            ["public.t", "update", "3"],
+        ]);
+        assert_eq!(keys(&told), expected, "{stdout}");
+        assert!(told.iter().all(|e| e["at"].as_i64() > Some(0)));
+        // without a run the target is asked; what was told is not told again, what came meanwhile is
+        assert_eq!(trial.status()["strangers"]["writes"], 4);
+        plant(&trial, "TRUNCATE t");
+        let running = followed(&trial);
+        wait_until("the truncate is told", LONG, || {
+            running.stdout_so_far().contains("\"truncate\"")
+        });
+        let report = trial.call(&["verify", "--json"]).expect(2);
+        assert_eq!(causes(&report.json()["report"])[0][1], "stranger");
+        let stdout = ended(running);
+        let told = events(&stdout, "stranger");
+        assert_eq!(keys(&told), json!([["public.t", "truncate", null]]));
+        trial.call(&["abort"]).expect(0);
+        let left = "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'crossfade%'
+                    UNION ALL SELECT nspname FROM pg_namespace WHERE nspname = 'crossfade'";
+        assert!(trial.target.rows(left).is_empty());
+    }
+}
+
+#[test]
+fn marks_that_somebody_takes_off_are_told_once() {
+    for (source, target, off, table) in [
+        (
+            Engine::Pg15,
+            Engine::Pg17,
+            "ALTER TABLE t DISABLE TRIGGER crossfade_stranger",
+            "public.t",
+        ),
+        (
+            Engine::Sqlite,
+            Engine::Sqlite,
+            "DROP TRIGGER _crossfade_guard_update_t",
+            "t",
+        ),
+    ] {
+        let trial = Trial::new(source, target).option("reconcile_percent", 0);
+        trial
+            .source
+            .run("CREATE TABLE t (id integer PRIMARY KEY, a text)");
+        let running = followed(&trial);
+        trial.call(&["verify"]).expect(0);
+        trial.target.run(off);
+        wait_until("it is noticed", LONG, || {
+            let status = trial.status();
+            status["strangers"]["unseen"] == json!([table])
+                && status["progress"]["proof"]["everything"] == false
+        });
+        trial
+            .call(&["status"])
+            .expect(0)
+            .says(&["can no longer be seen"]);
+        trial.call(&["verify"]).expect(0);
+        let stdout = ended(running);
+        let about = |stdout: &str| {
+            let warnings = events(stdout, "warning").into_iter();
+            let about =
+                warnings.filter(|w| w["what"].as_str().is_some_and(|w| w.contains("strangers")));
+            about.count()
+        };
+        assert_eq!(about(&stdout), 1, "{stdout}");
+        assert_eq!(trial.status()["strangers"]["unseen"], json!([table]));
+        let running = followed(&trial);
+        wait_until("it is seen again", LONG, || {
+            trial.status()["strangers"]["unseen"] == json!([])
+        });
+        assert_eq!(about(&ended(running)), 1);
+        trial.call(&["abort"]).expect(0);
+    }
+}
