@@ -21,6 +21,7 @@ mod strangers;
 #[cfg(test)]
 mod testkit;
 mod verify;
+mod verify_report;
 
 pub use durable::{SourceRecord, stored_altered};
 pub use error::EngineError;

@@ -17,7 +17,7 @@ pub(crate) fn columns(
         let what = format!("the query cannot be read: {e}");
         place.error(ErrorKind::Unsupported, "sqlite.query", &what)
     })?;
-    let names = statement.column_names().into_iter();
+    let names = statement.column_names();
     Ok(names
         .map(|name| QueryColumn {
             name: name.to_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossfade_model::{Change, Key, KeyEncoder, Position, TableId, TransactionId};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::{Applier, TargetSnapshot};
+use crossfade_store::Applier;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -492,64 +492,4 @@ impl ApplierTask {
         state.source_end = state.source_end.max(probe.log_end);
         Ok(())
     }
-
-    pub(super) async fn verify_request(
-        &mut self,
-        request: VerifyRequest,
-    ) -> Result<(), EngineError> {
-        match request {
-            VerifyRequest::Begin { reply } => {
-                self.forget_seen().await?;
-                let unseen = self.session.lock().recent.clone();
-                self.collector = Some(Collector::new(self.session.tables()));
-                // a verify that has gone away is no reason to stop
-                let _ = reply.send(unseen);
-            }
-            VerifyRequest::HandOver { horizon, reply } => {
-                if let Some(collector) = &mut self.collector {
-                    collector.hand_over(horizon, reply);
-                }
-                self.hand_over_collected().await?;
-            }
-            VerifyRequest::Cancel => self.collector = None,
-            VerifyRequest::Repair { keys, reply } => {
-                let rows = self.repair(keys).await?;
-                let _ = reply.send(rows);
-            }
-            meet => self.meet_request(meet).await?,
-        }
-        Ok(())
-    }
-
-    /// Once the checkpoint is at the horizon that a verify waits for, opens the target's snapshot between two batches and
-    /// hands both over.
-    pub(super) async fn hand_over_collected(&mut self) -> Result<(), EngineError> {
-        let checkpoint = self.session.lock().checkpoint;
-        let due = self
-            .collector
-            .as_ref()
-            .is_some_and(|c| c.is_due(checkpoint));
-        if !due {
-            return Ok(());
-        }
-        let (reader, checkpoint) = open_reader(&self.session).await?;
-        if let Some(collector) = self.collector.take() {
-            collector.deliver(reader, checkpoint);
-        }
-        Ok(())
-    }
-}
-
-/// Opens the target's snapshot at the checkpoint, between two batches.
-pub(super) async fn open_reader(
-    session: &Session,
-) -> Result<(Box<dyn TargetSnapshot>, Position), EngineError> {
-    let checkpoint = session.lock().checkpoint;
-    let reader = session.target.open_reader(&session.name).await?;
-    if reader.position() != Some(checkpoint) {
-        return Err(EngineError::internal(
-            "the target's snapshot is at another position than its checkpoint",
-        ));
-    }
-    Ok((reader, checkpoint))
 }

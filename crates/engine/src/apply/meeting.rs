@@ -2,8 +2,9 @@
 
 use crossfade_model::{Position, TransactionId};
 
-use crate::apply::applier::{ApplierTask, open_reader};
+use crate::apply::applier::ApplierTask;
 use crate::apply::decide::{Decided, PendingTransaction};
+use crate::apply::requests::open_reader;
 use crate::error::EngineError;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::meet::{Asked, Meeting, Met, Next};
