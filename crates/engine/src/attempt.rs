@@ -330,7 +330,7 @@ async fn reached(
             let retries = quarantine::ordered_retries(run).await?;
             let ids: Vec<EntryId> = retries.iter().flat_map(|(_, ids)| ids.clone()).collect();
             let keys = quarantine::keys(run, session, &ids).await?;
-            let repaired = repair::repair(session, requests, keys).await?;
+            let repaired = repair::repair(session, requests, keys).await?.rows;
             let mut report = ask::compared(run, session, requests, comparison).await?;
             keep_report(run, &mut report).await?;
             quarantine::obey_retries(run, retries, repaired, &report).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId};
+use crossfade_store::Recovery;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -135,7 +136,7 @@ async fn compare(
             }
             Err(EngineError::Ending) => return Ok(()),
             // this comparison could not be made; the run goes on
-            Err(error @ EngineError::Stopped { .. }) => Err(error.to_string()),
+            Err(error) if !may_pass(&error) => Err(error.to_string()),
             Err(error) => {
                 control
                     .finish(&run.lease, command, Err(error.to_string()))
@@ -146,6 +147,16 @@ async fn compare(
     };
     control.finish(&run.lease, command, result).await?;
     Ok(())
+}
+
+/// A store that is away ends the attempt, and the next one may reach it. Anything else that a comparison meets says nothing of
+/// the stream: whoever applies finds out for himself.
+pub(crate) fn may_pass(error: &EngineError) -> bool {
+    match error {
+        EngineError::Store(error) => error.recovery() == Recovery::Retry,
+        EngineError::Ending | EngineError::Control(_) => true,
+        _ => false,
+    }
 }
 
 /// The comparison, and how many rows were read again before it for the sake of quarantined entries.
@@ -162,7 +173,7 @@ async fn compared(
         }
         Asked::Retry { ids } => {
             let keys = quarantine::keys(run, session, ids).await?;
-            let rows = repair::repair(session, requests, keys).await?;
+            let rows = repair::repair(session, requests, keys).await?.rows;
             let report = ask::compared(run, session, requests, Comparison::default()).await?;
             Ok((report, rows))
         }

@@ -27,13 +27,23 @@ pub fn double(text: &[u8]) -> Option<f64> {
     }
 }
 
-/// A single: read at single precision, so that the nearest single is found directly.
+/// A single: the shortest text of one, as a store of singles writes it, or the text of a double that is one widened. Any other
+/// number is no single: it is not rounded to one.
 pub fn single(text: &[u8]) -> Option<f32> {
     match text {
         b"NaN" => Some(f32::NAN),
         b"Infinity" => Some(f32::INFINITY),
         b"-Infinity" => Some(f32::NEG_INFINITY),
-        _ => number_like(text).and_then(|t| t.parse().ok()),
+        _ => {
+            let text = number_like(text)?;
+            let (single, double): (f32, f64) = (text.parse().ok()?, text.parse().ok()?);
+            let widened = f64::from(single).to_bits() == double.to_bits();
+            let shortest = || {
+                let own: Option<f64> = format!("{single:?}").parse().ok();
+                own.is_some_and(|own| own.to_bits() == double.to_bits())
+            };
+            (widened || shortest()).then_some(single)
+        }
     }
 }
 
@@ -292,6 +302,19 @@ pub fn timestamp_with_zone(text: &[u8]) -> Option<i64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_number_finer_than_a_single_is_none() {
+        assert_eq!(single(b"0.1"), Some(0.1));
+        assert_eq!(single(b"0.10000000149011612"), Some(0.1));
+        assert_eq!(single(b"0.100000000001"), None);
+        assert_eq!(single(b"1e300"), None);
+        assert_eq!(single(b"-0"), Some(-0.0));
+        assert_eq!(single(b"16777216"), Some(16_777_216.0));
+        assert_eq!(single(b"16777217"), None);
+        assert_eq!(single(b"1e-45"), Some(f32::from_bits(1)));
+        assert_eq!(single(b"3.4028235e+38"), Some(f32::MAX));
+    }
 
     #[test]
     fn decimals_have_one_form_per_value() {

@@ -69,7 +69,10 @@ impl<'a> Value<'a> {
                 let narrow = r as f32;
                 (r.is_nan() || f64::from(narrow).to_bits() == r.to_bits()).then_some(narrow)
             }
-            Value::Integer(i) => Some(i as f32),
+            Value::Integer(i) => {
+                let single = i as f32;
+                (single as i128 == i128::from(i)).then_some(single)
+            }
             _ => self.text().and_then(text_form::single),
         }
     }

@@ -83,7 +83,8 @@ pub fn settings(purpose: Purpose, version: u32) -> Vec<(&'static str, &'static s
         ("default_transaction_deferrable", "off"),
         ("statement_timeout", "0"),
         ("lock_timeout", purpose.lock_timeout()),
-        ("idle_in_transaction_session_timeout", "30min"),
+        // one side of a comparison may wait for the other's end
+        ("idle_in_transaction_session_timeout", "6h"),
         ("tcp_keepalives_idle", "30"),
         ("tcp_keepalives_interval", "10"),
         ("tcp_keepalives_count", "3"),

@@ -21,12 +21,8 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
         let mut line = format!("  {outcome:<9}  {}: {read}", table.name);
         if table.stream_proven_keys > 0 {
             line.push_str(&format!(
-                ", {} changing meanwhile and {}",
-                of(table.stream_proven_keys, "key", "keys"),
-                match report.layers.layer {
-                    Layer::Touched => "not decided",
-                    _ => "compared one by one",
-                }
+                ", {} changing meanwhile and compared one by one",
+                of(table.stream_proven_keys, "key", "keys")
             ));
         }
         lines.push(line);

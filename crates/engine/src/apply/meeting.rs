@@ -101,6 +101,13 @@ impl ApplierTask {
         if !matches!(self.meeting, Some(Meeting::Before(_))) {
             return Ok(());
         }
+        // a row that was read again by itself may be newer than the checkpoint
+        if !self.session.lock().followed() {
+            if let Some(meeting) = self.meeting.take() {
+                meeting.end(false);
+            }
+            return Ok(());
+        }
         let (reader, position) = open_reader(&self.session).await?;
         self.meeting = self
             .meeting

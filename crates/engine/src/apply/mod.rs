@@ -8,6 +8,7 @@ pub(crate) mod decide;
 pub(crate) mod finish;
 pub(crate) mod gather;
 pub(crate) mod meeting;
+mod repair;
 pub(crate) mod requests;
 mod reread;
 pub(crate) mod spill;

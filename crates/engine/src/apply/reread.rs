@@ -1,6 +1,5 @@
 //! Rows read again by key, because the log's image of them is not whole.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +9,9 @@ use crossfade_store::{ErrorKind, SourceSnapshot, StoreError};
 use tokio::time::Instant;
 
 use crate::apply::applier::ApplierTask;
-use crate::apply::decide::{RereadRequest, Rereads, Sight, Verdict, decide};
-use crate::apply::steps::NetKey;
+use crate::apply::decide::{RereadRequest, Rereads};
 use crate::error::EngineError;
 use crate::kill;
-use crate::verify::repair::RepairKey;
 
 /// How long a row that must be read again may take to become visible.
 const REREAD_PATIENCE: Duration = Duration::from_secs(600);
@@ -30,58 +27,6 @@ pub(crate) enum Reread {
 }
 
 impl ApplierTask {
-    /// Reads rows again that a comparison has named, and writes them as the source has them, in a target transaction of their own
-    /// that leaves the checkpoint where it is. Each has a durable frontier, so that changes which the reading saw are not
-    /// applied again. The reading sees every transaction that was applied: an older row would stay.
-    pub(super) async fn repair(&mut self, keys: Vec<RepairKey>) -> Result<u64, EngineError> {
-        let session = Arc::clone(&self.session);
-        self.forget_seen().await?;
-        let unseen = session.lock().recent.clone();
-        let mut requests = Vec::with_capacity(keys.len());
-        for (table, cells) in &keys {
-            let (mapping, encoder) = (session.table(*table)?, &self.encoders[table.0 as usize]);
-            // a key that has no form on the source is no row of it
-            if let Ok(key) = encoder.key_of(cells) {
-                requests.push(RereadRequest {
-                    table: *table,
-                    key: NetKey::new(key, Cow::Owned(mapping.key_only(cells))),
-                    transactions: unseen.clone(),
-                });
-            }
-        }
-        let rows = requests.len() as u64;
-        for table in &mut session.lock().tables {
-            table.frontier.discard_staged();
-        }
-        let mut rereads = Rereads::new();
-        if let Reread::Altered(_) = self.reread(requests, &mut rereads).await? {
-            // the stream comes to that by itself
-            return Ok(0);
-        }
-        let verdict = {
-            let mut state = session.lock();
-            let nothing = std::iter::empty();
-            decide(
-                Sight::Shared(&mut state),
-                session.tables(),
-                &self.encoders,
-                nothing,
-                &rereads,
-            )?
-        };
-        let Verdict::Decided(decided) = verdict else {
-            return Err(EngineError::internal("a repair waits for a change"));
-        };
-        let checkpoint = session.lock().checkpoint;
-        self.write(decided, checkpoint, checkpoint).await?;
-        if let Some(proofs) = session.proofs().as_mut() {
-            for (table, cells) in &keys {
-                proofs.repaired(table.0 as usize, cells);
-            }
-        }
-        Ok(rows)
-    }
-
     /// Reads rows again by key, each at a snapshot that sees the transaction whose image was not whole.
     pub(super) async fn reread(
         &mut self,

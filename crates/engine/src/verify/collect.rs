@@ -1,19 +1,22 @@
 //! The keys that change while both sides are being opened, with their last images.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use crossfade_model::{Change, Position, Row, Snapshot, TableMapping, TransactionId};
+use crossfade_model::{Change, Position, Row, Snapshot, TableId, TableMapping, TransactionId};
 use crossfade_store::TargetSnapshot;
 use tokio::sync::oneshot;
 
 use crate::apply::steps::with_key_of;
 use crate::error::EngineError;
 use crate::verify::meet::Asked;
-use crate::verify::repair::RepairKey;
+use crate::verify::repair::Repairs;
 use crate::verify::side::own;
 
 /// Keys and rows collected at most: a comparison that meets more begins again.
 const MOST_ENTRIES: usize = 200_000;
+/// How long rows that were read again by themselves are waited for.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of them at most.
 const MOST_BYTES: usize = 128 << 20;
 
@@ -30,11 +33,8 @@ pub(crate) enum VerifyRequest {
     },
     /// Stop collecting.
     Cancel,
-    /// Read these rows again on the source, and write them as they are there. Answers with how many.
-    Repair {
-        keys: Vec<RepairKey>,
-        reply: oneshot::Sender<u64>,
-    },
+    /// Write these rows, which were read on the source after `Begin`, as they are there.
+    Repair(Repairs),
     /// A snapshot of the source is about to be opened for a meeting. Answers as `Begin`.
     BeginMeet {
         reply: oneshot::Sender<Vec<TransactionId>>,
@@ -123,6 +123,8 @@ pub(crate) struct Collector {
     bytes: usize,
     too_much: bool,
     waiting: Option<(Position, oneshot::Sender<Collected>)>,
+    /// When the checkpoint was first where the verify waits for.
+    due_since: Option<Instant>,
 }
 
 impl Collector {
@@ -134,6 +136,7 @@ impl Collector {
             bytes: 0,
             too_much: false,
             waiting: None,
+            due_since: None,
         }
     }
 
@@ -147,6 +150,11 @@ impl Collector {
         self.waiting
             .as_ref()
             .is_some_and(|(horizon, _)| *horizon <= checkpoint)
+    }
+
+    /// Whether the target's snapshot could have been opened for some time.
+    pub fn waited_long(&mut self) -> bool {
+        self.due_since.get_or_insert_with(Instant::now).elapsed() > SETTLE_PATIENCE
     }
 
     /// Gives everything to the verify.
@@ -174,6 +182,19 @@ impl Collector {
             }
         }
         Ok(())
+    }
+
+    /// Whether a key may have been changed since this began to collect.
+    pub fn has_changed(&self, table: TableId, cells: &Row) -> Result<bool, EngineError> {
+        let n = table.0 as usize;
+        let (Some(mapping), Some(touched)) = (self.mappings.get(n), self.tables.get(n)) else {
+            return Ok(true);
+        };
+        let mut identity = Vec::new();
+        mapping
+            .identity_of(cells, &mut identity)
+            .map_err(|e| EngineError::internal(format!("a key to repair: {e}")))?;
+        Ok(self.too_much || touched.cells.contains_key(&identity))
     }
 
     #[cfg(test)]

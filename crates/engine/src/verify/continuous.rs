@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crossfade_model::digest::Salt;
 use crossfade_rules::proof::Ticket;
-use crossfade_store::{ErrorKind, Recovery, StoreError};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
@@ -23,7 +22,7 @@ const LEAST_PAUSE: Duration = Duration::from_millis(100);
 /// Pause between them at most, whatever one took.
 const MOST_PAUSE: Duration = Duration::from_secs(120);
 /// Pause after a reading that failed and may work later.
-const LATER: Duration = Duration::from_secs(10);
+const LATER: Duration = Duration::from_secs(30);
 /// Readings of one range, until two show the same.
 const MOST_READINGS: u32 = 3;
 /// Pause between them.
@@ -63,33 +62,22 @@ pub(crate) async fn run(
         match next(&session, &requests).await {
             Ok(()) => {}
             Err(EngineError::Ending) => return Ok(()),
-            // a value that cannot be compared, a snapshot that is not to be had: the run goes on, the range stays unproven
-            Err(EngineError::Stopped { what, table, .. }) => {
-                let at = table.map_or(String::new(), |t| format!("table {t}: "));
+            Err(error @ EngineError::Control(_)) => return Err(error),
+            // the stream notices by itself when a store is gone, and the watch when a table was altered; what only the reading
+            // meets leaves the range unproven
+            Err(error) => {
                 session.observer.event(&Event::Warning {
-                    what: format!("{at}{what}"),
+                    what: format!("rows could not be read again: {error}"),
                 });
-                if rested(&session, MOST_PAUSE).await {
-                    return Ok(());
-                }
-            }
-            // the stream notices by itself when a store is gone, and the watch when a table was altered
-            Err(EngineError::Store(error)) if may_wait(&error) => {
-                tracing::warn!(error = %error, "a range could not be read");
                 if rested(&session, LATER).await {
                     return Ok(());
                 }
             }
-            Err(error) => return Err(error),
         }
         if rested(&session, pause(begun.elapsed(), percent)).await {
             return Ok(());
         }
     }
-}
-
-fn may_wait(error: &StoreError) -> bool {
-    error.recovery() == Recovery::Retry || error.kind == ErrorKind::SchemaMismatch
 }
 
 /// So long that the reading was at most this share of the time.

@@ -1,10 +1,12 @@
 //! The check that a cutover makes inside its fence: what is proven stays proven, and only keys that changed since are read, on
 //! both sides. Its cost follows what changed, not the tables' size.
 //!
-//! Beside live writes it is sound as well: a key that changes while it is read stays undecided.
+//! Beside live writes it is sound as well: a key that changes while it is read is compared with the stream's last image, as a whole
+//! comparison does, and stays touched. A fence needs [`ProofProgress::everything`](crate::ProofProgress::everything).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossfade_model::digest::Salt;
 use crossfade_model::{BucketSum, Digester, Row, Table, TableMapping};
@@ -23,9 +25,12 @@ use crate::verify::continuous::ensure_cut;
 use crate::verify::differ::{self, MOST_LISTED};
 use crate::verify::pair::Pair;
 use crate::verify::side::Reader;
+use crate::verify::touched::{self, Sums};
 
 /// Keys read at once.
 const KEYS_AT_ONCE: usize = 500;
+/// Pause before a difference is looked at again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Times that the two snapshots may be opened again.
 const MOST_TRIES: u32 = 20;
 
@@ -40,6 +45,22 @@ pub(crate) async fn recheck(
     ensure_cut(session).await?;
     // what strangers have written by now is among the touched keys
     strangers::look(session).await?;
+    let first = look(session, requests, false).await?;
+    if first.tables.iter().all(|t| t.equal) {
+        return Ok(first);
+    }
+    // only what stays after the stream has passed it is a difference
+    tokio::time::sleep(AGAIN).await;
+    strangers::look(session).await?;
+    look(session, requests, true).await
+}
+
+/// One reading. Keys that differ are entered as such only by the last.
+async fn look(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    last: bool,
+) -> Result<VerifyReport, EngineError> {
     for _ in 0..MOST_TRIES {
         let check = match session.proofs().as_mut() {
             Some(proofs) => proofs.begin_touched(),
@@ -51,7 +72,8 @@ pub(crate) async fn recheck(
             return Err(EngineError::internal("the tables are not cut"));
         };
         match read {
-            Ok(Some((report, stamp, found))) => {
+            Ok(Some((report, stamp, mut found))) => {
+                found.retain(|(_, verdict)| last || *verdict == Verdict::Equal);
                 return Ok(ended(proofs, check, report, stamp, found, session));
             }
             Ok(None) => proofs.cancel_touched(check),
@@ -94,11 +116,9 @@ async fn read(
     check: &Check<TouchedKey>,
 ) -> Result<Option<(VerifyReport, Stamp, Found)>, EngineError> {
     let started = now();
-    let by_table = by_table(session, check);
-    let tables: Vec<&Table> = by_table
-        .keys()
-        .map(|table| &session.tables()[*table].source)
-        .collect();
+    let mut by_table = by_table(session, check);
+    // of all tables: any may change while this reads
+    let tables: Vec<&Table> = session.tables().iter().map(|t| &t.source).collect();
     let Some(mut pair) = Pair::open(session, requests, &tables).await? else {
         return Ok(None);
     };
@@ -120,12 +140,16 @@ async fn read(
         ..VerifyReport::default()
     };
     let mut found = Found::new();
-    for (table, keys) in by_table {
-        let mapping = &session.tables()[table];
+    for (table, mapping) in session.tables().iter().enumerate() {
+        let keys = by_table.remove(&table).unwrap_or_default();
+        if keys.is_empty() && pair.touched[table].cells.is_empty() {
+            continue;
+        }
         let mut reading = Reading::new(session, mapping, &salt);
         for some in keys.chunks(KEYS_AT_ONCE) {
             reading.some(&mut pair, some, &mut found).await?;
         }
+        reading.moving(session, &mut pair, &salt).await?;
         report.tables.push(reading.table);
     }
     pair.close().await?;
@@ -192,7 +216,6 @@ impl<'a> Reading<'a> {
         for (range, key) in some {
             self.table.rows += 1;
             if moving.contains_key(&key.identity) {
-                self.table.stream_proven_keys += 1;
                 continue;
             }
             let none = Vec::new();
@@ -201,6 +224,29 @@ impl<'a> Reading<'a> {
             let verdict = self.one(source, target)?;
             found.push(((*range, key.clone()), verdict));
         }
+        Ok(())
+    }
+
+    /// Keys that changed while this read: the last logged image must be the target's row. They stay touched.
+    async fn moving(
+        &mut self,
+        session: &Session,
+        pair: &mut Pair,
+        salt: &Salt,
+    ) -> Result<(), EngineError> {
+        let digester = Digester::new(salt);
+        let labels = [session.source.label(), session.target.label()];
+        let (marks, mut sums) = (&session.strangers, Sums::default());
+        let all = |_: &Row| true;
+        let settled =
+            touched::settle(pair, self.mapping, marks, &digester, labels, &mut sums, all).await?;
+        self.table.stream_proven_keys = settled.keys;
+        self.table.equal &= settled.differences.is_empty();
+        self.table.source.merge(&settled.expected);
+        self.table.target.merge(&settled.found);
+        self.table.differences.extend(settled.differences);
+        self.table.more |= self.table.differences.len() > MOST_LISTED;
+        self.table.differences.truncate(MOST_LISTED);
         Ok(())
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Nothing is taken from a comparison but the keys. A repaired row is unverified until both sides are read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossfade_control::quarantine::{KeySide, RowKey};
-use crossfade_model::{Cell, Row, TableId, TableMapping};
+use crossfade_model::{Cell, Position, Row, Snapshot, TableId, TableMapping, TransactionId};
 use crossfade_rules::proof::{self, Repair as Rule};
-use crossfade_store::Source;
+use crossfade_store::{Recovery, Source};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EngineError;
@@ -16,9 +17,14 @@ use crate::progress::{Repair, VerifyReport};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::differ::key_digest;
+use crate::verify::pair::{ask, seeing_snapshot};
 
 /// Keys in one target transaction at most.
 const KEYS_AT_ONCE: usize = 200;
+/// Readings of a row that is changed meanwhile at most.
+const MOST_TRIES: u32 = 40;
+/// Pause between them.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A row to be read again: the key's cells at their places, in the source's form.
 pub(crate) type RepairKey = (TableId, Row);
@@ -58,11 +64,30 @@ pub(crate) async fn of_report(
             }
         }
     }
-    let rows = repair(session, requests, keys).await?;
-    let refused = (without > 0).then(|| {
-        format!("{without} rows have no key by which they could be read again on the source")
-    });
-    Ok((Repair { rows, refused }, rows > 0))
+    let repaired = repair(session, requests, keys).await?;
+    let rows = repaired.rows;
+    Ok((
+        Repair {
+            rows,
+            refused: left_out(without, repaired.refused),
+        },
+        rows > 0,
+    ))
+}
+
+fn left_out(without: u64, refused: u64) -> Option<String> {
+    let mut why = Vec::new();
+    if without > 0 {
+        why.push(format!(
+            "{without} rows have no key by which they could be read again on the source"
+        ));
+    }
+    if refused > 0 {
+        why.push(format!(
+            "{refused} rows were refused by one of the stores (by a unique value that another row has, by a type that does not hold the key), or never stood still"
+        ));
+    }
+    (!why.is_empty()).then(|| why.join("; "))
 }
 
 /// Names what most of the rows have in common: so many are no accident.
@@ -79,28 +104,167 @@ fn refusal(report: &VerifyReport, found: u64, more: bool, cap: u64) -> String {
     format!("{found}{or_more} rows differ, {cap} may be repaired: nothing was{cause}")
 }
 
-/// Reads these rows again. Returns how many.
+/// A row as it was read again.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadRow {
+    pub key: RepairKey,
+    /// `None`: the source has none.
+    pub row: Option<Row>,
+}
+
+/// Rows for the applier to write.
+pub(crate) struct Repairs {
+    pub rows: Vec<ReadRow>,
+    /// What the reading saw, and the source's log end after it was opened.
+    pub view: Snapshot,
+    pub horizon: Position,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub written: u64,
+    /// They were changed meanwhile.
+    pub again: Vec<RepairKey>,
+    /// The target refused them: another row has their unique value, say.
+    pub refused: u64,
+}
+
+/// What a repair came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Repaired {
+    /// Rows written as the source has them.
+    pub rows: u64,
+    /// Rows that one of the stores refused, or that were changed again and again.
+    pub refused: u64,
+}
+
+/// Reads these rows again, and has them written.
 pub(crate) async fn repair(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     keys: Vec<RepairKey>,
-) -> Result<u64, EngineError> {
+) -> Result<Repaired, EngineError> {
     // no comparison is at work meanwhile: it would meet rows that no transaction changed
     let _turn = session.comparing.lock().await;
-    let mut rows = 0;
-    for some in keys.chunks(KEYS_AT_ONCE) {
-        let (reply, done) = oneshot::channel();
-        let request = VerifyRequest::Repair {
-            keys: some.to_vec(),
-            reply,
-        };
-        requests
-            .send(request)
-            .await
-            .map_err(|_| EngineError::Ending)?;
-        rows += done.await.map_err(|_| EngineError::Ending)?;
+    let mut repaired = Repaired::default();
+    let mut pending = keys;
+    let mut at_once = KEYS_AT_ONCE;
+    for _ in 0..MOST_TRIES {
+        if pending.is_empty() {
+            return Ok(repaired);
+        }
+        let mut again = Vec::new();
+        let mut alone = false;
+        for (table, keys) in by_table(std::mem::take(&mut pending)) {
+            let mapping = session.table(table)?;
+            for some in keys.chunks(at_once) {
+                match some_of(session, requests, mapping, some).await? {
+                    Some(answer) => {
+                        repaired.rows += answer.written;
+                        repaired.refused += answer.refused;
+                        again.extend(answer.again);
+                    }
+                    // the source cannot read one of them
+                    None if some.len() == 1 => repaired.refused += 1,
+                    None => {
+                        alone = true;
+                        again.extend_from_slice(some);
+                    }
+                }
+            }
+        }
+        if alone {
+            at_once = 1;
+        }
+        pending = again;
+        tokio::time::sleep(AGAIN).await;
     }
-    Ok(rows)
+    repaired.refused += pending.len() as u64;
+    Ok(repaired)
+}
+
+fn by_table(keys: Vec<RepairKey>) -> BTreeMap<TableId, Vec<RepairKey>> {
+    let mut tables: BTreeMap<TableId, Vec<RepairKey>> = BTreeMap::new();
+    for key in keys {
+        tables.entry(key.0).or_default().push(key);
+    }
+    tables
+}
+
+/// Reads some rows of one table outside the applier, which goes on meanwhile, and has them written; `None` where the source
+/// cannot read by one of these keys.
+async fn some_of(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    mapping: &TableMapping,
+    some: &[RepairKey],
+) -> Result<Option<Answer>, EngineError> {
+    let unseen = ask(requests, |reply| VerifyRequest::Begin { reply }).await?;
+    let unseen = unseen.await.map_err(|_| EngineError::Ending)?;
+    let read = read(session, mapping, some, &unseen).await;
+    let Ok(Some((rows, view, horizon))) = read else {
+        // the applier need not collect any longer; if it has ended, it does not
+        let _ = requests.send(VerifyRequest::Cancel).await;
+        return read.map(|_| None);
+    };
+    let answer = ask(requests, |reply| {
+        VerifyRequest::Repair(Repairs {
+            rows,
+            view,
+            horizon,
+            reply,
+        })
+    });
+    answer
+        .await?
+        .await
+        .map(Some)
+        .map_err(|_| EngineError::Ending)
+}
+
+type Read = (Vec<ReadRow>, Snapshot, Position);
+
+async fn read(
+    session: &Session,
+    mapping: &TableMapping,
+    some: &[RepairKey],
+    unseen: &[TransactionId],
+) -> Result<Option<Read>, EngineError> {
+    let mut snapshot = seeing_snapshot(session, &[&mapping.source], unseen).await?;
+    snapshot.wait_durable().await?;
+    let keys: Vec<Row> = some.iter().map(|(_, cells)| cells.clone()).collect();
+    let found = match snapshot.read_keys(mapping, &keys).await {
+        Ok(found) => found,
+        Err(error) if error.recovery() == Recovery::Retry => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(error = %error, "rows to repair cannot be read by their keys");
+            return Ok(None);
+        }
+    };
+    let mut rows = HashMap::with_capacity(found.len());
+    for row in found {
+        rows.insert(identity(mapping, &row)?, row);
+    }
+    let (view, horizon) = (snapshot.snapshot().clone(), snapshot.horizon());
+    snapshot.close().await?;
+    let mut out = Vec::with_capacity(some.len());
+    for key in some {
+        let row = rows.get(&identity(mapping, &key.1)?).cloned();
+        out.push(ReadRow {
+            key: key.clone(),
+            row,
+        });
+    }
+    Ok(Some((out, view, horizon)))
+}
+
+fn identity(mapping: &TableMapping, row: &Row) -> Result<Vec<u8>, EngineError> {
+    let mut out = Vec::new();
+    let identity = mapping.identity_of(row, &mut out);
+    identity.map_err(|e| EngineError::internal(format!("a row to repair: {e}")))?;
+    Ok(out)
 }
 
 /// The key of a row in the source's form, at its columns' places; `None` for a table without key, and for a key that the source

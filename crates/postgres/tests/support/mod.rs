@@ -131,7 +131,10 @@ async fn batch(store: &PostgresStore, sql: &str) {
     let client = store.connect(Purpose::Describe).await.unwrap();
     for _ in 0..50 {
         match client.batch("preparing a test", sql).await {
-            Err(e) if e.what.contains("concurrently") => {
+            Err(e)
+                if e.what.contains("concurrently")
+                    || e.what.contains("pg_parameter_acl_parname_index") =>
+            {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
             done => return done.unwrap(),

@@ -169,3 +169,42 @@ fn rows_that_differ_are_read_again_through_the_stream_and_no_newer_change_is_los
         ended(running);
     }
 }
+
+#[test]
+fn a_repair_that_the_target_refuses_leaves_the_run_at_work() {
+    let trial = Trial::new(Engine::Pg17, Engine::Pg18).option("reconcile_percent", 0);
+    trial.source.run(
+        "CREATE TABLE t (id integer PRIMARY KEY, a text UNIQUE);
+         INSERT INTO t SELECT i, 'a' || i FROM generate_series(1, 50) i",
+    );
+    let mut running = trial.start(&["run", "--json"]);
+    wait_until("the run follows", LONG, || {
+        running
+            .stdout_so_far()
+            .contains("\"followed\",\"position\"")
+    });
+    // a stranger's row has taken the unique value of one that is missing
+    plant(
+        &trial,
+        "DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (77, 'a7')",
+    );
+    report(&trial, &[], 2);
+    let quarantine = |words: &[&str]| {
+        let mut all = vec!["quarantine", words[0], "migration.toml", "--json"];
+        all.extend(&words[1..]);
+        Running::start(trial.folder(), &all, &[]).wait(LONG)
+    };
+    let list = quarantine(&["list"]).expect(0).json();
+    let entries = list["entries"].as_array().expect("entries");
+    let seven = entries.iter().find(|e| e["key"] == "7").expect("missing")["id"].to_string();
+    let answer = quarantine(&["retry", &seven]).expect(2).json();
+    assert_eq!(answer["result"]["repaired"], 0, "{answer}");
+    assert!(running.is_running(), "{}", running.stdout_so_far());
+    trial.source.run("INSERT INTO t VALUES (100, 'after')");
+    arrived(&trial, "a = 'after'", 1);
+    // both at once are no conflict
+    let repaired = report(&trial, &["--repair"], 0);
+    assert_eq!(repaired["repair"]["rows"], 2, "{repaired}");
+    trial.assert_equal();
+    ended(running);
+}
