@@ -12,6 +12,7 @@ mod stream;
 mod stream_encrypted;
 mod stream_shapes;
 mod sums;
+mod sums_raw;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenure;
