@@ -269,6 +269,11 @@ impl Client {
         self.version
     }
 
+    /// The store, as messages name it.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// The driver's client, for COPY and transactions. Pass its errors through [`Client::error`].
     pub fn raw(&self) -> &tokio_postgres::Client {
         &self.inner

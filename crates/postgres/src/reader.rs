@@ -16,11 +16,13 @@ use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
+use crate::sums::raw::RawReads;
 use crate::sums::server::Forms;
 use crate::sums::{self, Summand};
 
 struct PostgresReader {
     client: Client,
+    raw: RawReads,
     label: String,
     position: Option<Position>,
 }
@@ -53,6 +55,7 @@ pub async fn open_reader(
     }
     Ok(Box::new(PostgresReader {
         client,
+        raw: RawReads::new(store, Purpose::Read),
         label: store.label().to_owned(),
         position,
     }))
@@ -155,7 +158,7 @@ impl TargetSnapshot for PostgresReader {
             forms: self.forms(mapping),
         };
         summand
-            .sum(&self.client, &self.label, digester, place)
+            .sum(&self.client, &mut self.raw, &self.label, digester, place)
             .await
     }
 

@@ -25,6 +25,7 @@ use crate::query;
 use crate::range;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
+use crate::sums::raw::RawReads;
 use crate::sums::server::Forms;
 use crate::sums::{self, Summand};
 
@@ -42,6 +43,7 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(3);
 struct PostgresSnapshot {
     store: PostgresStore,
     client: Client,
+    raw: RawReads,
     snapshot: Snapshot,
     horizon: Position,
 }
@@ -141,6 +143,7 @@ pub async fn open_snapshot(
     }
     Ok(Box::new(PostgresSnapshot {
         store: store.clone(),
+        raw: RawReads::new(store, Purpose::Snapshot),
         client,
         snapshot,
         horizon,
@@ -372,7 +375,8 @@ impl SourceSnapshot for PostgresSnapshot {
             forms: self.forms(mapping),
         };
         let label = self.store.label();
-        summand.sum(&self.client, label, digester, place).await
+        let raw = &mut self.raw;
+        summand.sum(&self.client, raw, label, digester, place).await
     }
 
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {

@@ -67,9 +67,28 @@ impl ReplicationSession {
     /// # Errors
     /// As a connection for SQL; also [`ErrorKind::Permission`] where the role lacks REPLICATION.
     pub async fn open(target: &ConnectTarget, purpose: Purpose) -> Result<ReplicationSession> {
+        ReplicationSession::open_as(target, purpose, true).await
+    }
+
+    /// Connects for SQL alone: for reads in which every copy of a row counts.
+    ///
+    /// # Errors
+    /// As a connection for SQL.
+    pub async fn open_for_sql(
+        target: &ConnectTarget,
+        purpose: Purpose,
+    ) -> Result<ReplicationSession> {
+        ReplicationSession::open_as(target, purpose, false).await
+    }
+
+    async fn open_as(
+        target: &ConnectTarget,
+        purpose: Purpose,
+        replication: bool,
+    ) -> Result<ReplicationSession> {
         let mut last = None;
         for &encrypted in target.attempts() {
-            let opening = ReplicationSession::open_once(target, purpose, encrypted);
+            let opening = ReplicationSession::open_once(target, purpose, replication, encrypted);
             let opened = tokio::time::timeout(target.connect_timeout, opening)
                 .await
                 .unwrap_or_else(|_| Err(target.timed_out()));
@@ -88,6 +107,7 @@ impl ReplicationSession {
     async fn open_once(
         target: &ConnectTarget,
         purpose: Purpose,
+        replication: bool,
         encrypted: bool,
     ) -> Result<ReplicationSession> {
         let mut session = ReplicationSession {
@@ -95,12 +115,12 @@ impl ReplicationSession {
             buffer: BytesMut::with_capacity(8 << 10),
             label: target.label.clone(),
         };
-        session.startup(target, purpose).await?;
+        session.startup(target, purpose, replication).await?;
         session.authenticate(target).await?;
         let version = session.ready().await?;
         session
             .query(
-                "setting up the replication session",
+                "setting up the session",
                 &settings::settings_sql(purpose, version),
                 REPLY_TIMEOUT,
             )
@@ -108,14 +128,20 @@ impl ReplicationSession {
         Ok(session)
     }
 
-    async fn startup(&mut self, target: &ConnectTarget, purpose: Purpose) -> Result<()> {
+    async fn startup(
+        &mut self,
+        target: &ConnectTarget,
+        purpose: Purpose,
+        replication: bool,
+    ) -> Result<()> {
         let parameters = [
             ("user", target.user.as_str()),
             ("database", target.dbname.as_str()),
-            ("replication", "database"),
             ("client_encoding", "UTF8"),
             ("application_name", purpose.application_name()),
-        ];
+        ]
+        .into_iter()
+        .chain(replication.then_some(("replication", "database")));
         self.send(|out| frontend::startup_message(parameters, out))
             .await
     }
@@ -264,6 +290,35 @@ impl ReplicationSession {
         match reply {
             (tag::COPY_BOTH_RESPONSE, _) => Ok((self.wire, self.buffer)),
             _ => Err(self.out_of_turn()),
+        }
+    }
+
+    /// Sends a command whose reply the caller reads, with [`ReplicationSession::fill`].
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn send_query(&mut self, sql: &str) -> Result<()> {
+        self.send(|out| frontend::query(sql, out)).await
+    }
+
+    /// What was read and not consumed.
+    pub fn unread(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Reads once, with room for `room` bytes. Nothing is lost where it is dropped before its end.
+    ///
+    /// # Errors
+    /// The connection's, also for its end.
+    pub async fn fill(&mut self, doing: &str, room: usize) -> Result<()> {
+        if self.buffer.capacity() - self.buffer.len() < room / 2 {
+            // doubles for a long message: its stated length alone reserves nothing
+            self.buffer.reserve(room.max(self.buffer.len()));
+        }
+        match self.wire.read_buf(&mut self.buffer).await {
+            Ok(0) => Err(closed(&self.label, doing)),
+            Ok(_) => Ok(()),
+            Err(e) => Err(from_io(&self.label, doing, &e)),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Sums of the digests of a range's rows, in either place.
 
 pub mod program;
+pub mod raw;
 pub mod server;
 
 use crossfade_model::{BucketSums, Digester, TableMapping};
 use crossfade_store::{ErrorKind, Result, StoreError, SumPlace};
 
 use crate::connect::Client;
+use raw::RawReads;
 use server::Forms;
 
 /// What is summed.
@@ -29,13 +31,14 @@ impl Summand<'_> {
     pub async fn sum(
         &self,
         client: &Client,
+        raw: &mut RawReads,
         label: &str,
         digester: &Digester,
         place: SumPlace,
     ) -> Result<BucketSums> {
         let sums = match (place, &self.forms) {
             (SumPlace::Program, _) => {
-                program::sum(client, label, &self.copied, self.mapping, digester).await
+                program::sum(client, raw, label, &self.copied, self.mapping, digester).await
             }
             (SumPlace::Server, Some(forms)) => {
                 server::sum(client, label, forms, &self.queried, digester).await

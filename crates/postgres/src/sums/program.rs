@@ -7,28 +7,54 @@ use crate::connect::Client;
 use crate::copy_lines::{Lines, values};
 use crate::copy_out::{self, malformed};
 use crate::copy_text::Malformed;
+use crate::sums::raw::{self, RawReads};
 
 /// Bytes after which other tasks have their turn.
 const TURN: usize = 1 << 20;
 
 /// Sums all rows of `source` (a table with its mapped columns, or a query in parentheses).
 ///
+/// They are read by the `second` session, where there is one, else by the client.
+///
 /// # Errors
 /// The server's; a value that is not of its column's type.
 pub async fn sum(
     client: &Client,
+    second: &mut RawReads,
     label: &str,
     source: &str,
     mapping: &TableMapping,
     digester: &Digester,
 ) -> Result<BucketSums> {
-    let mut reading = copy_out::Messages::begin(client, source, "").await?;
     let mut summing = Summing {
         mapping,
         digester: digester.clone(),
         sums: BucketSums::default(),
         scratch: Vec::new(),
     };
+    if let Some(reading) = second.begin(client).await {
+        let mut lines = Lines::default();
+        let each = |message: &[u8]| {
+            lines
+                .read(message, |line| summing.line(line))
+                .map_err(|e| summing.error(e, label))
+        };
+        match reading.copy(client, source, each).await {
+            Ok(rows) => {
+                lines.finish().map_err(|_| malformed(label))?;
+                // the server's own count: no row was lost between the two
+                return if rows == summing.sums.total().rows {
+                    Ok(summing.sums)
+                } else {
+                    Err(malformed(label))
+                };
+            }
+            // who waits for the table stands before a second session, never before the one that has its lock
+            Err(e) if raw::waited_for_lock(&e) && summing.sums.total().rows == 0 => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let mut reading = copy_out::Messages::begin(client, source, "").await?;
     let mut lines = Lines::default();
     let mut bytes = 0;
     while let Some(message) = reading.next().await? {

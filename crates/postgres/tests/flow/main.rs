@@ -13,6 +13,7 @@ mod stream;
 mod stream_encrypted;
 mod stream_shapes;
 mod sums;
+mod sums_raw;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenure;
