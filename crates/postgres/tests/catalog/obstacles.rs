@@ -33,7 +33,7 @@ async fn constraints_come_in_while_writers_hold_the_tables_in_any_order() {
                     .batch("writing", &format!("{}; COMMIT", touch(second)))
                     .await
                     .unwrap();
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(25)).await;
                 rounds += 1;
             }
             rounds
