@@ -48,11 +48,13 @@ pub fn run(options: &Options) {
         ]);
     bench.settle();
     let program = reladiff();
-    let mut quiet = vec![
-        Contender::new("crossfade, no writers", || bench.quiet()),
-        Contender::new("pgcopydb", || bench.pgcopydb()),
-    ];
-    let mut goals = vec![goal("crossfade, no writers", "pgcopydb", 1.0)];
+    let mut quiet = vec![Contender::new("crossfade, no writers", || bench.quiet())];
+    let mut goals = Vec::new();
+    let pgcopydb = pgcopydb_compares();
+    if pgcopydb {
+        quiet.push(Contender::new("pgcopydb", || bench.pgcopydb()));
+        goals.push(goal("crossfade, no writers", "pgcopydb", 1.0));
+    }
     if let Some(program) = &program {
         quiet.push(Contender::new("reladiff", || bench.reladiff(program)));
         goals.push(goal("crossfade, no writers", "reladiff", 0.1));
@@ -66,6 +68,7 @@ pub fn run(options: &Options) {
     report
         .fact("rows", pgbench::rows(pgbench::scale(options)))
         .fact("reladiff", compares)
+        .fact("pgcopydb can compare", pgcopydb)
         .print(&goals);
     running.stop();
     bench.clean();
@@ -82,6 +85,13 @@ fn goal(of: &'static str, against: &'static str, at_most: f64) -> Goal {
 /// Milliseconds that something takes.
 fn milliseconds(work: impl FnOnce()) -> f64 {
     seconds(work) * 1000.0
+}
+
+/// Not every version has `compare`.
+fn pgcopydb_compares() -> bool {
+    let mut help = Command::new("pgcopydb");
+    help.args(["compare", "data", "--help"]);
+    help.output().is_ok_and(|output| output.status.success())
 }
 
 /// The program, where it is installed.
