@@ -308,10 +308,7 @@ impl ApplierTask {
                 }
                 Verdict::Wait(table) => self.wait_for_table(table).await?,
                 Verdict::Reread(requests) => {
-                    let wanted: Vec<_> = requests
-                        .iter()
-                        .flat_map(|r| r.transactions.clone())
-                        .collect();
+                    let wanted: Vec<_> = requests.iter().map(|r| r.transaction).collect();
                     match self.reread(requests, &mut rereads).await? {
                         Reread::Done => {}
                         Reread::Altered(table) => {

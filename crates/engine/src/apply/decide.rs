@@ -39,7 +39,7 @@ pub(crate) struct RereadRequest {
     pub table: TableId,
     pub key: NetKey<'static>,
     /// What the reading must see.
-    pub transactions: Vec<TransactionId>,
+    pub transaction: TransactionId,
 }
 
 /// What a pass came to.
@@ -341,7 +341,7 @@ impl<'a> Pass<'a> {
         self.requests.push(RereadRequest {
             table,
             key,
-            transactions: vec![transaction],
+            transaction,
         });
         Ok(())
     }

@@ -107,9 +107,9 @@ impl ApplierTask {
                 let state = session.lock();
                 let frontier = &state.tables[mapping.id.0 as usize].frontier;
                 some.iter().all(|r| {
-                    let view = snapshot.snapshot();
-                    let accepts = |t| frontier.accept_one_key(&r.key.key, view, t).is_accepted();
-                    accepts(None) && r.transactions.iter().all(|t| accepts(Some(t)))
+                    frontier
+                        .accept_one_key(&r.key.key, snapshot.snapshot(), Some(&r.transaction))
+                        .is_accepted()
                 })
             };
             if accepted {

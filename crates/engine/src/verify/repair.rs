@@ -49,13 +49,12 @@ pub(crate) async fn of_report(
     }
     let mut keys = Vec::new();
     let mut without = 0;
-    for (mapping, table) in session.tables().iter().zip(&report.tables) {
-        // a report of touched keys leaves tables out
-        let named = session
-            .tables()
-            .iter()
-            .find(|m| m.source.name.to_string() == table.name);
-        let mapping = named.unwrap_or(mapping);
+    for table in &report.tables {
+        // by name: a report of touched keys leaves tables out
+        let mut mappings = session.tables().iter();
+        let Some(mapping) = mappings.find(|m| m.source.name.to_string() == table.name) else {
+            continue;
+        };
         for difference in &table.differences {
             let key = difference.row_key.as_ref();
             match key.and_then(|key| source_key(session.source.as_ref(), mapping, key)) {

@@ -64,7 +64,7 @@ impl World {
             Verdict::Reread(requests) => Came::Reread(
                 requests
                     .iter()
-                    .map(|r| (r.table.0, r.transactions[0].0))
+                    .map(|r| (r.table.0, r.transaction.0))
                     .collect(),
             ),
         }
