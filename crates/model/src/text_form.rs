@@ -27,8 +27,11 @@ pub fn double(text: &[u8]) -> Option<f64> {
     }
 }
 
-/// A single: the shortest text of one, as a store of singles writes it, or the text of a double that is one widened. Any other
-/// number is no single: it is not rounded to one.
+/// A single: its text of up to nine significant digits, as a store of singles writes it, or the text of a double that is one
+/// widened. Any other number is no single: it is not rounded to one.
+///
+/// Stores do not agree on the digits: PostgreSQL's shortest form is at times one digit longer than the shortest there is, or ends
+/// in another digit (`float_to_shortest_decimal`). So a text stands for a single if it is that single rounded to as many digits.
 pub fn single(text: &[u8]) -> Option<f32> {
     match text {
         b"NaN" => Some(f32::NAN),
@@ -37,14 +40,28 @@ pub fn single(text: &[u8]) -> Option<f32> {
         _ => {
             let text = number_like(text)?;
             let (single, double): (f32, f64) = (text.parse().ok()?, text.parse().ok()?);
-            let widened = f64::from(single).to_bits() == double.to_bits();
-            let shortest = || {
-                let own: Option<f64> = format!("{single:?}").parse().ok();
-                own.is_some_and(|own| own.to_bits() == double.to_bits())
+            let same = |other: f64| other.to_bits() == double.to_bits();
+            let rounded =
+                |digits: usize| format!("{single:.*e}", digits - 1).parse().is_ok_and(same);
+            let shortest = || format!("{single:?}").parse().is_ok_and(same);
+            let written = || match significant_digits(text) {
+                0 => single == 0.0,
+                digits @ 1..=SINGLE_DIGITS => rounded(digits),
+                _ => false,
             };
-            (widened || shortest()).then_some(single)
+            (same(f64::from(single)) || shortest() || written()).then_some(single)
         }
     }
+}
+
+/// The digits that tell any two singles apart.
+const SINGLE_DIGITS: usize = 9;
+
+/// The digits of a decimal number between its first and its last that is not zero; 0 of a zero.
+fn significant_digits(text: &str) -> usize {
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').len()
 }
 
 fn number_like(text: &[u8]) -> Option<&str> {
