@@ -2,6 +2,7 @@
 //!
 //! No I/O, no store's dialect, no dependency on any other crossfade crate.
 
+pub mod authority;
 pub mod canonical;
 pub mod cell;
 pub mod change;
@@ -15,6 +16,7 @@ pub mod schema;
 pub mod text_form;
 pub mod value;
 
+pub use authority::{Beginning, Mode, Register, reverse_lane};
 pub use canonical::{Canonical, CanonicalError};
 pub use cell::{Cell, Row};
 pub use change::{Change, StreamEvent, Transaction};

@@ -4,6 +4,7 @@
 //! ([`Capabilities`]), never an `if` on its name.
 
 pub mod aggregates;
+pub mod authority;
 pub mod error;
 pub mod exact_sum;
 pub mod query;
@@ -14,6 +15,7 @@ pub mod sums;
 pub mod target;
 
 pub use aggregates::{Aggregates, Measure};
+pub use authority::{Blocker, Fence, Fire, Latch, Standing, Store};
 pub use error::{ErrorKind, Recovery, Result, StoreError};
 pub use query::{ColumnClass, Query, QueryColumn};
 pub use record::{Record, RecordKey, RecordWrite, TargetState};
