@@ -137,7 +137,7 @@ impl ControlError {
             }
             .to_owned(),
             ControlError::Unwritten { .. } => {
-                "say who classifies and why: others will rely on it".to_owned()
+                "say who and why: others will rely on it".to_owned()
             }
             ControlError::TooLong { .. } => "say it shorter, and name where more is written".to_owned(),
             ControlError::Failed { .. } => {

@@ -295,3 +295,20 @@ pub trait QuarantineStore: Send + Sync {
         ids: Option<Vec<EntryId>>,
     ) -> Result<Option<(CommandId, Vec<EntryId>)>, ControlError>;
 }
+
+/// A person's words: not empty, and bounded.
+pub(crate) fn written(
+    what: &'static str,
+    text: &str,
+    longest: usize,
+) -> Result<String, ControlError> {
+    let text = text.trim();
+    let found = text.chars().count();
+    if found == 0 {
+        return Err(ControlError::Unwritten { what });
+    }
+    if found > longest {
+        return Err(ControlError::TooLong { what, longest });
+    }
+    Ok(text.to_owned())
+}

@@ -1,5 +1,6 @@
 //! The control store of one operator's machine: a SQLite file beside the migration file.
 
+mod audit;
 mod commands;
 mod intents;
 mod quarantine;
@@ -12,12 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use crossfade_plan::Phase;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::lock::{self, RunLock};
 use crate::{
-    Command, CommandId, ControlError, ControlState, ControlStore, Holder, Intent, IntentId,
-    IntentState, Lease, PostedCommand,
+    AuditCheck, AuditEntry, AuditId, AuditRecord, Command, CommandId, ControlError, ControlState,
+    ControlStore, Holder, Intent, IntentId, IntentState, Lease, PostedCommand,
 };
 
 /// How long another process's write is waited for.
@@ -334,6 +335,8 @@ impl ControlStore for SqliteControl {
                 }));
             }
             t.execute("UPDATE migration SET phase = ?1", [to.word()])?;
+            let detail = json!({ "from": from.word(), "to": to.word() });
+            audit::append(t, audit::PHASE, &audit::person(), detail)?;
             Ok(())
         })
         .await
@@ -415,5 +418,38 @@ impl ControlStore for SqliteControl {
             Ok(())
         })
         .await
+    }
+
+    async fn audit(
+        &self,
+        lease: Option<&Lease>,
+        entry: AuditEntry,
+    ) -> Result<AuditId, ControlError> {
+        entry.check()?;
+        let append = move |t: &Transaction<'_>| {
+            let who = entry.who.unwrap_or_else(audit::person);
+            audit::append(t, &entry.kind, &who, entry.detail)
+        };
+        match lease {
+            Some(lease) => self.held(lease, append).await,
+            None => self.transaction(append).await,
+        }
+    }
+
+    async fn audit_log(
+        &self,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, ControlError> {
+        self.transaction(move |t| audit::list(t, after, limit))
+            .await
+    }
+
+    async fn verify_audit(&self) -> Result<AuditCheck, ControlError> {
+        let mut walk = audit::Walk::default();
+        while !walk.has_ended() {
+            walk = self.transaction(move |t| walk.on(t)).await?;
+        }
+        Ok(walk.check())
     }
 }

@@ -5,7 +5,9 @@ use std::any::Any;
 use crossfade_plan::Phase;
 use serde::{Deserialize, Serialize};
 
+use crate::ControlError;
 use crate::quarantine::{EntryId, QuarantineCounts};
+use crate::switch::{self, SwitchOrder};
 
 /// A process that runs, or ran, a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +58,7 @@ pub enum IntentState {
 pub struct Intent {
     /// Its number.
     pub id: IntentId,
-    /// The step: `create_capture`, `create_tables`, `abort`; `verify`, whose detail holds the salt's hash.
+    /// The step: `create_capture`, `create_tables`, `abort`; `verify`, whose detail holds the salt's hash; the switch's own.
     pub kind: String,
     /// What exactly, as JSON.
     pub detail: serde_json::Value,
@@ -129,6 +131,49 @@ pub enum Command {
         /// Drop the tables that the migration made on the target, too.
         drop_target_tables: bool,
     },
+    /// Give traffic to the target.
+    Switch(SwitchOrder),
+    /// Give it back to the source.
+    Rollback(SwitchOrder),
+    /// End the migration where the target has authority: the reverse stream stops, leftovers go.
+    Complete {
+        /// Who answers for it.
+        owner: String,
+    },
+}
+
+impl Command {
+    /// The stable word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Command::Pause => "pause",
+            Command::Resume => "resume",
+            Command::Verify(_) => "verify",
+            Command::Retry { .. } => "retry",
+            Command::Abort { .. } => "abort",
+            Command::Switch(_) => "switch",
+            Command::Rollback(_) => "rollback",
+            Command::Complete { .. } => "complete",
+        }
+    }
+
+    /// Who answers for it, where the command says so.
+    pub fn owner(&self) -> Option<&str> {
+        match self {
+            Command::Switch(order) | Command::Rollback(order) => Some(&order.owner),
+            Command::Complete { owner } => Some(owner),
+            _ => None,
+        }
+    }
+
+    /// A command is refused before it is kept where a person's words in it are missing or too long.
+    pub(crate) fn check(&self) -> Result<(), ControlError> {
+        match self {
+            Command::Switch(order) | Command::Rollback(order) => order.check(),
+            Command::Complete { owner } => switch::owner(owner),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How far a command is.

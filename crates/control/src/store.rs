@@ -5,8 +5,8 @@ use crossfade_plan::Phase;
 use serde_json::Value;
 
 use crate::{
-    Command, CommandId, ControlError, ControlState, Intent, IntentId, IntentState, Lease,
-    PostedCommand, QuarantineStore,
+    AuditCheck, AuditEntry, AuditId, AuditRecord, Command, CommandId, ControlError, ControlState,
+    Intent, IntentId, IntentState, Lease, PostedCommand, QuarantineStore,
 };
 
 /// Keeps the durable state of one migration.
@@ -80,4 +80,24 @@ pub trait ControlStore: QuarantineStore {
 
     /// Keeps the report of a comparison.
     async fn store_report(&self, lease: &Lease, report: Value) -> Result<(), ControlError>;
+
+    /// Appends to the audit log. Durable when it returns. With a lease: refused as whatever a run writes. Intents, commands, phases and
+    /// what persons say of the quarantine are appended by the calls that keep them, in the same transaction.
+    async fn audit(
+        &self,
+        lease: Option<&Lease>,
+        entry: AuditEntry,
+    ) -> Result<AuditId, ControlError>;
+
+    /// Records of the audit log after `after` (`None`: from the first), oldest first, at most `limit` and
+    /// [`crate::audit::MOST_LISTED`].
+    async fn audit_log(
+        &self,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, ControlError>;
+
+    /// Follows the chain of the audit log from its first record to its last. Says where it is broken first; an error only
+    /// where the log cannot be read.
+    async fn verify_audit(&self) -> Result<AuditCheck, ControlError>;
 }

@@ -95,6 +95,15 @@ pub(crate) async fn run(
                         .await;
                     continue;
                 }
+                Command::Switch(_) | Command::Rollback(_) | Command::Complete { .. } => {
+                    let why = "this run cannot give authority away".to_owned();
+                    run.migration
+                        .control
+                        .finish(&run.lease, posted.id, Err(why))
+                        .await?;
+                    taken.remove(&posted.id);
+                    continue;
+                }
             };
             let (run, session) = (Arc::clone(&run), Arc::clone(&session));
             let requests = requests.clone();

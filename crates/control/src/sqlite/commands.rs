@@ -1,25 +1,29 @@
 //! The table of commands.
 
 use rusqlite::{Row, Transaction, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Trouble, now, quarantine};
+use super::{Trouble, audit, now, quarantine};
 use crate::{Command, CommandId, CommandState, PostedCommand};
 
 const COLUMNS: &str = "id, command, posted, state, outcome";
 
 pub(super) fn post(t: &Transaction<'_>, command: &Command) -> Result<CommandId, Trouble> {
+    command.check().map_err(Trouble::Control)?;
     t.execute(
         "INSERT INTO command (command, posted, state) VALUES (?1, ?2, 'posted')",
         params![serde_json::to_string(command)?, now()],
     )?;
+    let id = CommandId(t.last_insert_rowid());
+    let detail = json!({ "command": id, "what": command });
+    audit::append(t, audit::POSTED, &audit::who_of(command), detail)?;
     // bounded: what is over is kept for a while, for people
     t.execute(
         "DELETE FROM command WHERE state IN ('done', 'failed')
          AND id <= (SELECT max(id) - 1000 FROM command)",
         [],
     )?;
-    Ok(CommandId(t.last_insert_rowid()))
+    Ok(id)
 }
 
 /// What a run that died had taken is open again.
@@ -88,24 +92,37 @@ pub(super) fn finish(
     id: CommandId,
     result: Result<Value, String>,
 ) -> Result<(), Trouble> {
-    let (state, outcome) = match result {
-        Ok(value) => ("done", value.to_string()),
-        Err(why) => ("failed", why),
+    let (state, outcome, why) = match result {
+        Ok(value) => ("done", value.to_string(), None),
+        Err(why) => ("failed", why.clone(), Some(why)),
     };
     let changed = t.execute(
         "UPDATE command SET state = ?2, outcome = ?3 WHERE id = ?1 AND state IN ('posted', 'acknowledged')",
         params![id.0, state, outcome],
     )?;
     if changed == 1 {
-        ended(t, id)
+        ended(t, id, audit::FINISHED, state, why)
     } else {
         Err(Trouble::Missing("open command", id.0))
     }
 }
 
-/// Takes back what was marked for a command that has ended.
-fn ended(t: &Transaction<'_>, id: CommandId) -> Result<(), Trouble> {
-    match get(t, id)?.command {
+/// Takes back what was marked for a command that has ended, and appends its end to the audit log: never its result, which may hold
+/// rows' values.
+fn ended(
+    t: &Transaction<'_>,
+    id: CommandId,
+    kind: &str,
+    state: &str,
+    why: Option<String>,
+) -> Result<(), Trouble> {
+    let command = get(t, id)?.command;
+    let mut detail = json!({ "command": id, "what": command.word(), "state": state });
+    if let Some(why) = why {
+        detail["why"] = why.into();
+    }
+    audit::append(t, kind, &audit::who_of(&command), detail)?;
+    match command {
         Command::Retry { ids } => quarantine::unmark(t, &ids),
         _ => Ok(()),
     }
@@ -117,7 +134,7 @@ pub(super) fn withdraw(t: &Transaction<'_>, id: CommandId) -> Result<bool, Troub
         [id.0],
     )?;
     if changed == 1 {
-        ended(t, id)?;
+        ended(t, id, audit::WITHDRAWN, "failed", None)?;
     }
     Ok(changed == 1)
 }

@@ -1,17 +1,21 @@
 //! The table of intents.
 
-use rusqlite::{Transaction, params};
-use serde_json::Value;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use serde_json::{Value, json};
 
-use super::{Trouble, epoch, now};
+use super::{Trouble, audit, epoch, now};
 use crate::{Intent, IntentId, IntentState};
 
 pub(super) fn record(t: &Transaction<'_>, kind: &str, detail: &Value) -> Result<IntentId, Trouble> {
+    let epoch = epoch(t)?;
     t.execute(
         "INSERT INTO intent (kind, detail, recorded, epoch, state) VALUES (?1, ?2, ?3, ?4, 'open')",
-        params![kind, detail.to_string(), now(), epoch(t)?.cast_signed()],
+        params![kind, detail.to_string(), now(), epoch.cast_signed()],
     )?;
-    Ok(IntentId(t.last_insert_rowid()))
+    let id = IntentId(t.last_insert_rowid());
+    let recorded = json!({ "intent": id, "step": kind, "detail": detail, "lease": epoch });
+    audit::append(t, audit::INTENT, &audit::person(), recorded)?;
+    Ok(id)
 }
 
 pub(super) fn settle(
@@ -19,20 +23,26 @@ pub(super) fn settle(
     id: IntentId,
     state: &IntentState,
 ) -> Result<(), Trouble> {
-    let (word, outcome) = match state {
-        IntentState::Open => ("open", None),
-        IntentState::Done(value) => ("done", Some(value.to_string())),
-        IntentState::Failed(why) => ("failed", Some(why.clone())),
+    let kind: Option<String> = t
+        .query_row("SELECT kind FROM intent WHERE id = ?1", [id.0], |r| {
+            r.get(0)
+        })
+        .optional()?;
+    let Some(kind) = kind else {
+        return Err(Trouble::Missing("intent", id.0));
     };
-    let changed = t.execute(
+    let (word, outcome, said) = match state {
+        IntentState::Open => ("open", None, Value::Null),
+        IntentState::Done(value) => ("done", Some(value.to_string()), value.clone()),
+        IntentState::Failed(why) => ("failed", Some(why.clone()), why.clone().into()),
+    };
+    t.execute(
         "UPDATE intent SET state = ?2, outcome = ?3 WHERE id = ?1",
         params![id.0, word, outcome],
     )?;
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(Trouble::Missing("intent", id.0))
-    }
+    let settled = json!({ "intent": id, "step": kind, "state": word, "outcome": said });
+    audit::append(t, audit::SETTLED, &audit::person(), settled)?;
+    Ok(())
 }
 
 pub(super) fn list(t: &Transaction<'_>, only_open: bool) -> Result<Vec<Intent>, Trouble> {

@@ -6,12 +6,13 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::json;
 
-use super::{SqliteControl, Trouble, commands, now};
+use super::{SqliteControl, Trouble, audit, commands, now};
 use crate::quarantine::{
     Classification, Compared, Entry, EntryId, EntryState, Filter, KeySide, LONGEST_NAME,
     LONGEST_REASON, MOST_LISTED, Page, QuarantineCounts, QuarantineStore, Recorded, Resolution,
-    RowKey, Verdict,
+    RowKey, Verdict, written,
 };
 use crate::{Command, CommandId, ControlError, Lease};
 
@@ -90,19 +91,6 @@ impl QuarantineStore for SqliteControl {
         })
         .await
     }
-}
-
-/// A person's words: not empty, and bounded.
-fn written(what: &'static str, text: &str, longest: usize) -> Result<String, ControlError> {
-    let text = text.trim();
-    let found = text.chars().count();
-    if found == 0 {
-        return Err(ControlError::Unwritten { what });
-    }
-    if found > longest {
-        return Err(ControlError::TooLong { what, longest });
-    }
-    Ok(text.to_owned())
 }
 
 fn list(t: &Transaction<'_>, filter: &Filter) -> Result<Page, Trouble> {
@@ -230,6 +218,8 @@ fn classify(
          WHERE id = ?1",
         params![id.0, verdict.word(), by, reason, now()],
     )?;
+    let detail = json!({ "entry": id, "verdict": verdict.word(), "reason": reason });
+    audit::append(t, audit::CLASSIFIED, by, detail)?;
     get(t, id)
 }
 

@@ -72,6 +72,25 @@ const STEPS: &[&str] = &[
         unlisted INTEGER NOT NULL
     ) STRICT;
 ",
+    // AUTOINCREMENT: sqlite_sequence then knows the highest number that ever was. REPLACE removes rows without asking the trigger on
+    // DELETE, hence the one on INSERT
+    "
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        record TEXT NOT NULL,
+        previous TEXT NOT NULL,
+        hash TEXT NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_is_appended_to BEFORE INSERT ON audit
+    WHEN NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM audit)
+        OR NEW.previous IS NOT coalesce((SELECT hash FROM audit ORDER BY id DESC LIMIT 1),
+            '0000000000000000000000000000000000000000000000000000000000000000')
+    BEGIN SELECT RAISE(ABORT, 'the audit log is appended to only'); END;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is appended to only'); END;
+    CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is appended to only'); END;
+",
 ];
 
 /// Checks the file's format, brings an older one up to date, and checks whose it is. A file that is not ours is not touched.
