@@ -6,7 +6,7 @@
 //! | [`options`] | what `[run]` can say |
 //! | `assemble` | source and target descriptions and the file become a [`Plan`] |
 //! | [`plan`] | the plan and its hash |
-//! | [`phases`] | the lifecycle as data: authority and way back of each phase |
+//! | [`phases`] | the lifecycle as data: authority and way back of each phase, its moves and their gates |
 
 pub mod assemble;
 pub mod file;
@@ -22,7 +22,7 @@ pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
 pub use file::Listed;
 pub use file::{FileError, MigrationFile};
 pub use options::RunOptions;
-pub use phases::{Authority, LIFECYCLE, Phase, PhaseFacts};
+pub use phases::{Authority, Gate, LIFECYCLE, MOVES, NoSuchMove, Phase, PhaseFacts, PhaseMove};
 pub use picture::{Problem, mask_secrets};
 pub use plan::Plan;
 pub use projection::Projection;

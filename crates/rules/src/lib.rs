@@ -18,6 +18,7 @@
 //! | [`epoch`] | whether a process may still write to the target |
 //! | [`proof`] | what is proven equal, which keys are not, what a comparison may conclude |
 //! | [`resume`] | whether a stored checkpoint fits the source that is there now |
+//! | [`switch`] | who has authority, which changes of a register are allowed, the order of a switch and the way back |
 
 pub mod checkpoint;
 pub mod epoch;
@@ -26,4 +27,5 @@ pub mod ledger;
 pub mod net;
 pub mod proof;
 pub mod resume;
+pub mod switch;
 pub mod visibility;
