@@ -5,6 +5,8 @@ use crossfade_store::{ErrorKind, Made, Result};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::conn::Place;
+use crate::fence::register::{self, migration_of};
+use crate::fence::triggers;
 use crate::sql::names::{quote, same_name};
 use crate::table_info::{self, TableInfo};
 use crate::table_plan::{find_key, key_names};
@@ -15,6 +17,7 @@ use crate::{design, guard, own_tables};
 /// Kinds of what a migration makes.
 const TABLE: &str = "table";
 const GUARD: &str = "guard";
+const RAISING: &str = "cannot raise a sequence";
 /// No thing: a table whose guards somebody had taken off when they were made anew.
 const LOST: &str = "lost guard";
 
@@ -92,22 +95,47 @@ fn create_one(
     if opened(conn, migration)?.contains(name) {
         own_tables::remember(conn, migration, LOST, name)?;
     }
-    guard::close(conn, name)?;
-    own_tables::remember(conn, migration, GUARD, name)
+    close(conn, migration, name)
 }
 
-/// The tables that were closed and to which others can write now, since somebody has taken off the guards.
-pub(crate) fn opened(conn: &Connection, migration: &str) -> rusqlite::Result<Vec<String>> {
+/// Closes a table to others: by the fence where the file has a register of the migration that says so, by guards where it has none. Where
+/// the register says open, the application writes there rightly.
+fn close(conn: &Connection, lane: &str, table: &str) -> rusqlite::Result<()> {
+    let migration = migration_of(lane);
+    match register::mode(conn, migration)? {
+        Some(mode) if register::is_open(&mode) => return Ok(()),
+        Some(_) => {
+            triggers::arm(conn, migration, table)?;
+        }
+        // the migration's source: nothing but its register may close it
+        None if migration != lane => return Ok(()),
+        None => guard::close(conn, table)?,
+    }
+    own_tables::remember(conn, lane, GUARD, table)
+}
+
+/// The tables that were closed and to which others can write now, since somebody has taken off the guards, or the fence.
+pub(crate) fn opened(conn: &Connection, lane: &str) -> rusqlite::Result<Vec<String>> {
+    let migration = migration_of(lane);
+    let mode = register::mode(conn, migration)?;
+    if mode.as_deref().is_some_and(register::is_open) {
+        return Ok(Vec::new());
+    }
     let mut out = Vec::new();
-    for (kind, name) in own_tables::made(conn, migration)? {
-        if kind == GUARD && !guard::is_closed(conn, &name)? {
+    for (kind, name) in own_tables::made(conn, lane)? {
+        if kind != GUARD || guard::is_closed(conn, &name)? {
+            continue;
+        }
+        // without a register the fence's triggers refuse everything
+        if !triggers::is_armed(conn, migration, &name)? {
             out.push(name);
         }
     }
     Ok(out)
 }
 
-/// The tables that were found so when the guards were made anew; and forgets that.
+/// The tables that were found so when the guards were made anew; and forgets that. Where there are none nothing is written, so that
+/// nobody waits for a lock.
 pub(crate) fn were_opened(
     conn: &mut Connection,
     place: &Place,
@@ -115,16 +143,24 @@ pub(crate) fn were_opened(
     migration: &str,
 ) -> Result<Vec<String>> {
     let what = "cannot look at the guards";
+    let lost = lost(conn, migration).map_err(place.failed(what))?;
+    if lost.is_empty() {
+        return Ok(lost);
+    }
     write(conn, place, holder, what, |conn| {
         let failed = place.failed(what);
-        let made = own_tables::made(conn, migration).map_err(&failed)?;
-        let lost = made.into_iter().filter(|(kind, _)| kind == LOST);
-        let lost: Vec<String> = lost.map(|(_, name)| name).collect();
+        let lost = self::lost(conn, migration).map_err(&failed)?;
         for name in &lost {
             own_tables::forget_one(conn, migration, LOST, name).map_err(&failed)?;
         }
         Ok(lost)
     })
+}
+
+fn lost(conn: &Connection, migration: &str) -> rusqlite::Result<Vec<String>> {
+    let made = own_tables::made(conn, migration)?;
+    let lost = made.into_iter().filter(|(kind, _)| kind == LOST);
+    Ok(lost.map(|(_, name)| name).collect())
 }
 
 /// Whether the table has the unique index that changes are applied by, or needs none.
@@ -219,19 +255,28 @@ pub(crate) fn raise_sequences(
     sequences: &[Sequence],
     tables: &[TableMapping],
 ) -> Result<()> {
-    let what = "cannot raise a sequence";
-    write(conn, place, holder, what, |conn| {
-        for sequence in sequences {
-            let (Some((owner, column)), Some(last)) = (&sequence.owner, sequence.last_value) else {
-                continue;
-            };
-            for mapping in tables.iter().filter(|m| &m.source.name == owner) {
-                raise_one(conn, mapping, column, last)
-                    .map_err(|e| place.failed(what)(e).table(&mapping.target.name))?;
-            }
-        }
-        Ok(())
+    write(conn, place, holder, RAISING, |conn| {
+        raise_all(conn, place, sequences, tables)
     })
+}
+
+/// The same within a transaction.
+pub(crate) fn raise_all(
+    conn: &Connection,
+    place: &Place,
+    sequences: &[Sequence],
+    tables: &[TableMapping],
+) -> Result<()> {
+    for sequence in sequences {
+        let (Some((owner, column)), Some(last)) = (&sequence.owner, sequence.last_value) else {
+            continue;
+        };
+        for mapping in tables.iter().filter(|m| &m.source.name == owner) {
+            raise_one(conn, mapping, column, last)
+                .map_err(|e| place.failed(RAISING)(e).table(&mapping.target.name))?;
+        }
+    }
+    Ok(())
 }
 
 fn raise_one(
@@ -272,7 +317,7 @@ pub(crate) fn made(
 ) -> rusqlite::Result<Vec<Made>> {
     let mut out = Vec::new();
     for (kind, name) in own_tables::made(conn, migration)? {
-        if kind == GUARD {
+        if kind == GUARD && guard::is_closed(conn, &name)? {
             out.push(Made {
                 kind: "trigger".to_owned(),
                 name: format!("guards of {name}"),

@@ -1,6 +1,6 @@
 //! What speaks against capturing tables of a file.
 
-use crossfade_model::{Finding, Severity, TableMapping};
+use crossfade_model::{Finding, Severity, TableId, TableMapping};
 use crossfade_store::CaptureSpec;
 use rusqlite::{Connection, Result};
 
@@ -86,16 +86,28 @@ fn table(
         );
         return Ok(());
     };
+    capturable(&info, PLACE, &spec.migration, mapping.id, out);
+    Ok(())
+}
+
+/// What speaks against capturing this table.
+pub(crate) fn capturable(
+    info: &TableInfo,
+    side: &str,
+    migration: &str,
+    id: TableId,
+    out: &mut Vec<Finding>,
+) {
     let Some(key) = info.key() else {
-        out.push(no_key(&info));
-        return Ok(());
+        out.push(no_key(info, side));
+        return;
     };
-    let foreign = foreign_collations(&info);
+    let foreign = foreign_collations(info);
     if !foreign.is_empty() {
         out.push(
             Finding::blocks(
                 "sqlite.collation",
-                PLACE,
+                side,
                 format!(
                     "a key or unique index uses a collation that only the application has: {}",
                     foreign.join(", ")
@@ -105,18 +117,17 @@ fn table(
             .fix("Crossfade can compare with BINARY, NOCASE and RTRIM; leave the table out or change the collation"),
         );
     }
-    if let Err(why) = triggers(&spec.migration, mapping.id, &info, &key) {
-        out.push(uncapturable(&info, &why));
+    if let Err(why) = triggers(migration, id, info, &key) {
+        out.push(uncapturable(info, side, &why));
     }
-    Ok(())
 }
 
-fn no_key(info: &TableInfo) -> Finding {
+fn no_key(info: &TableInfo, side: &str) -> Finding {
     let nullable = info.nullable_key_columns();
     if nullable.is_empty() {
         return Finding::blocks(
             "sqlite.no_key",
-            PLACE,
+            side,
             "the table has no primary key: its rowid is not kept by VACUUM, so its rows cannot be followed",
         )
         .table(&info.name)
@@ -124,7 +135,7 @@ fn no_key(info: &TableInfo) -> Finding {
     }
     Finding::blocks(
         "sqlite.nullable_key",
-        PLACE,
+        side,
         format!(
             "columns of the only keys may be NULL ({}): SQLite allows any number of rows with NULL in a primary key",
             nullable.join(", ")
@@ -153,18 +164,18 @@ fn foreign_collations(info: &TableInfo) -> Vec<String> {
     out
 }
 
-fn uncapturable(info: &TableInfo, why: &Uncapturable) -> Finding {
+fn uncapturable(info: &TableInfo, side: &str, why: &Uncapturable) -> Finding {
     match why {
         Uncapturable::Expression(index) => Finding::blocks(
             "sqlite.unique_expression",
-            PLACE,
+            side,
             format!("the unique index {index} is on an expression: a row that REPLACE removes by it cannot be logged"),
         )
         .table(&info.name)
         .fix("Drop the index for the time of the migration, or leave the table out"),
         Uncapturable::Default(index, column) => Finding::blocks(
             "sqlite.unique_default",
-            PLACE,
+            side,
             format!(
                 "column {column} of the unique index {index} is NOT NULL with a default that is no constant: a row that REPLACE removes by it cannot be logged"
             ),

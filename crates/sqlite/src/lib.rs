@@ -9,6 +9,11 @@
 //! # Target
 //! One writer at a time: loaders and applier take turns ([`tenure`]). Crossfade's connections run no triggers, so triggers
 //! that refuse every write keep others out at no cost ([`guard`]).
+//!
+//! # Authority
+//! The write lock is the latch, and triggers that read the register are the fence ([`fence`]). Because our own connections run no
+//! triggers, what crossfade applies to a file is neither refused by its fence nor logged by its capture: changes that
+//! came from one side do not go back to it.
 
 #![allow(rustdoc::private_intra_doc_links)]
 
@@ -24,6 +29,7 @@ mod ddl;
 mod describe;
 mod design;
 mod error;
+mod fence;
 mod findings;
 mod guard;
 mod key_sql;
@@ -79,6 +85,8 @@ pub enum Role {
 /// A SQLite database file.
 pub struct SqliteStore {
     place: Place,
+    /// The part it was opened for. It can play the other one too, once the file is there.
+    role: Role,
     /// The migration whose change table snapshots are read with.
     migration: Mutex<Option<String>>,
     writers: Writers,
@@ -97,6 +105,7 @@ impl SqliteStore {
         }
         Ok(SqliteStore {
             place,
+            role,
             migration: Mutex::new(None),
             writers: Writers::default(),
         })

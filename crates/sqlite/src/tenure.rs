@@ -123,7 +123,7 @@ fn take_lock(place: &Place, migration: &str) -> Result<File> {
 }
 
 /// Opens the file. A new or empty one is put into WAL mode, so that readers and the writer do not shut each other out.
-fn open_or_make(place: &Place) -> Result<Connection> {
+pub(crate) fn open_or_make(place: &Place) -> Result<Connection> {
     let connection = place.open(Purpose::Create)?;
     let failed = place.failed("cannot prepare the target file");
     let objects: u64 = connection

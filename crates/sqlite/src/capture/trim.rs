@@ -70,6 +70,14 @@ impl Trimmer {
         }
     }
 
+    /// Removes everything before `position`, batch by batch, with the connection's own patience.
+    pub fn skip(&mut self, connection: &mut Connection, position: u64) -> rusqlite::Result<()> {
+        while self.trimmed < position.saturating_sub(1) {
+            self.remove(connection, position)?;
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, connection: &mut Connection, confirmed: u64) -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let lowest: Option<u64> = transaction

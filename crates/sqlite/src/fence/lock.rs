@@ -1,0 +1,69 @@
+//! Taking the write lock, which is the latch.
+
+use std::time::{Duration, Instant};
+
+use crossfade_store::{ErrorKind, Result};
+use rusqlite::Connection;
+
+use crate::conn::{PATIENCE, Place, Purpose};
+use crate::error::kind_of;
+use crate::fence::holder;
+
+/// Between two tries. SQLite's own waiting writers ask every 100 ms in the end: who asks more often comes first.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Opens a connection whose commits a loss of power does not take back, in every journal mode.
+pub(crate) fn open(place: &Place) -> Result<Connection> {
+    let connection = place.open(Purpose::Write)?;
+    durable(place, &connection)?;
+    Ok(connection)
+}
+
+/// `EXTRA` also syncs the directory out of which a rollback journal was removed (SQLite documentation, "PRAGMA synchronous").
+pub(crate) fn durable(place: &Place, connection: &Connection) -> Result<()> {
+    connection
+        .pragma_update(None, "synchronous", "EXTRA")
+        .map_err(place.failed("cannot open a writing connection"))
+}
+
+/// Begins a writing transaction: nobody else's is under way. [`ErrorKind::Busy`], naming who was in the way, after `within`.
+pub(crate) fn begin(connection: &Connection, place: &Place, within: Duration) -> Result<()> {
+    let failed = place.failed("cannot take the write lock");
+    let begun = Instant::now();
+    connection.busy_timeout(Duration::ZERO).map_err(&failed)?;
+    let outcome = loop {
+        match connection.execute_batch("BEGIN IMMEDIATE") {
+            Err(e) if kind_of(&e) == ErrorKind::Busy => {
+                if begun.elapsed() >= within {
+                    break Err(busy(place));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            other => break other.map_err(&failed),
+        }
+    };
+    connection.busy_timeout(PATIENCE).map_err(&failed)?;
+    outcome
+}
+
+/// The error for a lock that could not be had in time.
+pub(crate) fn busy(place: &Place) -> crossfade_store::StoreError {
+    place
+        .error(ErrorKind::Busy, "sqlite.busy", holder::in_the_way(place))
+        .fix("Wait until its transaction has ended, or end it")
+}
+
+/// Commits; where readers keep a rollback journal's commit from the file, nothing has changed.
+pub(crate) fn commit(connection: &Connection, place: &Place) -> Result<()> {
+    connection
+        .execute_batch("COMMIT")
+        .map_err(place.failed("cannot commit"))
+}
+
+/// Ends the transaction without effect.
+pub(crate) fn rollback(connection: &Connection) {
+    if !connection.is_autocommit() {
+        // where it fails SQLite has rolled back by itself
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+}
