@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Installed;
 use super::fleet::Fleet;
 use super::server::Access;
+use super::system;
 use super::tls::CERTIFIED_USER;
 use super::version::Version;
 use crate::failure::{Context, Result};
@@ -58,6 +59,10 @@ pub fn variables(installed: &Installed, fleet: &Fleet) -> Vec<(String, String)> 
     set(
         "CROSSFADE_TEST_PSQL".to_owned(),
         installed.psql().display().to_string(),
+    );
+    set(
+        "CROSSFADE_TEST_PGBOUNCER".to_owned(),
+        system::PGBOUNCER.to_owned(),
     );
     set(FOLDER.to_owned(), fleet.folder().display().to_string());
     all

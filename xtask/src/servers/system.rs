@@ -13,13 +13,16 @@ enum Sign {
     Program(&'static str),
 }
 
+/// The pooler that tests of routes start for themselves, each on a port of its own.
+pub const PGBOUNCER: &str = "/usr/sbin/pgbouncer";
+
 /// The programs that benchmarks compare with.
 const RIVALS: [(Sign, &str); 2] = [
     (Sign::Program("pgcopydb"), "pgcopydb"),
     (Sign::Program("pgloader"), "pgloader"),
 ];
 
-const NEEDED: [(Sign, &str); 7] = [
+const NEEDED: [(Sign, &str); 8] = [
     (
         Sign::File("/usr/lib/postgresql/15/bin/postgres"),
         "postgresql-15",
@@ -28,6 +31,7 @@ const NEEDED: [(Sign, &str); 7] = [
         Sign::File("/usr/lib/postgresql/15/bin/pg_dump"),
         "postgresql-client-15",
     ),
+    (Sign::File(PGBOUNCER), "pgbouncer"),
     (Sign::Program("sqlite3"), "sqlite3"),
     (Sign::Program("openssl"), "openssl"),
     (Sign::Program("patchelf"), "patchelf"),
