@@ -44,6 +44,11 @@ pub enum Command {
     Pause(File),
     /// Go on after `pause`.
     Resume(File),
+    /// Give traffic to the target: `switch writes` moves authority, within a time box, and can be rolled back.
+    #[command(subcommand)]
+    Switch(Switch),
+    /// Give authority for writes back to the source, as fast and as proven as it went.
+    Rollback(Order),
     /// End the migration and remove everything it made on the source.
     Abort(Abort),
     /// Make keys that sign certificates, and check certificates. Needs no database, unless one is to be read again.
@@ -109,6 +114,30 @@ pub enum Until {
     Followed,
     /// The target follows and has been compared.
     Verified,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Switch {
+    /// Authority for writes.
+    Writes(Order),
+}
+
+#[derive(Debug, Args)]
+pub struct Order {
+    #[command(flatten)]
+    pub file: File,
+    /// Who answers for it.
+    #[arg(long, value_name = "NAME")]
+    pub owner: String,
+    /// The time box, such as 500ms or 30s: what has not given authority away by then is taken back.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub within: String,
+    /// Do everything up to firing the fence.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// End transactions that keep the fence from closing.
+    #[arg(long)]
+    pub kill_blockers: bool,
 }
 
 #[derive(Debug, Args)]

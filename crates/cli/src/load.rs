@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossfade_control::{ControlError, ControlStore, SqliteControl};
-use crossfade_engine::{Migration, Prepared, prepare};
+use crossfade_engine::{Migration, Prepared, Sides, prepare};
 use crossfade_plan::{MigrationFile, file};
+use crossfade_sqlite::Role;
 use crossfade_store::{Source, Target};
 
 use crate::args::File;
@@ -23,6 +24,8 @@ pub struct Loaded {
     pub source: Arc<dyn Source>,
     /// The target.
     pub target: Arc<dyn Target>,
+    /// Both once more, each able to play the other's part.
+    pub sides: Sides,
     /// Where the control store lies.
     pub control_path: PathBuf,
 }
@@ -34,9 +37,14 @@ pub struct Loaded {
 pub fn load(named: &File) -> Result<Loaded, Failure> {
     let file = read(&named.file)?;
     let folder = stores::folder_of(&named.file);
+    let sides = Sides {
+        source: stores::store(&file.source, &folder, Role::Source)?,
+        target: stores::store(&file.target, &folder, Role::Target)?,
+    };
     Ok(Loaded {
-        source: stores::source(&file.source, &folder)?,
-        target: stores::target(&file.target, &folder)?,
+        source: sides.source.clone(),
+        target: sides.target.clone(),
+        sides,
         control_path: control_path(named),
         file,
     })
@@ -141,6 +149,7 @@ impl Loaded {
             control,
             projections: self.file.projections.clone(),
             options: self.file.run,
+            sides: self.sides.clone(),
         })
     }
 }

@@ -89,6 +89,12 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         }
         Command::Pause(file) => commands::pause::pause(&file, true, output).await,
         Command::Resume(file) => commands::pause::pause(&file, false, output).await,
+        Command::Switch(args::Switch::Writes(order)) => {
+            Box::pin(commands::switch::switch(&order, Direction::Forward, output)).await
+        }
+        Command::Rollback(order) => {
+            Box::pin(commands::switch::switch(&order, Direction::Reverse, output)).await
+        }
         Command::Abort(abort) => Box::pin(commands::abort::abort(&abort, output)).await,
         Command::Certificate(args::Certificate::Keygen(keygen)) => {
             commands::certificate::keygen(&keygen, output)

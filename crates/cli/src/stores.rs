@@ -6,16 +6,24 @@ use std::sync::Arc;
 use crossfade_plan::{Scheme, StoreUrl};
 use crossfade_postgres::PostgresStore;
 use crossfade_sqlite::{Role, SqliteStore};
-use crossfade_store::{Source, StoreError, Target};
+use crossfade_store::{Source, Store, StoreError, Target};
 
 /// Opens a source. `folder` is where relative paths begin.
 ///
 /// # Errors
 /// A URL that its store cannot read, a file that is not there.
 pub fn source(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Source>, StoreError> {
+    Ok(store(url, folder, Role::Source)?)
+}
+
+/// Opens a store by the part that it plays first.
+///
+/// # Errors
+/// As [`source`].
+pub fn store(url: &StoreUrl, folder: &Path, role: Role) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match url.scheme() {
         Scheme::Postgres => Arc::new(PostgresStore::open(url.expose())?),
-        Scheme::Sqlite => Arc::new(SqliteStore::open(&located(url, folder), Role::Source)?),
+        Scheme::Sqlite => Arc::new(SqliteStore::open(&located(url, folder), role)?),
     })
 }
 
@@ -24,10 +32,7 @@ pub fn source(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Source>, StoreErr
 /// # Errors
 /// As [`source`].
 pub fn target(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Target>, StoreError> {
-    Ok(match url.scheme() {
-        Scheme::Postgres => Arc::new(PostgresStore::open(url.expose())?),
-        Scheme::Sqlite => Arc::new(SqliteStore::open(&located(url, folder), Role::Target)?),
-    })
+    Ok(store(url, folder, Role::Target)?)
 }
 
 /// A SQLite URL whose path is joined to `folder` where it is relative.

@@ -23,6 +23,8 @@ use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
 use crate::strangers;
+use crate::switch::report::SwitchReport;
+use crate::switch::{Direction, keeper, locate, obey, seed};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, continuous, repair};
 
@@ -47,12 +49,26 @@ pub(crate) enum End {
         command: CommandId,
         drop_target_tables: bool,
     },
+    /// Authority was given to the lane's target.
+    Switched {
+        report: Box<SwitchReport>,
+    },
+    /// The stores say that rows go the other way.
+    Turned,
 }
 
 /// Runs one attempt.
 pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
     let migration = &run.migration;
     let tenure = migration.target.acquire(&migration.plan.migration).await?;
+    let direction = locate::settle(&run.home, &run.lease, run.observer.as_ref()).await?;
+    if direction != run.direction {
+        return Ok(End::Turned);
+    }
+    if seed::seed(migration, run.base(), tenure.as_ref()).await? {
+        // what the target holds is read anew
+        return Err(EngineError::Again);
+    }
     let spec = CaptureSpec {
         migration: migration.plan.migration.clone(),
         tables: migration.plan.tables.clone(),
@@ -145,7 +161,10 @@ async fn begin(
         run.observer.as_ref(),
     )
     .await?;
-    start::tables(&migration.target, &migration.plan, run.observer.as_ref()).await?;
+    // on the way back they are the application's own
+    if run.direction == Direction::Forward {
+        start::tables(&migration.target, &migration.plan, run.observer.as_ref()).await?;
+    }
     if let Some(intent) = intent {
         let made = serde_json::to_value(&started.capture.made).unwrap_or_default();
         control
@@ -240,6 +259,7 @@ async fn work(
     tasks.spawn(strangers::run(Arc::clone(&session)));
     tasks.spawn(continuous::run(Arc::clone(&session), requests.clone()));
     tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
+    tasks.spawn(keeper::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(commands::run(
         Arc::clone(run),
         Arc::clone(&session),
@@ -290,6 +310,7 @@ async fn until_end(
                 Order::Abort { command, drop_target_tables } => {
                     return Ok(Some(End::Abort { command, drop_target_tables }));
                 }
+                Order::Switched { report } => return Ok(Some(End::Switched { report })),
             },
             end = &mut reached, if !gone => match end {
                 // what it asked has ended; why, that task says
@@ -318,7 +339,13 @@ async fn reached(
         .await
         .ok_or(EngineError::Ending)?;
     move_phase(run, Phase::Following).await?;
-    match run.until {
+    match &run.until {
+        Until::Switched(direction, order) => {
+            let report = obey::obey(run, session, requests, *direction, order).await?;
+            Ok(End::Switched {
+                report: Box::new(report),
+            })
+        }
         Until::Stopped => std::future::pending().await,
         Until::Followed => {
             caught_up(run, session).await?;
@@ -327,6 +354,7 @@ async fn reached(
             })
         }
         Until::Verified(comparison) => {
+            let comparison = *comparison;
             let retries = quarantine::ordered_retries(run).await?;
             let ids: Vec<EntryId> = retries.iter().flat_map(|(_, ids)| ids.clone()).collect();
             let keys = quarantine::keys(run, session, &ids).await?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId};
+use crossfade_control::{Command, CommandId, CommandState, Comparison, EntryId, SwitchOrder};
 use crossfade_store::Recovery;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,6 +15,9 @@ use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
 use crate::run::{Run, Until, keep_report};
 use crate::session::Session;
+use crate::switch::Direction;
+use crate::switch::obey::{self, Ordered};
+use crate::switch::report::SwitchReport;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, repair};
 
@@ -27,6 +30,8 @@ pub(crate) enum Order {
         command: CommandId,
         drop_target_tables: bool,
     },
+    /// A switch has happened: the attempt ends, and the next one goes the other way.
+    Switched { report: Box<SwitchReport> },
 }
 
 /// What a comparison is made for.
@@ -35,6 +40,8 @@ enum Asked {
     Report(Comparison),
     /// To repair entries of the quarantine, and to find out which are still there.
     Retry { ids: Vec<EntryId> },
+    /// To give authority away, in this direction.
+    Switch(Direction, SwitchOrder),
 }
 
 /// Looks for commands until the attempt stops.
@@ -95,8 +102,10 @@ pub(crate) async fn run(
                         .await;
                     continue;
                 }
-                Command::Switch(_) | Command::Rollback(_) | Command::Complete { .. } => {
-                    let why = "this run cannot give authority away".to_owned();
+                Command::Switch(order) => Asked::Switch(Direction::Forward, order),
+                Command::Rollback(order) => Asked::Switch(Direction::Reverse, order),
+                Command::Complete { .. } => {
+                    let why = "this run cannot end the migration".to_owned();
                     run.migration
                         .control
                         .finish(&run.lease, posted.id, Err(why))
@@ -107,6 +116,21 @@ pub(crate) async fn run(
             };
             let (run, session) = (Arc::clone(&run), Arc::clone(&session));
             let requests = requests.clone();
+            if let Asked::Switch(direction, order) = asked {
+                let orders = orders.clone();
+                let begun_before = posted.state != CommandState::Posted;
+                comparing.spawn(async move {
+                    let ordered = Ordered {
+                        command: posted.id,
+                        begun_before,
+                        direction,
+                        order,
+                    };
+                    obey::by_command(&run, &session, &requests, &orders, ordered).await?;
+                    Ok(posted.id)
+                });
+                continue;
+            }
             comparing.spawn(async move {
                 compare(&run, &session, &requests, posted.id, asked).await?;
                 Ok(posted.id)
@@ -127,7 +151,7 @@ async fn compare(
     let ready = session
         .wait_for(|state| match (state.paused, &asked) {
             (false, _) => state.finished.then_some(true),
-            (true, Asked::Report(_)) => Some(false),
+            (true, Asked::Report(_) | Asked::Switch(..)) => Some(false),
             // nobody need wait for it: it is obeyed after `resume`
             (true, Asked::Retry { .. }) => None,
         })
@@ -176,6 +200,7 @@ async fn compared(
     asked: &Asked,
 ) -> Result<(VerifyReport, u64), EngineError> {
     match asked {
+        Asked::Switch(..) => Err(EngineError::internal("a switch is no comparison")),
         Asked::Report(comparison) => {
             let report = ask::compared(run, session, requests, *comparison).await?;
             Ok((report, 0))
@@ -201,6 +226,7 @@ async fn answer(
             show_rows: true, ..
         }) => serde_json::to_value(&report),
         Asked::Report(_) => serde_json::to_value(report.without_rows()),
+        Asked::Switch(..) => return Err(EngineError::internal("a switch is no comparison")),
         Asked::Retry { ids } => {
             serde_json::to_value(quarantine::retried(run, ids, repaired, &report).await?)
         }

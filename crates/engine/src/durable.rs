@@ -137,6 +137,16 @@ pub(crate) fn put<T: Serialize>(
     }))
 }
 
+/// The record of a kind that stands for itself, where there is one.
+pub(crate) fn stored_one<T: DeserializeOwned>(
+    state: &TargetState,
+    kind: &str,
+) -> Result<Option<T>, EngineError> {
+    let key = RecordKey::new(kind, kind);
+    let record = state.records.iter().find(|r| r.key == key);
+    record.map(from_json).transpose()
+}
+
 pub(crate) fn source_record(record: &SourceRecord) -> Result<RecordWrite, EngineError> {
     put("source", "source".to_owned(), record)
 }

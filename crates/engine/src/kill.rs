@@ -39,9 +39,28 @@ pub const POINTS: &[&str] = &[
     "foreign_keys.after",
 ];
 
+/// The points of a switch, for its own chaos run.
+pub const SWITCH_POINTS: &[&str] = &[
+    "switch.laid",
+    "switch.armed",
+    "switch.fired",
+    "switch.barrier",
+    "switch.drained",
+    "switch.proved",
+    "switch.fenced",
+    "switch.sequences",
+    "switch.noted",
+    "switch.given",
+    "switch.opened",
+    "switch.routed",
+];
+
 /// Passes a named point.
 pub(crate) fn point(name: &'static str) {
-    debug_assert!(POINTS.contains(&name), "unknown kill point {name}");
+    debug_assert!(
+        POINTS.contains(&name) || SWITCH_POINTS.contains(&name),
+        "unknown kill point {name}"
+    );
     let armed = ARMED.get_or_init(|| {
         let value = std::env::var("CROSSFADE_KILL").ok()?;
         let (point, count) = value.split_once(':').unwrap_or((&value, "1"));

@@ -18,6 +18,7 @@ mod retry;
 mod run;
 mod session;
 mod strangers;
+pub mod switch;
 #[cfg(test)]
 mod testkit;
 mod verify;
@@ -41,4 +42,6 @@ pub use quarantine::{Retried, Revealed, reveal};
 pub use run::{Migration, Until, run};
 pub use session::Altered;
 pub use strangers::seen as strangers_seen;
+pub use switch::report::SwitchReport;
+pub use switch::{Direction, Sides, SwitchAnswer};
 pub use verify::cause::Cause;

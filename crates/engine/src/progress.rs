@@ -6,6 +6,7 @@ use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
 use serde::{Deserialize, Serialize};
 
+use crate::switch::report::SwitchReport;
 pub use crate::verify_report::{Difference, DifferenceKind, Places, TableVerify, VerifyReport};
 
 /// Sees what a run does. Called from the run's tasks: must return at once.
@@ -318,5 +319,10 @@ pub enum RunOutcome {
     Aborted {
         /// What was removed.
         removed: Vec<Made>,
+    },
+    /// `Until::Switched` was reached, or its dry run.
+    Switched {
+        /// The switch.
+        report: Box<SwitchReport>,
     },
 }

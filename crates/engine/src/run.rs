@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossfade_control::{Comparison, ControlStore, Lease};
+use crossfade_control::{Comparison, ControlStore, Lease, SwitchOrder};
 use crossfade_model::TransactionId;
 use crossfade_plan::{Phase, Plan, Projection, RunOptions};
 use crossfade_store::{ErrorKind, Recovery, Source, Target};
@@ -19,6 +19,7 @@ use crate::lifecycle;
 use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
 use crate::quarantine;
 use crate::retry::{Reached, Retries};
+use crate::switch::{Direction, Sides, lane, locate};
 
 /// A checked migration with its stores.
 pub struct Migration {
@@ -34,10 +35,12 @@ pub struct Migration {
     pub projections: Vec<Projection>,
     /// How to work.
     pub options: RunOptions,
+    /// Both stores once more, each able to play the other's part.
+    pub sides: Sides,
 }
 
 /// When a run ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Until {
     /// When told to.
     Stopped,
@@ -45,10 +48,17 @@ pub enum Until {
     Followed,
     /// When it follows and this comparison has been made.
     Verified(Comparison),
+    /// When it follows and authority for writes has been given to the side that it fills, as ordered.
+    Switched(Direction, SwitchOrder),
 }
 
 /// What outlives attempts.
 pub(crate) struct Run {
+    /// The migration as its file has it.
+    pub home: Arc<Migration>,
+    /// Which way rows go now.
+    pub direction: Direction,
+    /// The migration as this lane sees it.
     pub migration: Arc<Migration>,
     pub lease: Arc<Lease>,
     pub until: Until,
@@ -65,6 +75,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// The migration's name; the lane's is in its plan.
+    pub fn base(&self) -> &str {
+        &self.home.plan.migration
+    }
+
     /// Takes what earlier attempts have left, or leaves it to the next.
     pub fn recent(&self) -> std::sync::MutexGuard<'_, Option<Vec<TransactionId>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,33 +107,57 @@ pub async fn run(
         });
     }
     let lease = Arc::new(migration.control.acquire().await?);
-    let run = Arc::new(Run {
-        migration,
-        lease,
-        until,
-        observer,
-        stop,
-        begun: Instant::now(),
-        careful: Arc::new(AtomicBool::new(false)),
-        recent: Mutex::new(None),
-        reached: Mutex::new(None),
-        marked: OnceLock::new(),
-    });
-    let result = attempts(&run).await;
+    let result = lanes(&migration, &lease, until, &observer, &stop).await;
     let why = match &result {
         Ok(outcome) => match outcome {
             RunOutcome::Stopped { .. } => "told to stop".to_owned(),
             RunOutcome::Followed { .. } => "followed".to_owned(),
             RunOutcome::Verified { .. } => "verified".to_owned(),
             RunOutcome::Aborted { .. } => "aborted".to_owned(),
+            RunOutcome::Switched { .. } => "switched".to_owned(),
         },
         Err(error) => error.to_string(),
     };
-    run.observer.event(&Event::Stopped { why });
+    observer.event(&Event::Stopped { why });
     result
 }
 
-async fn attempts(run: &Arc<Run>) -> Result<RunOutcome, EngineError> {
+/// Runs the lane that the stores' registers name; after a switch, the other one.
+async fn lanes(
+    home: &Arc<Migration>,
+    lease: &Arc<Lease>,
+    until: Until,
+    observer: &Arc<dyn Observer>,
+    stop: &watch::Receiver<bool>,
+) -> Result<RunOutcome, EngineError> {
+    let begun = Instant::now();
+    loop {
+        let direction = locate::likely(home).await?;
+        let run = Arc::new(Run {
+            migration: lane::of(home, direction).await?,
+            home: Arc::clone(home),
+            direction,
+            lease: Arc::clone(lease),
+            until: until.clone(),
+            observer: Arc::clone(observer),
+            stop: stop.clone(),
+            begun,
+            careful: Arc::new(AtomicBool::new(false)),
+            recent: Mutex::new(None),
+            reached: Mutex::new(None),
+            marked: OnceLock::new(),
+        });
+        if let Some(outcome) = attempts(&run).await? {
+            return Ok(outcome);
+        }
+        if *stop.borrow() {
+            return Ok(RunOutcome::Stopped { checkpoint: None });
+        }
+    }
+}
+
+/// Attempts until the run has an outcome; `None` where rows go the other way from now on.
+async fn attempts(run: &Arc<Run>) -> Result<Option<RunOutcome>, EngineError> {
     let patience = Duration::from_secs(u64::from(run.migration.options.retry_seconds));
     let mut retries = Retries::new(patience);
     loop {
@@ -136,7 +175,7 @@ async fn attempts(run: &Arc<Run>) -> Result<RunOutcome, EngineError> {
             return Err(error);
         }
         if *run.stop.borrow() {
-            return Ok(RunOutcome::Stopped { checkpoint: None });
+            return Ok(Some(RunOutcome::Stopped { checkpoint: None }));
         }
         let reached = *run.reached();
         let Some(pause) = retries.failed(run.begun.elapsed(), reached) else {
@@ -150,7 +189,7 @@ async fn attempts(run: &Arc<Run>) -> Result<RunOutcome, EngineError> {
         });
         let mut stop = run.stop.clone();
         tokio::select! {
-            _ = stop.changed() => return Ok(RunOutcome::Stopped { checkpoint: None }),
+            _ = stop.changed() => return Ok(Some(RunOutcome::Stopped { checkpoint: None })),
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -169,13 +208,18 @@ fn passing(error: &EngineError, tries: u32) -> bool {
     }
 }
 
-async fn ended(run: &Arc<Run>, end: End) -> Result<RunOutcome, EngineError> {
+async fn ended(run: &Arc<Run>, end: End) -> Result<Option<RunOutcome>, EngineError> {
     match end {
-        End::Stopped { checkpoint } => Ok(RunOutcome::Stopped {
-            checkpoint: Some(checkpoint),
+        End::Turned => Ok(None),
+        End::Switched { report } => Ok(match run.until {
+            Until::Switched(..) => Some(RunOutcome::Switched { report }),
+            _ => None,
         }),
-        End::Followed { checkpoint } => Ok(RunOutcome::Followed { checkpoint }),
-        End::Verified { report } => Ok(RunOutcome::Verified { report }),
+        End::Stopped { checkpoint } => Ok(Some(RunOutcome::Stopped {
+            checkpoint: Some(checkpoint),
+        })),
+        End::Followed { checkpoint } => Ok(Some(RunOutcome::Followed { checkpoint })),
+        End::Verified { report } => Ok(Some(RunOutcome::Verified { report })),
         End::Abort {
             command,
             drop_target_tables,
@@ -186,7 +230,7 @@ async fn ended(run: &Arc<Run>, end: End) -> Result<RunOutcome, EngineError> {
                 Ok(removed) => {
                     let result = serde_json::to_value(&removed).unwrap_or_default();
                     control.finish(&run.lease, command, Ok(result)).await?;
-                    Ok(RunOutcome::Aborted { removed })
+                    Ok(Some(RunOutcome::Aborted { removed }))
                 }
                 Err(error) => {
                     control
@@ -199,8 +243,12 @@ async fn ended(run: &Arc<Run>, end: End) -> Result<RunOutcome, EngineError> {
     }
 }
 
-/// Moves the control store's phase forward; a phase that is already there is no error.
+/// Moves the control store's phase forward; a phase that is already there is no error. On the way back the phase stays what the
+/// switch has made it.
 pub(crate) async fn move_phase(run: &Run, to: Phase) -> Result<(), EngineError> {
+    if run.direction == Direction::Reverse {
+        return Ok(());
+    }
     let control = &run.migration.control;
     let now = control.state().await?.phase;
     if now != to {

@@ -197,6 +197,8 @@ pub(crate) struct Session {
     pub comparing: tokio::sync::Mutex<()>,
     /// Where each table's digests are computed, once that was measured.
     pub places: Mutex<HashMap<usize, Places>>,
+    /// A switch is at work: whatever can wait does.
+    pub switch: AtomicBool,
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
     state: Mutex<State>,
@@ -229,6 +231,7 @@ impl Session {
             stop,
             comparing: tokio::sync::Mutex::new(()),
             places: Mutex::default(),
+            switch: AtomicBool::new(false),
             strangers: Marks::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
@@ -290,6 +293,11 @@ impl Session {
                 () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {}
             }
         }
+    }
+
+    /// True while a switch is at work.
+    pub fn switching(&self) -> bool {
+        self.switch.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// True once the attempt is to stop.

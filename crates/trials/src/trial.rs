@@ -202,8 +202,10 @@ impl Trial {
     #[must_use]
     pub fn start_with(&self, words: &[&str], environment: &[(&str, &str)]) -> Running {
         self.write_file();
-        let mut arguments = vec![words[0], "migration.toml"];
-        arguments.extend(&words[1..]);
+        // after the command's own words, before its options
+        let own = words.iter().take_while(|w| !w.starts_with('-')).count();
+        let mut arguments = words.to_vec();
+        arguments.insert(own, "migration.toml");
         Running::start(self.folder(), &arguments, environment)
     }
 

@@ -13,6 +13,7 @@ pub mod quarantine;
 pub mod run;
 pub mod signal;
 pub mod status;
+pub mod switch;
 pub mod verify;
 
 use std::time::Duration;

@@ -101,6 +101,7 @@ fn told(outcome: RunOutcome, output: &Output) -> u8 {
                 REFUSED
             }
         }
+        RunOutcome::Switched { .. } => 0,
         RunOutcome::Aborted { removed } => {
             output.say("Aborted by a command from another shell. Removed:");
             output.say(made::lines(removed));

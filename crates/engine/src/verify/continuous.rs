@@ -58,6 +58,13 @@ pub(crate) async fn run(
         if ready.await.is_none() {
             return Ok(());
         }
+        // a switch reads what it needs by itself, and waits for nobody
+        if session.switching() {
+            if rested(&session, LEAST_PAUSE).await {
+                return Ok(());
+            }
+            continue;
+        }
         let begun = Instant::now();
         match next(&session, &requests).await {
             Ok(()) => {}

@@ -16,6 +16,7 @@ mod proof;
 mod quarantine;
 mod standby;
 mod strangers;
+mod switch;
 mod toast;
 mod transactions;
 mod truncate;

@@ -1,0 +1,49 @@
+//! Keeps the log of the lane at rest from growing: its capture stays, so that going the other way needs no new copy, but what it
+//! would bring is what this lane has applied.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_model::Mode;
+
+use crate::error::EngineError;
+use crate::run::Run;
+use crate::session::Session;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Gives up the resting lane's log on the target until the attempt stops.
+pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), EngineError> {
+    let mut stop = session.stop.clone();
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        if session.switching() {
+            continue;
+        }
+        // whatever fails here fails again, and the log that is kept is told by `status`
+        if let Err(error) = once(&run, &session).await {
+            tracing::debug!(error = %error, "the resting lane's log was not given up");
+        }
+    }
+}
+
+async fn once(run: &Run, session: &Session) -> Result<(), EngineError> {
+    let target = &run.migration.sides.target;
+    let lane = run.direction.other().lane(run.base());
+    let keeper: &dyn crossfade_store::Source = target.as_ref();
+    if keeper.made(&lane).await?.is_empty() {
+        return Ok(());
+    }
+    let end = keeper.probe(&lane).await?.log_end;
+    // in this order: what was read before the store was seen closed lies before any write of its own authority
+    let standing = target.peek_standing(run.base()).await?;
+    let closed = standing.is_some_and(|s| s.register.mode != Mode::Open);
+    if closed && !session.switching() {
+        target.skip_log(&lane, end).await?;
+    }
+    Ok(())
+}

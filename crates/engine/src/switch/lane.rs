@@ -1,0 +1,215 @@
+//! The two lanes of a migration: from its source to its target, and back. A lane is what the other verbs work on: capture, apply
+//! and verify know nothing of a second one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crossfade_model::{ColumnMapping, Schema, Table, TableMapping, TableName, reverse_lane};
+use crossfade_plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::error::EngineError;
+use crate::run::Migration;
+
+/// Which way rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the migration's source to its target.
+    Forward,
+    /// From its target back to its source.
+    Reverse,
+}
+
+impl Direction {
+    /// The other one.
+    pub fn other(self) -> Direction {
+        match self {
+            Direction::Forward => Direction::Reverse,
+            Direction::Reverse => Direction::Forward,
+        }
+    }
+
+    /// The store that rows come from, in the migration's words: the one that has authority.
+    pub fn source_word(self) -> &'static str {
+        match self {
+            Direction::Forward => "source",
+            Direction::Reverse => "target",
+        }
+    }
+
+    /// The store that rows go to, in the migration's words.
+    pub fn target_word(self) -> &'static str {
+        self.other().source_word()
+    }
+
+    /// The name of its lane, by which what it makes on the stores is named.
+    pub fn lane(self, migration: &str) -> String {
+        match self {
+            Direction::Forward => migration.to_owned(),
+            Direction::Reverse => reverse_lane(migration),
+        }
+    }
+}
+
+/// The migration as this lane sees it: source, target and plan exchanged for the way back.
+pub(crate) async fn of(
+    home: &Arc<Migration>,
+    direction: Direction,
+) -> Result<Arc<Migration>, EngineError> {
+    if direction == Direction::Forward {
+        return Ok(Arc::clone(home));
+    }
+    let plan = reversed_plan(home).await?;
+    let sides = home.sides.exchanged();
+    let mut projections = home.projections.clone();
+    for projection in &mut projections {
+        std::mem::swap(&mut projection.source, &mut projection.target);
+    }
+    Ok(Arc::new(Migration {
+        plan,
+        source: sides.source.clone(),
+        target: sides.target.clone(),
+        sides,
+        control: Arc::clone(&home.control),
+        projections,
+        options: home.options,
+    }))
+}
+
+/// The plan of the way back: every mapping turned around, nothing to be made.
+pub(crate) async fn reversed_plan(home: &Migration) -> Result<Plan, EngineError> {
+    let (ours, theirs) = tokio::try_join!(home.target.describe(), home.source.describe())?;
+    let tables: Vec<TableMapping> = home
+        .plan
+        .tables
+        .iter()
+        .map(|mapping| turned(mapping, &ours, &theirs))
+        .collect::<Result<_, _>>()?;
+    Ok(Plan {
+        migration: reverse_lane(&home.plan.migration),
+        source_engine: home.plan.target_engine.clone(),
+        target_engine: home.plan.source_engine.clone(),
+        present: tables.iter().map(|t| t.id).collect::<BTreeSet<_>>(),
+        tables,
+        types: Vec::new(),
+        sequences: ours.sequences,
+        omissions: Vec::new(),
+        findings: Vec::new(),
+        statements: Vec::new(),
+    })
+}
+
+/// A mapping turned around: `ours` is the migration's target, where rows now come from.
+fn turned(
+    mapping: &TableMapping,
+    ours: &Schema,
+    theirs: &Schema,
+) -> Result<TableMapping, EngineError> {
+    let source = find(ours, &mapping.target.name)?;
+    let target = find(theirs, &mapping.source.name)?;
+    let columns: Vec<ColumnMapping> = source
+        .captured()
+        .map(|column| {
+            let mapped = mapping.columns.iter().find(|c| c.target == column.name);
+            mapped.map_or_else(
+                || Err(one_sided(&source.name, &column.name)),
+                |mapped| {
+                    Ok(ColumnMapping {
+                        source: mapped.target.clone(),
+                        target: mapped.source.clone(),
+                        canonical: mapped.canonical,
+                    })
+                },
+            )
+        })
+        .collect::<Result<_, _>>()?;
+    let in_order = columns.len() == mapping.columns.len()
+        && columns
+            .iter()
+            .zip(&mapping.columns)
+            .all(|(a, b)| a.source == b.target);
+    if columns.len() != mapping.columns.len() {
+        return Err(gone(&source.name));
+    }
+    Ok(TableMapping {
+        id: mapping.id,
+        source,
+        target,
+        columns,
+        same_shape: mapping.same_shape && in_order,
+    })
+}
+
+fn find(schema: &Schema, name: &TableName) -> Result<Table, EngineError> {
+    let found = schema.tables.iter().find(|t| &t.name == name).cloned();
+    found.ok_or_else(|| gone(name))
+}
+
+fn gone(name: &TableName) -> EngineError {
+    EngineError::stopped(
+        "switch.shape",
+        format!("table {name} is not as the plan has it: the way back cannot be laid"),
+        "Restore the table's shape, and try again",
+    )
+}
+
+fn one_sided(table: &TableName, column: &str) -> EngineError {
+    EngineError::stopped(
+        "switch.not_invertible",
+        format!(
+            "column {column} of {table} has no column on the other side: the way back would lose its values"
+        ),
+        "Drop the column, or map it, before the switch",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testkit::{Form, table};
+
+    #[test]
+    fn a_mapping_is_turned_around_column_by_column() {
+        let mut mapping = table(0, Form::Ordered);
+        mapping.target.name.name = "other".to_owned();
+        mapping.target.columns[1].name = "x".to_owned();
+        mapping.columns[1].target = "x".to_owned();
+        // the target lists its columns in another order
+        mapping.target.columns.swap(1, 2);
+        let schema = |table: &Table| Schema {
+            tables: vec![table.clone()],
+            ..Schema::default()
+        };
+        let (ours, theirs) = (schema(&mapping.target), schema(&mapping.source));
+        let back = turned(&mapping, &ours, &theirs).unwrap();
+        assert_eq!(back.source.name.name, "other");
+        let names: Vec<(&str, &str)> = back
+            .columns
+            .iter()
+            .map(|c| (c.source.as_str(), c.target.as_str()))
+            .collect();
+        assert_eq!(names, [("id", "id"), ("b", "b"), ("x", "a")]);
+        assert!(!back.same_shape);
+        let there = turned(&back, &theirs, &ours).unwrap();
+        assert_eq!(there.columns, mapping.columns);
+    }
+
+    #[test]
+    fn a_column_of_one_side_only_has_no_way_back() {
+        let mut mapping = table(0, Form::Ordered);
+        let mut ours = mapping.target.clone();
+        ours.columns.push(crossfade_model::Column {
+            name: "extra".to_owned(),
+            ..ours.columns[1].clone()
+        });
+        mapping.target = ours.clone();
+        let schema = |table: Table| Schema {
+            tables: vec![table],
+            ..Schema::default()
+        };
+        let refused = turned(&mapping, &schema(ours), &schema(mapping.source.clone()));
+        assert_eq!(refused.unwrap_err().code(), "switch.not_invertible");
+    }
+}

@@ -1,0 +1,231 @@
+//! What a switch does before it fires: everything that may take long or be refused, with writers undisturbed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossfade_control::{IntentState, SwitchOrder};
+use crossfade_model::{Finding, Mode, Register, Severity, Table};
+use crossfade_rules::switch::next_epoch;
+use crossfade_store::{CaptureSpec, Source, Store};
+use tokio::sync::mpsc;
+
+use crate::error::EngineError;
+use crate::kill;
+use crate::progress::VerifyReport;
+use crate::run::Run;
+use crate::session::Session;
+use crate::switch::lane;
+use crate::verify::collect::VerifyRequest;
+use crate::verify::recheck;
+
+/// How long to wait for the tables of one store to be armed.
+const ARM_PATIENCE: Duration = Duration::from_secs(120);
+/// Touched keys are read again until they are few enough for the fence, at most so often.
+const ROUNDS: u32 = 5;
+/// So few are read in a moment.
+const FEW_KEYS: u64 = 2_000;
+/// What the steps inside the fence take that were not measured beforehand: five durable commits on two stores.
+const STEPS_MILLIS: f64 = 60.0;
+
+/// What a fired switch needs to know.
+pub(crate) struct Prepared {
+    /// The switch's epoch.
+    pub epoch: u64,
+    /// The lane's source, as it stands.
+    pub from: Register,
+    /// The lane's target, as it stands.
+    pub to: Register,
+    /// The lane's source's tables.
+    pub tables: Vec<Table>,
+    /// For how long writes are expected to wait, milliseconds.
+    pub predicted_ms: f64,
+    /// What was proven last.
+    pub proof: VerifyReport,
+}
+
+/// Does everything up to firing.
+///
+/// # Errors
+/// A finding or a gate that refuses; a store's error. Nothing has changed hands; what was made stays for the next try.
+pub(crate) async fn prepare(
+    run: &Arc<Run>,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    order: &SwitchOrder,
+) -> Result<Prepared, EngineError> {
+    session
+        .wait_for(|state| state.finished.then_some(()))
+        .await
+        .ok_or(EngineError::Ending)?;
+    let base = run.base();
+    let sides = &run.migration.sides;
+    let tables: Vec<Table> = session.tables().iter().map(|t| t.source.clone()).collect();
+    let others: Vec<Table> = session.tables().iter().map(|t| t.target.clone()).collect();
+    let others = described(sides.target.as_ref(), &others).await?;
+    refuse(sides.source.fence_findings(base, &tables).await?)?;
+    refuse(sides.target.fence_findings(base, &others).await?)?;
+    let (from, to) = registers(sides, base).await?;
+    let epoch = next_epoch(Some(from), Some(to));
+    way_back(run, session).await?;
+    sides.target.arm(base, &others, ARM_PATIENCE).await?;
+    kill::point("switch.laid");
+    sides.source.arm(base, &tables, ARM_PATIENCE).await?;
+    kill::point("switch.armed");
+    let (proof, predicted_ms) = approach(session, requests, order).await?;
+    Ok(Prepared {
+        epoch,
+        from,
+        to,
+        tables,
+        predicted_ms,
+        proof,
+    })
+}
+
+/// Tables as the store has them now: a target's mapping holds them as they were planned.
+async fn described(store: &dyn Store, tables: &[Table]) -> Result<Vec<Table>, EngineError> {
+    let schema = crossfade_store::Target::describe(store).await?;
+    Ok(tables
+        .iter()
+        .map(|table| schema.table(&table.name).unwrap_or(table).clone())
+        .collect())
+}
+
+fn refuse(findings: Vec<Finding>) -> Result<(), EngineError> {
+    if findings.iter().any(|f| f.severity == Severity::Blocks) {
+        return Err(EngineError::Refused { findings });
+    }
+    Ok(())
+}
+
+/// Both registers, made where there are none: the source begins open, the target fenced.
+async fn registers(
+    sides: &crate::switch::Sides,
+    base: &str,
+) -> Result<(Register, Register), EngineError> {
+    let first = Register::new(Mode::Open, 0);
+    sides.source.make_register(base, first).await?;
+    let closed = Register::new(Mode::Fenced, 0);
+    sides.target.make_register(base, closed).await?;
+    let (from, to) = tokio::try_join!(sides.source.standing(base), sides.target.standing(base))?;
+    match (from, to) {
+        (Some(from), Some(to))
+            if from.register.mode == Mode::Open && to.register.mode != Mode::Open =>
+        {
+            Ok((from.register, to.register))
+        }
+        (from, to) => {
+            let word = |s: Option<crossfade_store::Standing>| {
+                s.map_or_else(|| "nothing".to_owned(), |s| s.register.to_string())
+            };
+            Err(EngineError::stopped(
+                "switch.authority",
+                format!(
+                    "the stores' registers say {} and {}: the switch needs one that is open and one that is not",
+                    word(from),
+                    word(to)
+                ),
+                "Another process may be switching; look at `status`, and try again",
+            ))
+        }
+    }
+}
+
+/// Lays the way back: the capture on the lane's target, long before the fence, since making one waits for transactions that are
+/// open then.
+async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
+    let name = run.direction.other().lane(run.base());
+    let source: &dyn Source = run.migration.sides.target.as_ref();
+    if !source.made(&name).await?.is_empty() {
+        return Ok(());
+    }
+    let plan = match run.direction {
+        lane::Direction::Forward => lane::reversed_plan(&run.home).await?,
+        lane::Direction::Reverse => run.home.plan.clone(),
+    };
+    let spec = CaptureSpec {
+        migration: name.clone(),
+        tables: plan.tables,
+    };
+    refuse(source.findings(&spec).await?)?;
+    let control = &run.migration.control;
+    let detail = serde_json::json!({ "lane": name, "store": source.label() });
+    let intent = control
+        .record_intent(&run.lease, "create_capture", detail)
+        .await?;
+    let start = source.create_capture(&spec).await?;
+    let made = serde_json::to_value(&start.made).unwrap_or_default();
+    control
+        .settle_intent(&run.lease, intent, IntentState::Done(made))
+        .await?;
+    session
+        .observer
+        .event(&crate::progress::Event::CaptureCreated {
+            made: start.made,
+            position: source.show_position(start.position),
+        });
+    Ok(())
+}
+
+/// Comes so close that what is left fits into the fence, and measures it.
+async fn approach(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    order: &SwitchOrder,
+) -> Result<(VerifyReport, f64), EngineError> {
+    let overridden = order.overrides.iter().any(|o| o.gate == "proof");
+    let mut best = None;
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let report = recheck::recheck(session, requests).await?;
+        let checked = begun.elapsed();
+        proven(&report, overridden)?;
+        let read: u64 = report.tables.iter().map(|t| t.rows).sum();
+        let begun = Instant::now();
+        let end = session.source.probe(&session.name).await?.log_end;
+        session
+            .wait_for(|state| (state.checkpoint >= end).then_some(()))
+            .await
+            .ok_or(EngineError::Ending)?;
+        let drained = begun.elapsed();
+        let predicted = millis(checked) + millis(drained) + STEPS_MILLIS;
+        best = Some((report, predicted));
+        if read <= FEW_KEYS {
+            break;
+        }
+    }
+    best.ok_or_else(|| EngineError::internal("no proof was made before the switch"))
+}
+
+/// Refuses where equality is not proven: what was never read, or differs, is no base for a switch.
+pub(crate) fn proven(report: &VerifyReport, overridden: bool) -> Result<(), EngineError> {
+    let differs = report.tables.iter().any(|t| !t.equal);
+    let unproven = report.proof.as_ref().map_or(1, |p| p.unproven);
+    let differ = report.proof.as_ref().map_or(0, |p| p.differ);
+    if differs || differ > 0 {
+        return Err(refused(
+            "gate.proof",
+            "rows differ between the two sides",
+            "`crossfade verify` names them; `verify --repair` reads them again",
+        ));
+    }
+    if unproven > 0 && !overridden {
+        return Err(refused(
+            "gate.proof",
+            format!("{unproven} ranges of rows have not been read on both sides by this run"),
+            "`crossfade verify` reads them; or wait until the continuous proof has come round",
+        ));
+    }
+    Ok(())
+}
+
+/// A refusal before anything has happened: exit code 2.
+pub(crate) fn refused(code: &str, what: impl Into<String>, fix: &str) -> EngineError {
+    EngineError::Refused {
+        findings: vec![Finding::blocks(code, "switch", what.into()).fix(fix)],
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

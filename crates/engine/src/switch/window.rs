@@ -1,0 +1,365 @@
+//! The window: from firing the fence to the other store's opening. Writers wait meanwhile.
+//!
+//! Up to *given* whatever fails, or takes longer than the time box, releases, and nothing has changed. From there on every step is
+//! repeated until it has happened.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossfade_control::{IntentId, IntentState, SwitchOrder};
+use crossfade_model::{Beginning, Mode, Position, Register, Sequence};
+use crossfade_store::{ErrorKind, Fire, Latch, Recovery, Source, StoreError};
+use tokio::sync::mpsc;
+
+use crate::error::EngineError;
+use crate::kill;
+use crate::run::Run;
+use crate::session::Session;
+use crate::switch::locate::INTENT;
+use crate::switch::prepare::{Prepared, millis, proven, refused};
+use crate::verify::collect::VerifyRequest;
+use crate::verify::recheck;
+
+/// Pause between two tries of a step that must happen.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How often the holder shows that it lives.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What a switch did, as far as the stores are concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct Switched {
+    /// Steps, and when each had happened, milliseconds after the latch was asked for.
+    pub steps: Vec<(&'static str, f64)>,
+    /// The mark that the stream had passed.
+    pub barrier: Position,
+    /// Where the new authority's own changes begin.
+    pub beginning: Beginning,
+    /// Sequences that were raised.
+    pub sequences: usize,
+    /// Keys read on both sides inside the fence.
+    pub keys: u64,
+}
+
+/// One switch, from firing on.
+struct Window<'a> {
+    run: &'a Run,
+    session: &'a Arc<Session>,
+    requests: &'a mpsc::Sender<VerifyRequest>,
+    prepared: &'a Prepared,
+    begun: Instant,
+    deadline: Instant,
+    steps: Vec<(&'static str, f64)>,
+}
+
+/// Fires, drains, proves, and gives authority to the lane's target.
+///
+/// # Errors
+/// Before *given*: nothing has changed hands. Afterwards only that this process is told to end: the next one finishes.
+pub(crate) async fn pass(
+    run: &Run,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    order: &SwitchOrder,
+    prepared: &Prepared,
+) -> Result<Switched, EngineError> {
+    let within = Duration::from_millis(order.within_ms);
+    let detail = serde_json::json!({
+        "epoch": prepared.epoch,
+        "to": run.direction.target_word(),
+        "owner": order.owner,
+    });
+    let intent = run
+        .migration
+        .control
+        .record_intent(&run.lease, INTENT, detail)
+        .await?;
+    let begun = Instant::now();
+    let mut window = Window {
+        run,
+        session,
+        requests,
+        prepared,
+        begun,
+        deadline: begun + within,
+        steps: Vec::new(),
+    };
+    let fire = Fire {
+        within,
+        end_blockers: order.kill_blockers,
+        // as long as the box, and a while for a slow step; after that the server opens the store again by itself
+        hold: within + Duration::from_secs(10),
+    };
+    let outcome = window.passed(&fire).await;
+    if outcome.is_err() && window.given() {
+        // the next look at the registers says how it ended
+        return outcome;
+    }
+    let state = match &outcome {
+        Ok(_) => IntentState::Done(serde_json::json!({ "authority": run.direction.target_word() })),
+        Err(error) => IntentState::Failed(error.to_string()),
+    };
+    settle(run, intent, state, outcome.is_ok()).await?;
+    outcome
+}
+
+async fn settle(
+    run: &Run,
+    intent: IntentId,
+    state: IntentState,
+    happened: bool,
+) -> Result<(), EngineError> {
+    let settled = run
+        .migration
+        .control
+        .settle_intent(&run.lease, intent, state)
+        .await;
+    match settled {
+        // the stores have it: what is written here is for people
+        Err(error) if happened => {
+            tracing::warn!(error = %error, "the switch has happened, and the control store does not know");
+            Ok(())
+        }
+        settled => Ok(settled?),
+    }
+}
+
+impl Window<'_> {
+    async fn passed(&mut self, fire: &Fire) -> Result<Switched, EngineError> {
+        let base = self.run.base();
+        let source = &self.run.migration.sides.source;
+        let mut latch = source.fire(base, fire).await?;
+        self.step("fired");
+        kill::point("switch.fired");
+        match self.given_away(latch.as_mut()).await {
+            Ok(switched) => {
+                self.release(latch).await;
+                Ok(switched)
+            }
+            Err(error) => {
+                self.undo(latch).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn given_away(&mut self, latch: &mut dyn Latch) -> Result<Switched, EngineError> {
+        let Prepared { epoch, from, .. } = *self.prepared;
+        if latch.standing().register != from {
+            return Err(refused(
+                "switch.overtaken",
+                "another process has changed the register meanwhile",
+                "look at `status`",
+            ));
+        }
+        let holes = self.in_time(latch.recheck()).await?;
+        if !holes.is_empty() {
+            return Err(refused(
+                "switch.fence",
+                holes.join("; "),
+                "close it, and switch again",
+            ));
+        }
+        let barrier = self.in_time(latch.barrier()).await?;
+        self.step("barrier");
+        kill::point("switch.barrier");
+        self.drained(latch, barrier).await?;
+        self.step("drained");
+        kill::point("switch.drained");
+        let keys = self.prove(latch).await?;
+        self.step("proved");
+        kill::point("switch.proved");
+        let fenced = Register::new(Mode::Fenced, epoch);
+        self.in_time(latch.commit(from, fenced)).await?;
+        self.step("fenced");
+        kill::point("switch.fenced");
+        let sequences = self.sequences().await?;
+        self.step("sequences");
+        kill::point("switch.sequences");
+        let target = &self.run.migration.sides.target;
+        let noting = target.note_beginning(self.run.base(), epoch);
+        let beginning = self.in_time(noting).await?;
+        self.step("noted");
+        kill::point("switch.noted");
+        // the last moment at which the box counts
+        self.in_time(async { Ok(()) }).await?;
+        self.give(latch, fenced, Register::new(Mode::Given, epoch))
+            .await?;
+        self.step("given");
+        kill::point("switch.given");
+        self.open(Register::new(Mode::Open, epoch)).await?;
+        self.step("opened");
+        kill::point("switch.opened");
+        Ok(Switched {
+            steps: std::mem::take(&mut self.steps),
+            barrier,
+            beginning,
+            sequences,
+            keys,
+        })
+    }
+
+    fn step(&mut self, name: &'static str) {
+        self.steps.push((name, millis(self.begun.elapsed())));
+    }
+
+    fn given(&self) -> bool {
+        self.steps.iter().any(|(step, _)| *step == "given")
+    }
+
+    /// A step that is given up when the box ends.
+    async fn in_time<T>(
+        &self,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, EngineError> {
+        tokio::select! {
+            biased;
+            done = step => {
+                if Instant::now() > self.deadline {
+                    return Err(over());
+                }
+                Ok(done?)
+            }
+            () = tokio::time::sleep_until(self.deadline.into()) => Err(over()),
+        }
+    }
+
+    /// Waits until everything up to the barrier is durable on the target.
+    async fn drained(&self, latch: &mut dyn Latch, barrier: Position) -> Result<(), EngineError> {
+        let session = self.session;
+        let reached = session.wait_for(|state| (state.checkpoint >= barrier).then_some(()));
+        tokio::pin!(reached);
+        loop {
+            tokio::select! {
+                reached = &mut reached => return reached.ok_or(EngineError::Ending),
+                () = tokio::time::sleep_until(self.deadline.into()) => return Err(over()),
+                () = tokio::time::sleep(KEEP_EVERY) => latch.keep().await?,
+            }
+        }
+    }
+
+    /// Reads on both sides what has changed since it was proven.
+    async fn prove(&self, latch: &mut dyn Latch) -> Result<u64, EngineError> {
+        let read = recheck::recheck(self.session, self.requests);
+        tokio::pin!(read);
+        let report = loop {
+            tokio::select! {
+                report = &mut read => break report?,
+                () = tokio::time::sleep_until(self.deadline.into()) => return Err(over()),
+                () = tokio::time::sleep(KEEP_EVERY) => latch.keep().await?,
+            }
+        };
+        proven(&report, true)?;
+        Ok(report.tables.iter().map(|t| t.rows).sum())
+    }
+
+    /// Raises the target's sequences to the source's values.
+    async fn sequences(&self) -> Result<usize, EngineError> {
+        let planned = &self.run.migration.plan.sequences;
+        let source: &dyn Source = self.run.migration.sides.source.as_ref();
+        let now = self.in_time(source.sequences()).await?;
+        let values: Vec<Sequence> = planned
+            .iter()
+            .map(|planned| {
+                let now = now.iter().find(|s| s.name == planned.name);
+                Sequence {
+                    last_value: now.and_then(|s| s.last_value),
+                    ..planned.clone()
+                }
+            })
+            .collect();
+        let target = &self.run.migration.sides.target;
+        let raise = target.raise_for_switch(&values, self.session.tables());
+        self.in_time(raise).await?;
+        Ok(values.len())
+    }
+
+    /// The point of no return. A lost reply is settled by looking.
+    async fn give(
+        &self,
+        latch: &mut dyn Latch,
+        from: Register,
+        to: Register,
+    ) -> Result<(), EngineError> {
+        match latch.commit(from, to).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind == ErrorKind::Connection => {
+                let source = &self.run.migration.sides.source;
+                loop {
+                    match source.standing(self.run.base()).await {
+                        Ok(Some(standing)) if standing.register == to => return Ok(()),
+                        Ok(_) => return Err(error.into()),
+                        Err(looking) => {
+                            self.patient(looking, "reading the old authority's register")
+                                .await?
+                        }
+                    }
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The commit point: repeated until it has happened.
+    async fn open(&self, to: Register) -> Result<(), EngineError> {
+        let target = &self.run.migration.sides.target;
+        loop {
+            let error = match target.swap(self.run.base(), self.prepared.to, to).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match target.standing(self.run.base()).await {
+                Ok(Some(standing)) if standing.register == to => return Ok(()),
+                Ok(Some(standing)) if standing.register != self.prepared.to => {
+                    return Err(EngineError::stopped(
+                        "switch.overtaken",
+                        format!("the new authority's register says {}", standing.register),
+                        "Another process acts on this migration; run any command again: it finds where the switch stands",
+                    ));
+                }
+                _ => self.patient(error, "opening the new authority").await?,
+            }
+        }
+    }
+
+    /// Beyond the point of no return nothing is given up but this process.
+    async fn patient(&self, error: StoreError, doing: &str) -> Result<(), EngineError> {
+        if self.session.stopping() || error.recovery() != Recovery::Retry {
+            return Err(error.into());
+        }
+        tracing::warn!(error = %error, "{doing}, again");
+        tokio::time::sleep(AGAIN).await;
+        Ok(())
+    }
+
+    async fn release(&self, latch: Box<dyn Latch>) {
+        if let Err(error) = latch.release().await {
+            tracing::warn!(error = %error, "the old authority's latch was not released in order; its server does it");
+        }
+    }
+
+    /// Nothing has been given: the source goes on as before. Where this fails, the next look at the registers does it.
+    async fn undo(&self, mut latch: Box<dyn Latch>) {
+        let epoch = self.prepared.epoch;
+        let (from, to) = (
+            Register::new(Mode::Fenced, epoch),
+            Register::new(Mode::Open, epoch),
+        );
+        let fenced = self.steps.iter().any(|(step, _)| *step == "fenced");
+        if fenced && !self.given() {
+            // a give whose reply was lost has been settled before: this compares
+            if let Err(error) = latch.commit(from, to).await {
+                tracing::warn!(error = %error, "the fence was not taken back; the next command does it");
+            }
+        }
+        self.release(latch).await;
+    }
+}
+
+/// The time box has ended before anything was given.
+fn over() -> EngineError {
+    refused(
+        "switch.over_budget",
+        "the time box ended before authority was given: the fence is lifted, nothing has changed",
+        "give it more time with --within, or switch at a quieter time",
+    )
+}

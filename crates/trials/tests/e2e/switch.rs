@@ -1,0 +1,109 @@
+//! Authority changes hands, and back, and again, under a running `run`.
+
+use crossfade_trials::binary::{Outcome, Running};
+use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::{Database, Engine, Trial};
+use serde_json::Value;
+
+const ROWS: u32 = 2_000;
+
+pub const PAIRS: [(Engine, Engine); 4] = [
+    (Engine::Pg15, Engine::Pg17),
+    (Engine::Sqlite, Engine::Sqlite),
+    (Engine::Pg17, Engine::Sqlite),
+    (Engine::Sqlite, Engine::Pg18),
+];
+
+fn made(source: Engine, target: Engine) -> Trial {
+    let trial = Trial::new(source, target).as_superuser();
+    trial.source.run(&format!(
+        "CREATE TABLE t (id integer PRIMARY KEY, a text, b boolean, n numeric(12, 2));
+         CREATE TABLE u (id integer PRIMARY KEY, t integer REFERENCES t (id) ON DELETE CASCADE, a text);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         INSERT INTO t SELECT i, 'a' || i, i % 2 = 0, i FROM n;
+         INSERT INTO u SELECT id, id, a FROM t WHERE id < 100;"
+    ));
+    trial
+}
+
+fn followed(trial: &Trial) -> Running {
+    let mut running = trial.start(&["run", "--json"]);
+    wait_until("the run follows", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        running
+            .stdout_so_far()
+            .contains("\"followed\",\"position\"")
+    });
+    trial.call(&["verify", "--json"]).expect(0);
+    running
+}
+
+fn ended(running: Running) {
+    running.interrupt();
+    running.wait(LONG).expect(0);
+}
+
+fn switch(trial: &Trial) -> Outcome {
+    trial.call(&[
+        "switch", "writes", "--owner", "e2e", "--within", "30s", "--json",
+    ])
+}
+
+fn rollback(trial: &Trial) -> Outcome {
+    trial.call(&["rollback", "--owner", "e2e", "--within", "30s", "--json"])
+}
+
+fn report(outcome: Outcome) -> Value {
+    let report = outcome.expect(0).json()["report"].clone();
+    assert_eq!(report["switched"], true, "{report}");
+    eprintln!("{report}");
+    report
+}
+
+fn refuses(database: &Database, sql: &str) {
+    let refused = database.try_run(sql);
+    let why = refused.expect_err("a closed store took a write");
+    assert!(why.contains("crossfade"), "{why}");
+}
+
+fn arrives(database: &Database, id: u32, a: &str) {
+    let sql = format!("SELECT a FROM t WHERE id = {id}");
+    wait_until("the change arrives", LONG, || {
+        database.text(&sql).as_deref() == Some(a)
+    });
+}
+
+#[test]
+fn authority_goes_there_and_back_and_there_again_and_no_write_is_lost() {
+    for (source, target) in PAIRS {
+        let trial = made(source, target);
+        let running = followed(&trial);
+        refuses(&trial.target, "INSERT INTO t VALUES (90001, 'x')");
+        report(switch(&trial));
+        refuses(&trial.source, "INSERT INTO t VALUES (90002, 'x')");
+        refuses(&trial.source, "UPDATE t SET a = 'x' WHERE id = 1");
+        trial.target.run(
+            "INSERT INTO t VALUES (91001, 'there', true, 1.5);
+             UPDATE t SET a = 'changed', b = false WHERE id = 5; UPDATE t SET id = 91002 WHERE id = 1500;
+             DELETE FROM u WHERE id = 7; DELETE FROM t WHERE id = 7",
+        );
+        arrives(&trial.source, 91001, "there");
+        arrives(&trial.source, 5, "changed");
+        trial.call(&["verify", "--json"]).expect(0);
+        report(rollback(&trial));
+        refuses(&trial.target, "INSERT INTO t VALUES (90003, 'x')");
+        trial
+            .source
+            .run("INSERT INTO t VALUES (92001, 'back', false, 2); DELETE FROM u WHERE id = 8; DELETE FROM t WHERE id = 8");
+        arrives(&trial.target, 92001, "back");
+        trial.call(&["verify", "--json"]).expect(0);
+        report(switch(&trial));
+        trial
+            .target
+            .run("INSERT INTO t VALUES (93001, 'again', true, 3)");
+        arrives(&trial.source, 93001, "again");
+        refuses(&trial.source, "DELETE FROM t WHERE id = 93001");
+        ended(running);
+        trial.assert_equal();
+    }
+}
