@@ -4,6 +4,7 @@
 mod around;
 mod capture;
 mod common;
+mod fence;
 mod lost;
 mod snapshot;
 mod target;
