@@ -5,6 +5,7 @@ mod around;
 mod capture;
 mod common;
 mod fence;
+mod fence_back;
 mod lost;
 mod snapshot;
 mod target;
