@@ -6,6 +6,7 @@ mod capture;
 mod common;
 mod fence;
 mod fence_back;
+mod fence_held;
 mod lost;
 mod snapshot;
 mod target;
