@@ -502,3 +502,50 @@ async fn findings_say_what_the_fence_cannot_stop() {
     );
     assert!(!world.path("none.db").exists(), "nothing is made");
 }
+
+/// Many writers in opposite orders, a fence again and again: no error, nothing lost, and after the last commit refusals only.
+#[tokio::test]
+async fn a_fence_closes_among_busy_writers() {
+    let world = World::new(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v)",
+    );
+    let mut follower = world.follow().await;
+    arm(&world.source, OPEN).await;
+    let path = world.path("source.db");
+    let mut apps: Vec<Elsewhere> = (0..4).map(|_| Elsewhere::new(&path)).collect();
+    for (n, app) in apps.iter_mut().enumerate() {
+        let (first, second) = if n % 2 == 0 { ("a", "b") } else { ("b", "a") };
+        for i in 0..400 {
+            let id = n * 1000 + i;
+            app.send(&format!(
+                "BEGIN; INSERT INTO {first} VALUES ({id}, 0); INSERT INTO {second} VALUES ({id}, 0); COMMIT;"
+            ));
+        }
+    }
+    for _ in 0..5 {
+        let mut latch = fire(&world.source).await;
+        let barrier = latch.barrier().await.unwrap();
+        let (a, b) = (count(&path, "a"), count(&path, "b"));
+        assert_eq!(a, b, "a write is under way");
+        assert_eq!(latch.barrier().await.unwrap(), barrier);
+        latch.release().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut latch = fire(&world.source).await;
+    let barrier = latch.barrier().await.unwrap();
+    let before = count(&path, "a");
+    latch.commit(OPEN, FENCED).await.unwrap();
+    latch.release().await.unwrap();
+    let changes = follower.catch_up(&world).await;
+    assert_eq!(world.last().await, barrier, "nothing came after the fence");
+    let told: String = apps.into_iter().map(Elsewhere::end).collect();
+    assert_eq!((count(&path, "a"), count(&path, "b")), (before, before));
+    assert_eq!(changes.len() as i64, before * 2);
+    assert!(
+        before > 0 && before < 1600,
+        "{before}: nobody met the fence"
+    );
+    for line in told.lines().filter(|l| l.contains("rror")) {
+        assert!(line.contains("crossfade: migration shop"), "{line}");
+    }
+}
