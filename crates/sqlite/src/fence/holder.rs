@@ -205,14 +205,16 @@ pub(crate) fn in_the_way(place: &Place) -> String {
     if !holders.is_empty() {
         return format!("{} holds the write lock", holders.join(", "));
     }
+    format!("somebody holds the write lock; {}", open_in(place))
+}
+
+/// Which other processes have the file open, in words.
+pub(crate) fn open_in(place: &Place) -> String {
     let openers: Vec<String> = openers(place).into_iter().map(named).collect();
     if openers.is_empty() {
-        "somebody holds the write lock".to_owned()
+        "which processes have the file open is not told".to_owned()
     } else {
-        format!(
-            "somebody holds the write lock; the file is open in {}",
-            openers.join(", ")
-        )
+        format!("the file is open in {}", openers.join(", "))
     }
 }
 

@@ -10,7 +10,6 @@ use crossfade_store::{ErrorKind, Fire, Latch, Result, Standing, StoreError};
 use rusqlite::Connection;
 
 use crate::conn::{PATIENCE, Place, Shared};
-use crate::error::kind_of;
 use crate::fence::holder::Process;
 use crate::fence::{lock, register, triggers};
 
@@ -86,16 +85,9 @@ impl Held {
     /// open he writes rightly, otherwise he is refused.
     fn commit(&mut self, from: Register, to: Register) -> Result<()> {
         register::swap(&self.connection, &self.place, &self.migration, from, to)?;
-        if let Err(error) = self.connection.execute_batch("COMMIT") {
-            // a commit that waited in vain keeps new readers out: the whole transaction is given up
-            self.give_up();
-            let what = match kind_of(&error) {
-                ErrorKind::Busy => {
-                    "readers kept the register's change from the file; nothing has changed"
-                }
-                _ => "cannot commit the register",
-            };
-            return Err(self.place.failed(what)(error));
+        if let Err(error) = lock::commit(&self.connection, &self.place, PATIENCE) {
+            self.lost = true;
+            return Err(error);
         }
         self.between = lock::begin(&self.connection, &self.place, AGAIN).is_err();
         self.heard = Instant::now();
@@ -157,9 +149,10 @@ fn write_down(
     if register::holder(connection, migration).map_err(&failed)? == Some(this.clone()) {
         return Ok(());
     }
+    let begun = Instant::now();
     lock::begin(connection, place, within)?;
     register::set_holder(connection, migration, &this).map_err(&failed)?;
-    lock::commit(connection, place)
+    lock::commit(connection, place, within.saturating_sub(begun.elapsed()))
 }
 
 /// Gives the lock up if nothing is heard from the holder for `hold`: a task that hangs in a process that lives. (A process that is

@@ -53,11 +53,29 @@ pub(crate) fn busy(place: &Place) -> crossfade_store::StoreError {
         .fix("Wait until its transaction has ended, or end it")
 }
 
-/// Commits; where readers keep a rollback journal's commit from the file, nothing has changed.
-pub(crate) fn commit(connection: &Connection, place: &Place) -> Result<()> {
-    connection
-        .execute_batch("COMMIT")
-        .map_err(place.failed("cannot commit"))
+/// Commits. With a rollback journal readers can keep the commit from the file: after `within` it is rolled back, and nothing has changed
+/// ([`ErrorKind::Busy`]); for a commit that waits keeps new readers out.
+pub(crate) fn commit(connection: &Connection, place: &Place, within: Duration) -> Result<()> {
+    let failed = place.failed("cannot commit");
+    connection.busy_timeout(within).map_err(&failed)?;
+    let outcome = connection.execute_batch("COMMIT");
+    if outcome.is_err() {
+        rollback(connection);
+    }
+    connection.busy_timeout(PATIENCE).map_err(&failed)?;
+    outcome.map_err(|e| match kind_of(&e) {
+        ErrorKind::Busy => place
+            .error(
+                ErrorKind::Busy,
+                "sqlite.readers",
+                format!(
+                    "readers keep the change from the file, whose journal mode is not WAL; {}",
+                    holder::open_in(place)
+                ),
+            )
+            .fix("Run PRAGMA journal_mode=WAL on the file once, or end the readers' transactions"),
+        _ => failed(e),
+    })
 }
 
 /// Ends the transaction without effect.

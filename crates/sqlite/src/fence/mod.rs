@@ -46,7 +46,8 @@ impl SqliteStore {
             lock::begin(&connection, &place, within.saturating_sub(begun.elapsed()))?;
             // dropped with the connection where it fails: rolled back
             let out = work(&connection, &place)?;
-            lock::commit(&connection, &place)?;
+            let left = within.saturating_sub(begun.elapsed());
+            lock::commit(&connection, &place, left.max(SHORT))?;
             Ok(out)
         })
         .await

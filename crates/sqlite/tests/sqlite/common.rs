@@ -384,3 +384,82 @@ pub fn target_catalogue(world: &World) -> Vec<(String, String)> {
         .collect::<rusqlite::Result<_>>()
         .unwrap()
 }
+
+/// An application in another process, with its own SQLite, that waits for locks.
+pub struct Elsewhere {
+    child: std::process::Child,
+    out: std::sync::mpsc::Receiver<String>,
+}
+
+impl Elsewhere {
+    pub fn new(path: &std::path::Path) -> Elsewhere {
+        use std::io::BufRead as _;
+        use std::process::Stdio;
+        let mut child = Command::new("sqlite3")
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the sqlite3 program");
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, out) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut app = Elsewhere { child, out };
+        app.send(".timeout 60000\nSELECT 'ready';");
+        assert_eq!(app.line(), "ready");
+        app
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Statements, each on a line of its own: the program leaves out the rest of a line that failed.
+    pub fn send(&mut self, sql: &str) {
+        use std::io::Write as _;
+        let stdin = self.child.stdin.as_mut().unwrap();
+        let lines = sql.replace("; ", ";\n") + "\n";
+        stdin.write_all(lines.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// The next line that it prints; waits for thirty seconds at most.
+    pub fn line(&mut self) -> String {
+        self.out
+            .recv_timeout(Duration::from_secs(30))
+            .expect("no line")
+    }
+
+    /// Nothing comes for a while.
+    pub fn must_wait(&mut self) {
+        if let Ok(line) = self.out.recv_timeout(Duration::from_millis(300)) {
+            panic!("it went on: {line}");
+        }
+    }
+
+    /// Ends it and returns what it complained of.
+    pub fn end(mut self) -> String {
+        use std::io::Read as _;
+        drop(self.child.stdin.take());
+        let mut told = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut told).unwrap();
+        self.child.wait().unwrap();
+        told
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // one that has ended by itself is no error
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -4,6 +4,9 @@
 mod around;
 mod capture;
 mod common;
+mod fence;
+mod fence_back;
+mod fence_held;
 mod lost;
 mod snapshot;
 mod target;
