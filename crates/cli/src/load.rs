@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crossfade_control::{ControlError, ControlStore, SqliteControl};
 use crossfade_engine::{Migration, Prepared, Sides, prepare};
 use crossfade_plan::{MigrationFile, file};
-use crossfade_sqlite::Role;
 use crossfade_store::{Source, Target};
 
 use crate::args::File;
@@ -37,17 +36,8 @@ pub struct Loaded {
 pub fn load(named: &File) -> Result<Loaded, Failure> {
     let file = read(&named.file)?;
     let folder = stores::folder_of(&named.file);
-    let sides = Sides {
-        source: stores::store(&file.source, &folder, Role::Source)?,
-        target: stores::store(&file.target, &folder, Role::Target)?,
-    };
-    Ok(Loaded {
-        source: sides.source.clone(),
-        target: sides.target.clone(),
-        sides,
-        control_path: control_path(named),
-        file,
-    })
+    let sides = stores::sides(&file.source, &file.target, &folder)?;
+    Ok(Loaded::new(file, sides, control_path(named)))
 }
 
 /// Where a migration's control store lies.
@@ -108,6 +98,17 @@ fn read_with(
 }
 
 impl Loaded {
+    /// A file's migration with its two stores.
+    pub fn new(file: MigrationFile, sides: Sides, control_path: PathBuf) -> Loaded {
+        Loaded {
+            file,
+            source: sides.source.clone(),
+            target: sides.target.clone(),
+            sides,
+            control_path,
+        }
+    }
+
     /// Opens the control store; makes it where it is absent.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod view;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use crossfade_engine::Direction;
 
 use crate::args::{Arguments, Command};
 use crate::failure::Failure;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crossfade_engine::Sides;
 use crossfade_plan::{Scheme, StoreUrl};
 use crossfade_postgres::PostgresStore;
 use crossfade_sqlite::{Role, SqliteStore};
@@ -16,11 +17,22 @@ pub fn source(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Source>, StoreErr
     Ok(store(url, folder, Role::Source)?)
 }
 
+/// Opens both.
+///
+/// # Errors
+/// As [`source`].
+pub fn sides(source: &StoreUrl, target: &StoreUrl, folder: &Path) -> Result<Sides, StoreError> {
+    Ok(Sides {
+        source: store(source, folder, Role::Source)?,
+        target: store(target, folder, Role::Target)?,
+    })
+}
+
 /// Opens a store by the part that it plays first.
 ///
 /// # Errors
 /// As [`source`].
-pub fn store(url: &StoreUrl, folder: &Path, role: Role) -> Result<Arc<dyn Store>, StoreError> {
+fn store(url: &StoreUrl, folder: &Path, role: Role) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match url.scheme() {
         Scheme::Postgres => Arc::new(PostgresStore::open(url.expose())?),
         Scheme::Sqlite => Arc::new(SqliteStore::open(&located(url, folder), role)?),

@@ -114,7 +114,7 @@ fn told(answer: SwitchAnswer) -> Result<SwitchReport, Failure> {
         SwitchAnswer::Report(report) => Ok(*report),
         SwitchAnswer::Refused(findings) => Err(refused(findings)),
         SwitchAnswer::Failed { code, what, fix } => {
-            let mut failure = Failure::new(FAILED, code, what);
+            let mut failure = Failure::new(FAILED, &code, what);
             failure.fix = fix;
             Err(failure)
         }

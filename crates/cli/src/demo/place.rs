@@ -119,12 +119,8 @@ impl Place {
             file: self.file.clone(),
             control: None,
         };
-        Ok(Loaded {
-            source: stores::source(&self.source, Path::new("."))?,
-            target: stores::target(&self.target, Path::new("."))?,
-            control_path: load::control_path(&named),
-            file: parsed,
-        })
+        let sides = stores::sides(&self.source, &self.target, Path::new("."))?;
+        Ok(Loaded::new(parsed, sides, load::control_path(&named)))
     }
 }
 
