@@ -8,6 +8,7 @@ use crossfade_model::TableName;
 use crossfade_store::Result;
 
 use crate::connect::Client;
+use crate::fence::gate_lookup;
 use crate::names::{APPLY_SETTING, OWN_SCHEMA, qualified, quote_ident, quote_literal};
 
 /// The trigger's name.
@@ -43,12 +44,49 @@ pub async fn make_function(client: &Client) -> Result<()> {
     client.batch("making the guard", &function()).await
 }
 
+/// Makes the function anew where it is there and knows no gate, or none of this form.
+///
+/// # Errors
+/// The server's.
+pub async fn renew_function(client: &Client) -> Result<()> {
+    renew(client, "guard", &function()).await
+}
+
+/// Replaces a function of our schema where it is there without [`gate_lookup`]'s expression.
+pub(crate) async fn renew(client: &Client, name: &str, statement: &str) -> Result<()> {
+    let row = client
+        .query_one(
+            "looking at our functions",
+            "SELECT EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure($1) AND position($2 IN prosrc) = 0)",
+            &[&format!("{OWN_SCHEMA}.{name}()"), &gate_lookup("TG_ARGV[0]")],
+        )
+        .await?;
+    if row.get(0) {
+        client.batch("making our functions anew", statement).await?;
+    }
+    Ok(())
+}
+
+/// While the store is open, or was and may be again, the fence's own trigger decides: the guard lets pass. The sequence that
+/// says so is read as the role that made the function.
 fn function() -> String {
+    let gate = gate_lookup("TG_ARGV[0]");
     format!(
-        "CREATE OR REPLACE FUNCTION {OWN_SCHEMA}.guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
+        "CREATE OR REPLACE FUNCTION {OWN_SCHEMA}.guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $guard$
+DECLARE
+    gate regclass;
+    closed bigint;
 BEGIN
     IF pg_catalog.current_setting('{APPLY_SETTING}', true) OPERATOR(pg_catalog.=) TG_ARGV[0] THEN
         RETURN NULL;
+    END IF;
+    gate := {gate};
+    IF gate IS NOT NULL THEN
+        EXECUTE format('SELECT last_value FROM %s', gate) INTO closed;
+        IF closed < 2 THEN
+            RETURN NULL;
+        END IF;
     END IF;
     RAISE EXCEPTION 'table %.% is filled by the crossfade migration %: it takes no other writes until the switch',
         TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]

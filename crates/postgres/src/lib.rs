@@ -14,6 +14,7 @@ pub mod ddl;
 pub mod describe;
 pub mod design;
 pub mod error;
+mod fence;
 pub mod findings;
 pub mod grants;
 pub mod guard;

@@ -25,6 +25,8 @@ pub enum Purpose {
     Build,
     /// Reading rows of the target.
     Read,
+    /// Arming, firing and holding the fence, and its register.
+    Fence,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Purpose::Tenure => "crossfade:tenure",
             Purpose::Build => "crossfade:build",
             Purpose::Read => "crossfade:read",
+            Purpose::Fence => "crossfade:fence",
         }
     }
 
@@ -52,7 +55,8 @@ impl Purpose {
             | Purpose::Check
             | Purpose::Capture
             | Purpose::Snapshot
-            | Purpose::Stream => "5s",
+            | Purpose::Stream
+            | Purpose::Fence => "5s",
             Purpose::Apply | Purpose::Load | Purpose::Tenure | Purpose::Read => "30s",
             // building an index concurrently waits for the transactions of all others
             Purpose::Build => "15min",

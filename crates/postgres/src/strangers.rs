@@ -64,6 +64,14 @@ pub async fn marked(client: &Client, migration: &str) -> Result<Vec<Marked>> {
         .collect())
 }
 
+/// Makes the function anew where it is there and knows no gate.
+///
+/// # Errors
+/// The server's.
+pub async fn renew_function(client: &Client) -> Result<()> {
+    crate::guard::renew(client, "stranger", &sql::function()).await
+}
+
 /// True where the tables that strangers' writes are noted in are there and this role may use them.
 ///
 /// # Errors

@@ -17,13 +17,42 @@ pub async fn raise_sequences(
     sequences: &[Sequence],
     tables: &[TableMapping],
 ) -> Result<()> {
+    raise_all(store, sequences, tables, "0").await
+}
+
+/// As [`raise_sequences`], with room for what clients may have taken and not used: a block for each of as many connections as the server
+/// allows (an application that takes blocks by the increment counts as one), at most a hundredth of what the sequence has left. From
+/// the same values always the same.
+///
+/// # Errors
+/// The server's.
+pub async fn raise_for_switch(
+    store: &PostgresStore,
+    sequences: &[Sequence],
+    tables: &[TableMapping],
+) -> Result<()> {
+    raise_all(store, sequences, tables, HEADROOM).await
+}
+
+/// In the terms of [`raise`]: how far beyond the other store's value.
+const HEADROOM: &str = "greatest(0, least(
+     abs(q.seqincrement::numeric) * least(q.seqcache::numeric * least(current_setting('max_connections')::numeric, 1000),
+                                          greatest(q.seqcache::numeric, 10000)),
+     trunc(CASE WHEN q.seqincrement > 0 THEN q.seqmax::numeric - $1 ELSE $1 - q.seqmin::numeric END / 100)))";
+
+async fn raise_all(
+    store: &PostgresStore,
+    sequences: &[Sequence],
+    tables: &[TableMapping],
+    headroom: &str,
+) -> Result<()> {
     let client = store.connect(Purpose::Build).await?;
     for sequence in sequences {
         let Some(value) = sequence.last_value else {
             continue;
         };
         if let Some(name) = find(&client, sequence, tables).await? {
-            raise(&client, &name, value).await?;
+            raise(&client, &name, value, headroom).await?;
         }
     }
     store.keep(client);
@@ -60,13 +89,15 @@ async fn find(
     Ok(row.get(0))
 }
 
-async fn raise(client: &Client, name: &str, value: i64) -> Result<()> {
+async fn raise(client: &Client, name: &str, value: i64, headroom: &str) -> Result<()> {
     // `last_value` of a sequence that was never called is the next value, else the last one
     let sql = format!(
-        "SELECT setval({}::regclass, $1, true) FROM {name} v
-         CROSS JOIN (SELECT seqincrement > 0 AS up FROM pg_sequence WHERE seqrelid = {}::regclass) s
-         WHERE CASE WHEN s.up THEN v.last_value < $1 OR v.last_value = $1 AND NOT v.is_called
-                    ELSE v.last_value > $1 OR v.last_value = $1 AND NOT v.is_called END",
+        "SELECT setval({}::regclass, s.to, true) FROM {name} v
+         CROSS JOIN (SELECT q.seqincrement > 0 AS up,
+                            ($1::int8 + CASE WHEN q.seqincrement > 0 THEN 1 ELSE -1 END * {headroom})::int8 AS to
+                     FROM pg_sequence q WHERE q.seqrelid = {}::regclass) s
+         WHERE CASE WHEN s.up THEN v.last_value < s.to OR v.last_value = s.to AND NOT v.is_called
+                    ELSE v.last_value > s.to OR v.last_value = s.to AND NOT v.is_called END",
         quote_literal(name),
         quote_literal(name)
     );

@@ -3,6 +3,7 @@
 use crossfade_model::{TableMapping, TableName};
 
 use super::{MOST_KEPT, ROW_TRIGGER, TRUNCATE_TRIGGER};
+use crate::fence::gate_lookup;
 use crate::names::{APPLY_SETTING, OWN_SCHEMA, qualified, quote_ident, quote_literal, schema_of};
 
 /// Transactions that find no room are counted in so many rows a table, by their server processes: two of them hardly wait for
@@ -46,9 +47,11 @@ pub(super) fn make() -> String {
     )
 }
 
+/// A store that is open has no strangers; whether it is cannot change in a transaction that has written, as it holds the fence's latch.
 /// Keys become text by their types' output functions, under settings that are ours. What is left of the room is counted once in a
 /// transaction, in a setting that ends with it; so is the fact that it was told to need more.
-fn function() -> String {
+pub(super) fn function() -> String {
+    let gate = gate_lookup("TG_ARGV[0]");
     format!(
         "CREATE OR REPLACE FUNCTION {OWN_SCHEMA}.stranger() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET DateStyle = 'ISO, MDY' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC'
@@ -59,7 +62,20 @@ DECLARE
     cells text;
     old_key text[];
     new_key text[];
+    gate regclass;
+    closed bigint := nullif(current_setting('crossfade.stranger_closed', true), '');
 BEGIN
+    IF closed IS NULL THEN
+        gate := {gate};
+        IF gate IS NOT NULL THEN
+            EXECUTE format('SELECT last_value FROM %s', gate) INTO closed;
+        END IF;
+        closed := coalesce(closed, 1);
+        PERFORM set_config('crossfade.stranger_closed', closed::text, true);
+    END IF;
+    IF closed = 0 THEN
+        RETURN NULL;
+    END IF;
     IF room IS NULL THEN
         SELECT {MOST_KEPT} - count(*) INTO room FROM {OWN_SCHEMA}.stranger WHERE migration = TG_ARGV[0];
     END IF;

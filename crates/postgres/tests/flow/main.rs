@@ -5,6 +5,7 @@
 mod apply;
 mod apply_more;
 mod capture;
+mod fence;
 mod kit;
 mod load;
 mod snapshot;

@@ -1,0 +1,181 @@
+//! Taking the latch exclusively, in a session of its own.
+
+use std::time::{Duration, Instant};
+
+use crossfade_store::{ErrorKind, Fire, Result, StoreError};
+
+use super::blockers::{self, Held};
+use super::{names, register};
+use crate::connect::Client;
+use crate::session::Purpose;
+use crate::store::PostgresStore;
+
+/// The first try's place in the queue is given up after this: whoever waits behind us waits no longer for our sake, so that a writer who
+/// holds what the latch's holder wants goes on before the server looks for deadlocks (`deadlock_timeout`, one second).
+const FIRST_SLICE: Duration = Duration::from_millis(100);
+
+/// No try is longer, unless a quarter of the time allowed is: it is what all writers may wait for a try that fails.
+const LONGEST_SLICE: Duration = Duration::from_millis(900);
+
+/// Between two tries, so that those who waited behind us are through.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// The shortest and the longest time that the server counts for a silent holder.
+const HOLD: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
+
+/// The exclusive latch, while its session lives. Dropping it ends the session, and with it the latch.
+pub(super) struct Hold {
+    pub(super) client: Client,
+    pub(super) migration: String,
+}
+
+impl Hold {
+    /// Takes the latch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`], naming who was in the way; [`ErrorKind::Missing`] where there is no register; the connection's.
+    pub(super) async fn take(store: &PostgresStore, migration: &str, fire: &Fire) -> Result<Hold> {
+        let client = store.connect(Purpose::Fence).await?;
+        register::require_version(&client)?;
+        register::require(&client, migration).await?;
+        prepare(&client, fire.hold).await?;
+        queue(&client, migration, fire).await?;
+        let hold = Hold {
+            client,
+            migration: migration.to_owned(),
+        };
+        register::require_held(&hold.client, migration).await?;
+        Ok(hold)
+    }
+
+    /// Gives the latch back.
+    ///
+    /// # Errors
+    /// The connection's; the latch is free then, too.
+    pub(super) async fn release(self) -> Result<()> {
+        let doing = "releasing the latch";
+        let key = names::latch(&self.migration);
+        // it was taken once; a session that is not kept gives it back by its end at the latest
+        self.client
+            .query_one(doing, "SELECT pg_advisory_unlock($1)", &[&key])
+            .await
+            .map(drop)
+    }
+}
+
+/// The server ends the session, and frees the latch with it, if nothing is heard from it for so long: neither between transactions nor
+/// within one (PostgreSQL documentation, "Client Connection Defaults").
+async fn prepare(client: &Client, hold: Duration) -> Result<()> {
+    let millis = hold.clamp(HOLD.0, HOLD.1).as_millis();
+    let sql = format!(
+        "SET idle_session_timeout = {millis}; SET idle_in_transaction_session_timeout = {millis}"
+    );
+    client.batch("setting up the fence's session", &sql).await
+}
+
+/// Tries for the latch in slices, until `within` is over.
+async fn queue(client: &Client, migration: &str, fire: &Fire) -> Result<()> {
+    let begun = Instant::now();
+    let longest = LONGEST_SLICE.max(fire.within / 4);
+    loop {
+        let passed = begun.elapsed();
+        let left = fire.within.saturating_sub(passed);
+        // patience grows with the time that has passed: many transactions of one second each need one of a second
+        let slice = (passed / 4).clamp(FIRST_SLICE, longest).min(left);
+        let held = blockers::of_latch(client, migration).await?;
+        if fire.end_blockers && passed >= fire.within / 2 {
+            end(client, &held).await?;
+        }
+        // behind one that sits there, or an older holder, writers would wait for nothing
+        let hopeless = held
+            .iter()
+            .any(|h| h.exclusive || h.pid.is_none() || h.idle && h.blocker.age > slice * 3);
+        let taken = if hopeless || slice.is_zero() {
+            try_at_once(client, migration).await?
+        } else {
+            wait_for(client, migration, slice).await?
+        };
+        if taken {
+            return Ok(());
+        }
+        if begun.elapsed() >= fire.within {
+            return Err(busy(client, migration, fire.within).await?);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn try_at_once(client: &Client, migration: &str) -> Result<bool> {
+    let key = names::latch(migration);
+    let row = client
+        .query_one(
+            "taking the latch",
+            "SELECT pg_try_advisory_lock($1)",
+            &[&key],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+async fn wait_for(client: &Client, migration: &str, slice: Duration) -> Result<bool> {
+    let doing = "taking the latch";
+    let millis = slice.as_millis().max(1);
+    client
+        .batch(doing, &format!("SET lock_timeout = {millis}"))
+        .await?;
+    let key = names::latch(migration);
+    match client
+        .query_one(doing, "SELECT pg_advisory_lock($1)", &[&key])
+        .await
+    {
+        Ok(_) => Ok(true),
+        // a deadlock can only be one that the server found among others before us
+        Err(e) if matches!(e.kind, ErrorKind::Busy | ErrorKind::Conflict) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Ends the sessions that hold the latch shared. One that holds it exclusively is another switch's.
+async fn end(client: &Client, held: &[Held]) -> Result<()> {
+    let pids: Vec<i32> = held
+        .iter()
+        .filter(|h| !h.exclusive)
+        .filter_map(|h| h.pid)
+        .collect();
+    if pids.is_empty() {
+        return Ok(());
+    }
+    let ended = client
+        .execute(
+            "ending transactions that keep the latch",
+            "SELECT pg_terminate_backend(pid) FROM unnest($1::int4[]) AS p (pid)",
+            &[&pids],
+        )
+        .await;
+    match ended {
+        // a superuser's, or another role's: it is waited for like any other, and named in the end
+        Err(e) if e.kind == ErrorKind::Permission => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+async fn busy(client: &Client, migration: &str, within: Duration) -> Result<StoreError> {
+    let held = blockers::of_latch(client, migration).await?;
+    let error = StoreError::new(
+        ErrorKind::Busy,
+        "postgres.latch_busy",
+        client.label(),
+        format!(
+            "the fence of migration {migration} could not be fired within {} ms: in the way: {}",
+            within.as_millis(),
+            blockers::named(&held)
+        ),
+    );
+    Ok(if held.iter().any(|h| h.pid.is_none()) {
+        error.fix(
+            "COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows, then try again",
+        )
+    } else {
+        error.fix("Let these transactions end, or end them, then try again")
+    })
+}
