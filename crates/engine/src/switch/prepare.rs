@@ -35,8 +35,6 @@ pub(crate) struct Prepared {
     pub from: Register,
     /// The lane's target, as it stands.
     pub to: Register,
-    /// The lane's source's tables.
-    pub tables: Vec<Table>,
     /// For how long writes are expected to wait, milliseconds.
     pub predicted_ms: f64,
     /// What was proven last.
@@ -76,7 +74,6 @@ pub(crate) async fn prepare(
         epoch,
         from,
         to,
-        tables,
         predicted_ms,
         proof,
     })
