@@ -146,9 +146,12 @@ fn equality(shown: &Shown) -> String {
         None => match shown.phase {
             Phase::Planned => "nothing was copied yet".to_owned(),
             Phase::Copying => "nothing yet: rows are being copied".to_owned(),
-            Phase::Following | Phase::Aborted => {
-                "not compared yet: `crossfade verify` does".to_owned()
-            }
+            Phase::Following
+            | Phase::Mirroring
+            | Phase::ReadsSwitched
+            | Phase::WritesSwitched
+            | Phase::Retired
+            | Phase::Aborted => "not compared yet: `crossfade verify` does".to_owned(),
         },
     }
 }
