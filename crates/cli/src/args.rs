@@ -89,8 +89,15 @@ pub struct Init {
 
 #[derive(Debug, Args)]
 pub struct Plan {
-    #[command(flatten)]
-    pub file: File,
+    /// The migration file.
+    #[arg(value_name = "FILE", required_unless_present = "phases")]
+    pub file: Option<PathBuf>,
+    /// Where phase, commands and reports are kept [default: FILE.control].
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Print only the phases of every migration, what leads from one to another, and the steps of the switch. Needs no file.
+    #[arg(long, conflicts_with_all = ["grants", "sql"])]
+    pub phases: bool,
     /// Print SQL that makes least-privileged roles, for an administrator to read and run.
     #[arg(long)]
     pub grants: bool,

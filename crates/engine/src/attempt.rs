@@ -172,7 +172,7 @@ async fn begin(
             .await?;
     }
     let phase = control.state().await?.phase;
-    if phase != Phase::Following {
+    if !phase.is_followed() {
         move_phase(run, Phase::Copying).await?;
     }
     Ok(started)
@@ -338,7 +338,10 @@ async fn reached(
         .wait_for(|state| state.finished.then_some(()))
         .await
         .ok_or(EngineError::Ending)?;
-    move_phase(run, Phase::Following).await?;
+    // a later phase is followed too, and is left by its own commands only
+    if !run.migration.control.state().await?.phase.is_followed() {
+        move_phase(run, Phase::Following).await?;
+    }
     match &run.until {
         Until::Switched(direction, order) => {
             let report = obey::obey(run, session, requests, *direction, order).await?;

@@ -1,5 +1,7 @@
 //! `plan`: what would be done, what speaks against it, and the way back of each phase. Makes nothing.
 
+use std::path::Path;
+
 use crossfade_model::TableMapping;
 use crossfade_plan::{LIFECYCLE, Phase, Plan};
 use crossfade_store::CaptureSpec;
@@ -9,14 +11,21 @@ use crate::args;
 use crate::failure::{Failure, REFUSED};
 use crate::load::{Loaded, load};
 use crate::show::table::{self, Side};
-use crate::show::{Output, findings, number};
+use crate::show::{Output, findings, number, phases};
 
 /// Shows the plan.
 ///
 /// # Errors
 /// A file that is wrong, a store that cannot be read. Findings are no error; one that blocks makes the exit code 2.
 pub async fn plan(arguments: &args::Plan, output: &Output) -> Result<u8, Failure> {
-    let loaded = load(&arguments.file)?;
+    let Some(file) = arguments.file.clone().filter(|_| !arguments.phases) else {
+        phases::tell(output);
+        return Ok(0);
+    };
+    let loaded = load(&args::File {
+        file,
+        control: arguments.control.clone(),
+    })?;
     let prepared = loaded.prepare().await?;
     let begun = prepared.has_begun();
     let plan = prepared.plan;
@@ -64,7 +73,7 @@ fn as_json(
             })
         })
         .collect();
-    let phases: Vec<_> = phases().map(|p| json!(p)).collect();
+    let phases: Vec<_> = planned_phases().map(|p| json!(p)).collect();
     json!({
         "migration": plan.migration,
         "hash": plan.hash(),
@@ -82,7 +91,7 @@ fn as_json(
 }
 
 /// The phases that a migration goes through when all is well.
-fn phases() -> impl Iterator<Item = &'static crossfade_plan::PhaseFacts> {
+fn planned_phases() -> impl Iterator<Item = &'static crossfade_plan::PhaseFacts> {
     LIFECYCLE.iter().filter(|p| p.phase != Phase::Aborted)
 }
 
@@ -120,17 +129,14 @@ fn text(
     }
     made(plan, begun, arguments.sql, output);
     output.say("\nPhases:");
-    for facts in phases() {
-        output.say(format!(
-            "  {:<10} reads {}, writes {}: {}",
-            facts.phase, facts.reads, facts.writes, facts.what
-        ));
-        output.say(format!("             way back: {}", facts.way_back));
+    for facts in planned_phases() {
+        output.say(phases::line(facts));
     }
     if arguments.grants {
         print_grants(grants, output);
     }
-    let file = arguments.file.file.display();
+    let file = arguments.file.as_deref().unwrap_or(Path::new("FILE"));
+    let file = file.display();
     output.say(if plan.is_blocked() {
         format!("\nBlocked. Resolve the findings that block, then `crossfade plan {file}` again.")
     } else {

@@ -6,6 +6,7 @@ pub mod findings;
 pub mod layers;
 pub mod made;
 pub mod number;
+pub mod phases;
 pub mod quarantine;
 pub mod status;
 pub mod strangers;

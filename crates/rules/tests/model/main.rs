@@ -18,6 +18,7 @@ mod scenario;
 mod seeded;
 mod source;
 mod sweep;
+mod switch;
 mod target;
 mod world;
 
