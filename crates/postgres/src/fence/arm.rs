@@ -6,20 +6,19 @@ use crossfade_model::{Table, TableName};
 use crossfade_store::{ErrorKind, Result, StoreError};
 
 use super::closure::{self, Member};
+use super::hold::{SLICES, pause};
 use super::{blockers, register, sql};
 use crate::connect::Client;
 use crate::names::{OWN_SCHEMA, qualified};
 use crate::session::Purpose;
 use crate::store::PostgresStore;
 
-/// How long a try waits for a table, and so how long writers wait behind it. Given up long before the server looks for deadlocks.
-const SLICE: Duration = Duration::from_millis(100);
-
-/// A server process that vacuums gives way to who has waited for longer than `deadlock_timeout` (one second unless changed).
+/// How long a rare try waits where a vacuum alone is in the way: it gives way to who has waited for longer than `deadlock_timeout` (one
+/// second unless changed). Where writers are, it would hold them up, and help no more than a short one.
 const VACUUM_SLICE: Duration = Duration::from_millis(1500);
 
-/// Tries that pass before one is made so long that a vacuum gives way.
-const VACUUM_EVERY: u32 = 10;
+/// Tries that pass before one may be so long.
+const VACUUM_EVERY: u32 = 20;
 
 /// Arms; see [`crossfade_store::Fence::arm`].
 ///
@@ -81,36 +80,32 @@ async fn arm_member(
     }
     let mut tries = 0;
     loop {
-        match alone(
-            client,
-            "arming a table",
-            &statements,
-            slice(client, &member.name, tries).await?,
-        )
-        .await
-        {
+        let slice = slice(client, &member.name, tries).await?;
+        match alone(client, "arming a table", &statements, slice).await {
             Err(e) if matches!(e.kind, ErrorKind::Busy | ErrorKind::Conflict) => {
                 if begun.elapsed() >= within {
                     return Err(busy(client, &member.name, "armed", within).await?);
                 }
             }
-            done => return done.map_err(|e| e.table(&member.name)),
+            done => {
+                return done.map_err(|e| e.table(&member.name));
+            }
         }
         tries += 1;
-        // uneven pauses do not fall into step with a writer's
-        tokio::time::sleep(Duration::from_millis(20 + u64::from(tries) * 37 % 110)).await;
+        pause(tries).await;
     }
 }
 
 /// How long the next try may wait.
 async fn slice(client: &Client, table: &TableName, tries: u32) -> Result<Duration> {
+    let usual = SLICES[tries as usize % SLICES.len()];
     if tries % VACUUM_EVERY != VACUUM_EVERY - 1 {
-        return Ok(SLICE);
+        return Ok(usual);
     }
     let held = blockers::of_table(client, table).await?;
     let vacuum_alone =
         !held.is_empty() && held.iter().all(|h| h.blocker.who.starts_with("autovacuum"));
-    Ok(if vacuum_alone { VACUUM_SLICE } else { SLICE })
+    Ok(if vacuum_alone { VACUUM_SLICE } else { usual })
 }
 
 /// One table's statements in a transaction of their own, which waits only briefly: no two tables' locks are ever held.
@@ -184,7 +179,7 @@ pub(super) async fn disarm(
             continue;
         }
         let statements = sql::disarm(&member.name, migration);
-        match alone(&client, "disarming a table", &statements, SLICE).await {
+        match alone(&client, "disarming a table", &statements, SLICES[3]).await {
             Err(e) if matches!(e.kind, ErrorKind::Busy | ErrorKind::Conflict) => {
                 left.push(member.name)
             }

@@ -10,15 +10,23 @@ use crate::connect::Client;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
 
-/// The first try's place in the queue is given up after this: whoever waits behind us waits no longer for our sake, so that a writer who
-/// holds what the latch's holder wants goes on before the server looks for deadlocks (`deadlock_timeout`, one second).
-const FIRST_SLICE: Duration = Duration::from_millis(100);
+/// How long tries wait, in turn, and so how long writers wait behind them: the place in the queue is given up long before the server looks for
+/// deadlocks (`deadlock_timeout`, one second), so that a writer behind us who has what the lock's holder wants goes on, and nobody sees an
+/// error. Short ones are many: against such writers only another moment helps, not a longer one.
+pub(super) const SLICES: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(100),
+];
 
-/// No try is longer, unless a quarter of the time allowed is: it is what all writers may wait for a try that fails.
+/// No try for the latch is longer, unless a quarter of the time allowed is: it is what all writers may wait for a try that fails.
 const LONGEST_SLICE: Duration = Duration::from_millis(900);
 
-/// Between two tries, so that those who waited behind us are through.
-const PAUSE: Duration = Duration::from_millis(40);
+/// Between two tries, so that those who waited behind us are through; uneven, so as not to fall into step with a writer.
+pub(super) async fn pause(tries: u32) {
+    tokio::time::sleep(Duration::from_millis(3 + u64::from(tries) * 7 % 23)).await;
+}
 
 /// The shortest and the longest time that the server counts for a silent holder.
 const HOLD: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
@@ -77,11 +85,11 @@ async fn prepare(client: &Client, hold: Duration) -> Result<()> {
 async fn queue(client: &Client, migration: &str, fire: &Fire) -> Result<()> {
     let begun = Instant::now();
     let longest = LONGEST_SLICE.max(fire.within / 4);
+    let mut tries = 0;
     loop {
         let passed = begun.elapsed();
         let left = fire.within.saturating_sub(passed);
-        // patience grows with the time that has passed: many transactions of one second each need one of a second
-        let slice = (passed / 4).clamp(FIRST_SLICE, longest).min(left);
+        let slice = slice(tries, passed).min(longest).min(left);
         let held = blockers::of_latch(client, migration).await?;
         if fire.end_blockers && passed >= fire.within / 2 {
             end(client, &held).await?;
@@ -89,7 +97,7 @@ async fn queue(client: &Client, migration: &str, fire: &Fire) -> Result<()> {
         // behind one that sits there, or an older holder, writers would wait for nothing
         let hopeless = held
             .iter()
-            .any(|h| h.exclusive || h.pid.is_none() || h.idle && h.blocker.age > slice * 3);
+            .any(|h| h.exclusive || h.pid.is_none() || h.idle && h.blocker.age > longest);
         let taken = if hopeless || slice.is_zero() {
             try_at_once(client, migration).await?
         } else {
@@ -101,7 +109,19 @@ async fn queue(client: &Client, migration: &str, fire: &Fire) -> Result<()> {
         if begun.elapsed() >= fire.within {
             return Err(busy(client, migration, fire.within).await?);
         }
-        tokio::time::sleep(PAUSE).await;
+        tries += 1;
+        pause(tries).await;
+    }
+}
+
+/// How long a try waits. Where transactions of a second each follow one another, one try must be that long: now and then one is, as long as
+/// the time that has passed allows.
+fn slice(tries: u32, passed: Duration) -> Duration {
+    let usual = SLICES[tries as usize % SLICES.len()];
+    if tries % 8 == 7 {
+        usual.max(passed / 4)
+    } else {
+        usual
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossfade_store::Fence;
 
 use super::{FIRE, LONG, TABLES, code, open, tables};
-use crate::kit::Db;
+use crate::kit::{Db, contents};
 use crate::support::SERVERS;
 
 const WRITERS: u64 = 6;
@@ -19,15 +19,15 @@ fn transaction(writer: u64) -> &'static str {
     match writer % 3 {
         0 => {
             "BEGIN; SELECT FROM t WHERE id = 1 FOR UPDATE; SELECT pg_sleep(0.002);
-              UPDATE u SET v = 'x' WHERE id = 10; COMMIT"
+              UPDATE u SET v = clock_timestamp()::text WHERE id = 10; COMMIT"
         }
         1 => {
-            "BEGIN; UPDATE u SET v = 'x' WHERE id = 11; SELECT pg_sleep(0.002);
-              UPDATE t SET v = 'x' WHERE id = 1; COMMIT"
+            "BEGIN; UPDATE u SET v = clock_timestamp()::text WHERE id = 11; SELECT pg_sleep(0.002);
+              UPDATE t SET v = clock_timestamp()::text WHERE id = 1; COMMIT"
         }
         _ => {
-            "BEGIN; UPDATE t SET v = 'x' WHERE id = 1; SELECT pg_sleep(0.002);
-              UPDATE u SET v = 'x' WHERE id = 10; COMMIT"
+            "BEGIN; UPDATE t SET v = clock_timestamp()::text WHERE id = 1; SELECT pg_sleep(0.002);
+              UPDATE u SET v = clock_timestamp()::text WHERE id = 10; COMMIT"
         }
     }
 }
@@ -51,22 +51,27 @@ async fn opposite_lock_orders_see_neither_error_nor_deadlock() {
                     if let Some(code) = code(&client, sql).await {
                         return Some(code);
                     }
-                    done.fetch_add(1, Ordering::Relaxed);
+                    let count = done.fetch_add(1, Ordering::Relaxed);
+                    let think = 2 + (writer * 7 + count * 3) % 11;
+                    tokio::time::sleep(Duration::from_millis(think)).await;
                 }
                 None
             }));
         }
         for _ in 0..ROUNDS {
+            let begun = std::time::Instant::now();
             store.arm("m", &tables, LONG).await.unwrap();
+            let armed = begun.elapsed();
             let mut latch = store.fire("m", &FIRE).await.unwrap();
-            assert_eq!(latch.recheck().await.unwrap(), Vec::<String>::new());
-            let before = done.load(Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(30)).await;
-            assert_eq!(
-                done.load(Ordering::Relaxed),
-                before,
-                "a write passed the fence"
+            println!(
+                "{server}: armed in {armed:?}, fired in {:?}",
+                begun.elapsed() - armed
             );
+            assert_eq!(latch.recheck().await.unwrap(), Vec::<String>::new());
+            let before = (contents(&db, "t").await, contents(&db, "u").await);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            let after = (contents(&db, "t").await, contents(&db, "u").await);
+            assert_eq!(after, before, "a write passed the fence");
             latch.release().await.unwrap();
             store.disarm("m", &tables).await.unwrap();
         }
