@@ -15,14 +15,18 @@
 //! | `pgbouncer` | PgBouncer's console and file |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod again;
 pub mod config;
 pub mod destination;
 pub mod error;
+mod exec;
 mod file;
 mod pgbouncer;
 pub mod route;
 pub mod routes;
 mod time;
+mod told;
+mod webhook;
 
 pub use config::{
     ExecConfig, FileConfig, PgBouncerConfig, PgBouncerEntry, RouteConfig, RouteKind, WebhookConfig,
@@ -54,13 +58,9 @@ fn open_one(kind: &RouteKind, migration: &str, ends: &Ends) -> Result<Box<dyn Ro
         RouteKind::PgBouncer(config) => {
             Box::new(pgbouncer::PgBouncerRoute::new(config, migration, ends)?)
         }
-        RouteKind::Exec(_) | RouteKind::Webhook(_) => {
-            return Err(RouteError::new(
-                RouteErrorKind::Usage,
-                "route.kind",
-                kind.word(),
-                "this kind of route is not built yet",
-            ));
+        RouteKind::Exec(config) => Box::new(exec::ExecRoute::new(config, migration, ends)?),
+        RouteKind::Webhook(config) => {
+            Box::new(webhook::WebhookRoute::new(config, migration, ends)?)
         }
     })
 }

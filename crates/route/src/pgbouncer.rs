@@ -2,7 +2,7 @@
 //!
 //! Facts that this rests on, from pgbouncer(1) and from watching it: the reply to PAUSE comes once no client of the database has a
 //! server connection, which may be never; the connection that asked may go, the database stays paused. RELOAD answers alike whether
-//! the file was loaded or not. KILL ends clients and pauses. A killed PgBouncer starts unpaused, with the file. So nothing is
+//! all of the file was loaded or not. KILL ends clients and pauses. A killed PgBouncer starts unpaused, with the file. So nothing is
 //! believed but what SHOW shows afterwards.
 
 mod check;
@@ -292,7 +292,7 @@ impl PgBouncerRoute {
                     );
                     return Err(self
                         .error(RouteErrorKind::Failed, "route.pgbouncer_reload", what)
-                        .fix("its log says why: an error anywhere in the file keeps all of it from being loaded"));
+                        .fix("its log says why: an error in the file keeps what stands behind it from being loaded"));
                 }
                 tokio::time::sleep(LOOK).await;
             }

@@ -80,7 +80,7 @@ async fn a_reload_that_loads_nothing_is_seen() {
     let whole = bouncer.text();
     fs::write(
         bouncer.ini(),
-        whole.replace("[pgbouncer]", "broken = port=x\n[pgbouncer]"),
+        whole.replace("shop =", "broken = port=x\nshop ="),
     )
     .expect("written");
     let to = bouncer.to(Side::Target, 1);

@@ -116,11 +116,11 @@ impl Bouncer {
             target,
         };
         let text = format!(
-            "; kept as it is\n[databases]\nshop = host=127.0.0.1 port={} dbname={} user=postgres  ; = no comment\n\
+            "; kept as it is\n[databases]\nshop = host=127.0.0.1 port={} dbname={} pool_size=10\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\nauth_type = trust\nauth_file = users.txt\n\
              admin_users = admin\nstats_users = watcher\nserver_login_retry = 1\npool_mode = transaction\n{settings}\n",
             bouncer.source.port, bouncer.source.name, bouncer.port,
-        ).replace("  ; = no comment", "");
+        );
         for (file, text) in [
             ("pgbouncer.ini", text.as_str()),
             (
