@@ -50,13 +50,7 @@ impl FileRoute {
     }
 
     fn io(&self, what: &str, error: io::Error) -> RouteError {
-        let kind = match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                RouteErrorKind::Permission
-            }
-            _ => RouteErrorKind::Failed,
-        };
-        self.error(kind, "route.file", what).cause(error)
+        io_error(&self.label(), what, error)
     }
 
     /// What the file says; `None` where there is none.
@@ -139,6 +133,18 @@ impl FileRoute {
             .fix("another program has taken over; `status` says where writes go")
     }
 
+    /// [`Route::point`], blocking.
+    pub(crate) fn point_now(&self, to: &Destination, traffic: &Traffic) -> Result<(), RouteError> {
+        if to.migration != self.migration {
+            return Err(self.error(
+                RouteErrorKind::Foreign,
+                "route.file_migration",
+                format!("is not asked by its own migration but by {}", to.migration),
+            ));
+        }
+        self.change(|document| document.point(to, traffic))
+    }
+
     /// Runs file work beside the other tasks.
     async fn beside<T: Send + 'static>(
         &self,
@@ -152,6 +158,17 @@ impl FileRoute {
                 .cause(error)),
         }
     }
+}
+
+/// A file that could not be worked with.
+pub(crate) fn io_error(label: &str, what: &str, error: io::Error) -> RouteError {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            RouteErrorKind::Permission
+        }
+        _ => RouteErrorKind::Failed,
+    };
+    RouteError::new(kind, "route.file", label, what).cause(error)
 }
 
 #[async_trait]
@@ -215,17 +232,8 @@ impl Route for FileRoute {
 
     async fn point(&self, to: &Destination, traffic: &Traffic) -> Result<(), RouteError> {
         let (to, traffic) = (to.clone(), traffic.clone());
-        self.beside(move |route| {
-            if to.migration != route.migration {
-                return Err(route.error(
-                    RouteErrorKind::Foreign,
-                    "route.file_migration",
-                    format!("is not asked by its own migration but by {}", to.migration),
-                ));
-            }
-            route.change(|document| document.point(&to, &traffic))
-        })
-        .await
+        self.beside(move |route| route.point_now(&to, &traffic))
+            .await
     }
 
     async fn resume(&self, epoch: u64) -> Result<(), RouteError> {

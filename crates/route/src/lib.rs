@@ -11,15 +11,22 @@
 //! | [`config`] | what a migration says of its routes |
 //! | [`routes`] | all routes of a migration, moved in order |
 //! | `file` | a JSON file that applications watch |
+//! | `exec`, `webhook` | a program, an HTTP address that is told |
+//! | `pgbouncer` | PgBouncer's console and file |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod again;
 pub mod config;
 pub mod destination;
 pub mod error;
+mod exec;
 mod file;
+mod pgbouncer;
 pub mod route;
 pub mod routes;
 mod time;
+mod told;
+mod webhook;
 
 pub use config::{
     ExecConfig, FileConfig, PgBouncerConfig, PgBouncerEntry, RouteConfig, RouteKind, WebhookConfig,
@@ -48,13 +55,12 @@ pub fn open(
 fn open_one(kind: &RouteKind, migration: &str, ends: &Ends) -> Result<Box<dyn Route>, RouteError> {
     Ok(match kind {
         RouteKind::File(config) => Box::new(file::FileRoute::new(config, migration, ends)),
-        RouteKind::Exec(_) | RouteKind::Webhook(_) | RouteKind::PgBouncer(_) => {
-            return Err(RouteError::new(
-                RouteErrorKind::Usage,
-                "route.kind",
-                kind.word(),
-                "this kind of route is not built yet",
-            ));
+        RouteKind::PgBouncer(config) => {
+            Box::new(pgbouncer::PgBouncerRoute::new(config, migration, ends)?)
+        }
+        RouteKind::Exec(config) => Box::new(exec::ExecRoute::new(config, migration, ends)?),
+        RouteKind::Webhook(config) => {
+            Box::new(webhook::WebhookRoute::new(config, migration, ends)?)
         }
     })
 }
