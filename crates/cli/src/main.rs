@@ -90,6 +90,12 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Command::Pause(file) => commands::pause::pause(&file, true, output).await,
         Command::Resume(file) => commands::pause::pause(&file, false, output).await,
         Command::Abort(abort) => Box::pin(commands::abort::abort(&abort, output)).await,
+        Command::Switch(asked) => commands::switch::switch(&asked).await,
+        Command::Rollback(asked) => commands::switch::rollback(&asked).await,
+        Command::Complete(asked) => commands::switch::complete(&asked).await,
+        Command::Gates(asked) => commands::switch::gates(&asked).await,
+        Command::Rehearse(asked) => commands::switch::rehearse(&asked).await,
+        Command::Log(asked) => commands::log::log(&asked, output).await,
         Command::Certificate(args::Certificate::Keygen(keygen)) => {
             commands::certificate::keygen(&keygen, output)
         }

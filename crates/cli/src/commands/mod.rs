@@ -7,12 +7,14 @@ pub mod certificate;
 pub mod certify;
 pub mod init;
 pub mod layer;
+pub mod log;
 pub mod pause;
 pub mod plan;
 pub mod quarantine;
 pub mod run;
 pub mod signal;
 pub mod status;
+pub mod switch;
 pub mod verify;
 
 use std::time::Duration;
