@@ -1,8 +1,12 @@
 //! The command line.
 
+mod switch;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use switch::{Complete, Gates, Log, Rehearse, Rollback, Switch};
 
 /// Moves live data from one database to another while production keeps writing, and proves that both are equal.
 #[derive(Debug, Parser)]
@@ -13,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     propagate_version = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 refused by a finding or a difference, 3 bad usage or file.\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 refused by a finding, a gate or a difference, 3 bad usage or file.\n\
                         RUST_LOG sets what is logged to standard error, such as RUST_LOG=info."
 )]
 pub struct Arguments {
@@ -44,13 +48,21 @@ pub enum Command {
     Pause(File),
     /// Go on after `pause`.
     Resume(File),
-    /// Give traffic to the target: `switch writes` moves authority, within a time box, and can be rolled back.
-    #[command(subcommand)]
-    Switch(Switch),
-    /// Give authority for writes back to the source, as fast and as proven as it went.
-    Rollback(Order),
     /// End the migration and remove everything it made on the source.
     Abort(Abort),
+    /// Give traffic to the target: reads, or authority for writes.
+    #[command(subcommand)]
+    Switch(Switch),
+    /// Give authority back to the source. Nothing that was written on the target is lost.
+    Rollback(Rollback),
+    /// End the migration where the target has authority: stop the way back, remove what was made, leave old tables read-only.
+    Complete(Complete),
+    /// What a switch asks for, and how each gate stands: evidence, trend, what to do.
+    Gates(Gates),
+    /// Switch and roll back on a copy, with writes and a proof, and time each step.
+    Rehearse(Rehearse),
+    /// Every step, order, override and person, in an append-only log; `--check` shows it whole.
+    Log(Log),
     /// Make keys that sign certificates, and check certificates. Needs no database, unless one is to be read again.
     #[command(subcommand)]
     Certificate(Certificate),
@@ -121,30 +133,6 @@ pub enum Until {
     Followed,
     /// The target follows and has been compared.
     Verified,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Switch {
-    /// Authority for writes.
-    Writes(Order),
-}
-
-#[derive(Debug, Args)]
-pub struct Order {
-    #[command(flatten)]
-    pub file: File,
-    /// Who answers for it.
-    #[arg(long, value_name = "NAME")]
-    pub owner: String,
-    /// The time box, such as 500ms or 30s: what has not given authority away by then is taken back.
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub within: String,
-    /// Do everything up to firing the fence.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// End transactions that keep the fence from closing.
-    #[arg(long)]
-    pub kill_blockers: bool,
 }
 
 #[derive(Debug, Args)]

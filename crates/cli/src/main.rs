@@ -12,7 +12,6 @@ mod view;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use crossfade_engine::Direction;
 
 use crate::args::{Arguments, Command};
 use crate::failure::Failure;
@@ -90,13 +89,13 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         }
         Command::Pause(file) => commands::pause::pause(&file, true, output).await,
         Command::Resume(file) => commands::pause::pause(&file, false, output).await,
-        Command::Switch(args::Switch::Writes(order)) => {
-            Box::pin(commands::switch::switch(&order, Direction::Forward, output)).await
-        }
-        Command::Rollback(order) => {
-            Box::pin(commands::switch::switch(&order, Direction::Reverse, output)).await
-        }
         Command::Abort(abort) => Box::pin(commands::abort::abort(&abort, output)).await,
+        Command::Switch(asked) => Box::pin(commands::switch::switch(&asked, output)).await,
+        Command::Rollback(asked) => Box::pin(commands::switch::rollback(&asked, output)).await,
+        Command::Complete(asked) => commands::switch::complete(&asked).await,
+        Command::Gates(asked) => commands::switch::gates(&asked).await,
+        Command::Rehearse(asked) => commands::switch::rehearse(&asked).await,
+        Command::Log(asked) => commands::log::log(&asked, output).await,
         Command::Certificate(args::Certificate::Keygen(keygen)) => {
             commands::certificate::keygen(&keygen, output)
         }

@@ -110,6 +110,17 @@ pub struct AuditCheck {
     pub broken: Option<Break>,
 }
 
+/// Of a log without records.
+impl Default for AuditCheck {
+    fn default() -> AuditCheck {
+        AuditCheck {
+            records: 0,
+            head: BEGINNING.to_owned(),
+            broken: None,
+        }
+    }
+}
+
 /// The fields of a record that are hashed.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Fields {

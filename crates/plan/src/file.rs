@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use crossfade_rules::gates::GateLimits;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::gates::AbortConditions;
 use crate::near::nearest;
 use crate::options::{OPTIONS, RunOptions};
 use crate::picture::Problem;
@@ -28,6 +30,10 @@ pub struct MigrationFile {
     pub projections: Vec<Projection>,
     /// How a run works.
     pub run: RunOptions,
+    /// What a switch asks for.
+    pub gates: GateLimits,
+    /// What is watched after a switch of writes.
+    pub abort_conditions: AbortConditions,
 }
 
 /// A name or pattern, and the line it stands in.
@@ -148,6 +154,8 @@ impl Reader<'_> {
                 "table",
                 "projection",
                 "run",
+                "gates",
+                "abort_conditions",
             ],
         );
         let migration = self.section(document, "migration");
@@ -162,6 +170,8 @@ impl Reader<'_> {
             Some(value) => self.tables(value),
         };
         let projections = self.projections(document.get("projection"));
+        let gates = self.gates(document.get("gates"));
+        let abort_conditions = self.abort_conditions(document.get("abort_conditions"));
         let (name, exclude) = match migration {
             None => (None, Vec::new()),
             Some((span, section)) => {
@@ -179,6 +189,8 @@ impl Reader<'_> {
             tables,
             projections,
             run,
+            gates,
+            abort_conditions,
         })
     }
 
@@ -419,11 +431,7 @@ impl Reader<'_> {
             let Some(value) = table.get(facts.name) else {
                 continue;
             };
-            let number = value.get_ref().as_integer().and_then(|i| {
-                let digits = i.as_str().replace('_', "");
-                i64::from_str_radix(&digits, i.radix()).ok()
-            });
-            let outcome = number.map(|n| options.set(facts.name, n));
+            let outcome = whole_number(value).map(|n| options.set(facts.name, n));
             if !matches!(outcome, Some(Ok(()))) {
                 self.problem_with_fix(
                     value.span(),
@@ -437,6 +445,14 @@ impl Reader<'_> {
         }
         options
     }
+}
+
+/// A whole number, however it is written.
+pub(crate) fn whole_number(value: Entry<'_, '_>) -> Option<i64> {
+    value.get_ref().as_integer().and_then(|i| {
+        let digits = i.as_str().replace('_', "");
+        i64::from_str_radix(&digits, i.radix()).ok()
+    })
 }
 
 pub(crate) fn with_article(kind: &str) -> String {

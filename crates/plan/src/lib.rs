@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `file` | the migration file: syntax, defaults, bounds, errors with a picture of the place |
 //! | [`options`] | what `[run]` can say |
+//! | [`gates`] | what `[gates]` and `[abort_conditions]` can say |
 //! | `assemble` | source and target descriptions and the file become a [`Plan`] |
 //! | [`plan`] | the plan and its hash |
 //! | [`phases`] | the lifecycle as data: authority and way back of each phase, its moves and their gates |
 
 pub mod assemble;
 pub mod file;
+pub mod gates;
 pub mod near;
 pub mod options;
 pub mod phases;
@@ -21,6 +23,7 @@ pub mod store_url;
 pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
 pub use file::Listed;
 pub use file::{FileError, MigrationFile};
+pub use gates::{AbortConditions, Probe, Reaction};
 pub use options::RunOptions;
 pub use phases::{Authority, Gate, LIFECYCLE, MOVES, NoSuchMove, Phase, PhaseFacts, PhaseMove};
 pub use picture::{Problem, mask_secrets};

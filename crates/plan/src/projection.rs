@@ -80,7 +80,7 @@ impl Reader<'_> {
         Some((projection, named?.span()))
     }
 
-    fn query(&mut self, value: Entry<'_, '_>, place: &str) -> Option<Listed> {
+    pub(crate) fn query(&mut self, value: Entry<'_, '_>, place: &str) -> Option<Listed> {
         let mut query = self.listed(value, place)?;
         let text = query
             .text

@@ -17,12 +17,14 @@
 //! | [`checkpoint`] | compare-and-swap of the checkpoint, what it has already covered, durability of a horizon |
 //! | [`epoch`] | whether a process may still write to the target |
 //! | [`proof`] | what is proven equal, which keys are not, what a comparison may conclude |
+//! | [`gates`] | whether a switch may begin, from evidence that is given to it |
 //! | [`resume`] | whether a stored checkpoint fits the source that is there now |
 //! | [`switch`] | who has authority, which changes of a register are allowed, the order of a switch and the way back |
 
 pub mod checkpoint;
 pub mod epoch;
 pub mod frontier;
+pub mod gates;
 pub mod ledger;
 pub mod net;
 pub mod proof;

@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod certify;
 pub mod init;
 pub mod layer;
+pub mod log;
 pub mod pause;
 pub mod plan;
 pub mod quarantine;

@@ -1,26 +1,81 @@
-//! `switch writes` and `rollback`: authority for writes changes hands, within a time box.
+//! `switch`, `rollback`, `complete`, `gates`, `rehearse`.
 
-use crossfade_control::{Command, ControlStore, SwitchOrder, Traffic};
+use crossfade_control::{Command, ControlStore, SwitchOrder};
 use crossfade_engine::{Direction, RunOutcome, SwitchAnswer, SwitchReport, Until};
 use serde_json::json;
 
 use super::{Answer, run, signal};
 use crate::args;
-use crate::failure::{FAILED, Failure, REFUSED, USAGE, refused};
+use crate::failure::{FAILED, Failure, REFUSED, refused};
 use crate::load::{Loaded, load};
 use crate::show::Output;
 
-/// Gives authority for writes to the side that rows go to now.
+/// `switch reads`, `switch writes`.
 ///
 /// # Errors
 /// A refusal (exit 2) or a failure. Before authority was given nothing has changed; afterwards whoever looks next finishes it.
-pub async fn switch(
-    arguments: &args::Order,
+pub async fn switch(asked: &args::Switch, output: &Output) -> Result<u8, Failure> {
+    match asked {
+        args::Switch::Reads(_) => Err(unavailable("switch reads")),
+        args::Switch::Writes(writes) => {
+            let order = writes.order()?;
+            authority(&writes.order.file, Direction::Forward, order, output).await
+        }
+    }
+}
+
+/// Gives authority back to the source.
+///
+/// # Errors
+/// As [`switch`].
+pub async fn rollback(asked: &args::Rollback, output: &Output) -> Result<u8, Failure> {
+    if asked.target_destroyed {
+        return Err(unavailable("rollback --target-destroyed"));
+    }
+    let order = asked.order()?;
+    authority(&asked.order.file, Direction::Reverse, order, output).await
+}
+
+/// Ends a migration whose target has authority.
+///
+/// # Errors
+/// It cannot be done.
+pub async fn complete(_asked: &args::Complete) -> Result<u8, Failure> {
+    Err(unavailable("complete"))
+}
+
+/// Shows the gates.
+///
+/// # Errors
+/// They cannot be judged.
+pub async fn gates(_asked: &args::Gates) -> Result<u8, Failure> {
+    Err(unavailable("gates"))
+}
+
+/// Does it all on a copy.
+///
+/// # Errors
+/// It cannot be done.
+pub async fn rehearse(_asked: &args::Rehearse) -> Result<u8, Failure> {
+    Err(unavailable("rehearse"))
+}
+
+fn unavailable(command: &str) -> Failure {
+    Failure::new(
+        FAILED,
+        "switch.unavailable",
+        format!("`{command}` is not in this version of crossfade; nothing was done"),
+    )
+}
+
+/// Gives authority for writes to the side that rows go to now.
+async fn authority(
+    file: &args::File,
     direction: Direction,
+    order: SwitchOrder,
     output: &Output,
 ) -> Result<u8, Failure> {
-    let order = order(arguments)?;
-    let loaded = load(&arguments.file)?;
+    let loaded = load(file)?;
     let control = loaded.control()?;
     let report = match by_command(control.as_ref(), direction, &order, output).await? {
         Some(report) => report,
@@ -29,38 +84,6 @@ pub async fn switch(
     output.say(text(&report, direction));
     output.tell(&json!({ "report": report }));
     Ok(0)
-}
-
-fn order(arguments: &args::Order) -> Result<SwitchOrder, Failure> {
-    Ok(SwitchOrder {
-        what: Traffic::Writes,
-        owner: arguments.owner.clone(),
-        within_ms: millis(&arguments.within)?,
-        dry_run: arguments.dry_run,
-        kill_blockers: arguments.kill_blockers,
-        overrides: Vec::new(),
-    })
-}
-
-/// `500ms`, `30s`, `2m`.
-fn millis(text: &str) -> Result<u64, Failure> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        _ => None,
-    };
-    let number = digits.parse::<u64>().ok();
-    let found = number.zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
-    found.filter(|n| *n > 0).ok_or_else(|| {
-        Failure::new(
-            USAGE,
-            "usage.within",
-            format!("--within {text} is no length of time"),
-        )
-        .fix("write it as 500ms, 30s or 2m")
-    })
 }
 
 /// By the run that is active; `None` where there is none.

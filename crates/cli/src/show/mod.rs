@@ -4,6 +4,7 @@ pub mod against;
 pub mod certificate;
 pub mod findings;
 pub mod layers;
+pub mod log;
 pub mod made;
 pub mod number;
 pub mod phases;

@@ -120,24 +120,11 @@ fn rows(t: &Transaction<'_>, after: Option<AuditId>, limit: usize) -> Result<Vec
 }
 
 /// A walk along the chain, some records a transaction.
+#[derive(Default)]
 pub(super) struct Walk {
     check: AuditCheck,
     last: Option<AuditId>,
     ended: bool,
-}
-
-impl Default for Walk {
-    fn default() -> Walk {
-        Walk {
-            check: AuditCheck {
-                records: 0,
-                head: BEGINNING.to_owned(),
-                broken: None,
-            },
-            last: None,
-            ended: false,
-        }
-    }
 }
 
 impl Walk {
