@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossfade_control::{ControlError, ControlStore, SqliteControl};
-use crossfade_engine::{Migration, Prepared, Sides, prepare};
+use crossfade_engine::{Lead, Migration, Prepared, Sides, prepare};
 use crossfade_plan::{MigrationFile, file};
 use crossfade_store::{Source, Target};
 
@@ -151,6 +151,7 @@ impl Loaded {
             projections: self.file.projections.clone(),
             options: self.file.run,
             sides: self.sides.clone(),
+            lead: Arc::new(Lead::none()),
         })
     }
 }

@@ -43,5 +43,5 @@ pub use run::{Migration, Until, run};
 pub use session::Altered;
 pub use strangers::seen as strangers_seen;
 pub use switch::report::SwitchReport;
-pub use switch::{Direction, Sides, SwitchAnswer};
+pub use switch::{Direction, Lead, Sides, SwitchAnswer};
 pub use verify::cause::Cause;

@@ -19,7 +19,7 @@ use crate::lifecycle;
 use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
 use crate::quarantine;
 use crate::retry::{Reached, Retries};
-use crate::switch::{Direction, Sides, lane, locate};
+use crate::switch::{Direction, Lead, Sides, lane, locate};
 
 /// A checked migration with its stores.
 pub struct Migration {
@@ -37,6 +37,8 @@ pub struct Migration {
     pub options: RunOptions,
     /// Both stores once more, each able to play the other's part.
     pub sides: Sides,
+    /// Where traffic goes.
+    pub lead: Arc<Lead>,
 }
 
 /// When a run ends by itself.

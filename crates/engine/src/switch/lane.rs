@@ -74,6 +74,7 @@ pub(crate) async fn of(
         control: Arc::clone(&home.control),
         projections,
         options: home.options,
+        lead: Arc::clone(&home.lead),
     }))
 }
 

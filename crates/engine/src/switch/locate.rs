@@ -13,6 +13,7 @@ use crate::error::EngineError;
 use crate::progress::{Event, Observer};
 use crate::run::Migration;
 use crate::switch::lane::Direction;
+use crate::switch::route;
 
 /// How often a step that must be taken is tried within one call, before the caller's own retries.
 const TRIES: u32 = 3;
@@ -37,6 +38,8 @@ pub(crate) async fn settle(
                     Some(Side::Target) => Direction::Reverse,
                     Some(Side::Source) | None => Direction::Forward,
                 };
+                let epoch = [x, y].iter().flatten().map(|r| r.epoch).max().unwrap_or(0);
+                route::agree(&home.lead, &home.plan.migration, direction, epoch, observer).await;
                 enter_phase(home, lease, direction).await?;
                 settle_intents(home, lease, direction, [x, y]).await?;
                 return Ok(direction);

@@ -12,6 +12,7 @@ pub(crate) mod locate;
 pub(crate) mod obey;
 pub(crate) mod prepare;
 pub mod report;
+pub(crate) mod route;
 pub(crate) mod seed;
 pub(crate) mod window;
 
@@ -21,6 +22,7 @@ use crossfade_store::Store;
 
 pub use answer::SwitchAnswer;
 pub use lane::Direction;
+pub use route::Lead;
 
 /// Both stores of a lane, each able to play the other's part.
 #[derive(Clone)]

@@ -174,10 +174,7 @@ fn report(
         authority: authority.to_owned(),
         owner: order.owner.clone(),
         predicted_ms: prepared.predicted_ms,
-        paused_ms: steps
-            .iter()
-            .find(|(step, _)| *step == "opened")
-            .map(|(_, at)| *at),
+        paused_ms: steps.last().map(|(_, at)| *at),
         steps: steps
             .into_iter()
             .map(|(step, at)| (step.to_owned(), at))

@@ -14,7 +14,7 @@ use crate::kill;
 use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
-use crate::switch::lane;
+use crate::switch::{lane, route};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
 
@@ -60,6 +60,7 @@ pub(crate) async fn prepare(
     let tables: Vec<Table> = session.tables().iter().map(|t| t.source.clone()).collect();
     let others: Vec<Table> = session.tables().iter().map(|t| t.target.clone()).collect();
     let others = described(sides.target.as_ref(), &others).await?;
+    refuse(route::check(&run.home.lead).await?)?;
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;
     let (from, to) = registers(sides, base).await?;

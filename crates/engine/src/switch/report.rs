@@ -15,9 +15,9 @@ pub struct SwitchReport {
     pub owner: String,
     /// For how long writes were expected to wait, milliseconds.
     pub predicted_ms: f64,
-    /// For how long they waited, milliseconds: from asking for the latch to the new authority's opening.
+    /// For how long they waited, milliseconds: from pausing the routes (or asking for the latch) until the routes led to the new authority.
     pub paused_ms: Option<f64>,
-    /// The steps, and when each had happened, milliseconds after the latch was asked for.
+    /// The steps, and when each had happened, milliseconds after the window began.
     pub steps: Vec<(String, f64)>,
     /// Keys read on both sides inside the fence.
     pub keys: u64,

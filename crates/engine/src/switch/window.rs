@@ -17,6 +17,7 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::switch::locate::INTENT;
 use crate::switch::prepare::{Prepared, millis, proven, refused};
+use crate::switch::route;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
 
@@ -126,17 +127,37 @@ async fn settle(
 impl Window<'_> {
     async fn passed(&mut self, fire: &Fire) -> Result<Switched, EngineError> {
         let base = self.run.base();
+        let (lead, epoch) = (&self.run.home.lead, self.prepared.epoch);
         let source = &self.run.migration.sides.source;
-        let mut latch = source.fire(base, fire).await?;
+        // applications that go through a route wait there, and meet no fence
+        route::pause(lead, epoch, fire.within / 2).await?;
+        self.step("paused");
+        let mut latch = match source.fire(base, fire).await {
+            Ok(latch) => latch,
+            Err(error) => {
+                route::resume(lead, epoch, self.session.observer.as_ref()).await;
+                return Err(error.into());
+            }
+        };
         self.step("fired");
         kill::point("switch.fired");
         match self.given_away(latch.as_mut()).await {
-            Ok(switched) => {
+            Ok(mut switched) => {
+                // who waits at the fence itself is told at once
                 self.release(latch).await;
+                let to = self.run.direction.other();
+                route::lead(lead, base, to, epoch, self.session).await;
+                self.step("routed");
+                kill::point("switch.routed");
+                switched.steps = std::mem::take(&mut self.steps);
                 Ok(switched)
             }
             Err(error) => {
                 self.undo(latch).await;
+                // after 'given' whoever finishes leads it
+                if !self.given() {
+                    route::resume(lead, epoch, self.session.observer.as_ref()).await;
+                }
                 Err(error)
             }
         }
@@ -190,7 +211,7 @@ impl Window<'_> {
         self.step("opened");
         kill::point("switch.opened");
         Ok(Switched {
-            steps: std::mem::take(&mut self.steps),
+            steps: Vec::new(),
             barrier,
             beginning,
             sequences,

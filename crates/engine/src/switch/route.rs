@@ -1,0 +1,167 @@
+//! The routes beside a switch: paused before the fence so that applications see a pause and no error, pointed to the new authority after
+//! it. Never the fence, and never asked who has authority: a route that lags or lies costs waiting or refused writes.
+
+use std::time::Duration;
+
+use crossfade_model::{Finding, Severity};
+use crossfade_route::{Ends, RouteError, Routes, Side, Traffic};
+
+use crate::error::EngineError;
+use crate::progress::{Event, Observer};
+use crate::session::Session;
+use crate::switch::lane::Direction;
+use crate::switch::prepare::refused;
+
+/// Pause between two tries of leading traffic to where authority is.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// A migration's routes and the two ends that they lead to.
+pub struct Lead {
+    /// The routes, in the order of the file.
+    pub routes: Routes,
+    /// How both sides are reached, without secrets.
+    pub ends: Ends,
+}
+
+impl Lead {
+    /// No routes: applications are led by their owners.
+    pub fn none() -> Lead {
+        Lead {
+            routes: Routes::new(Vec::new()),
+            ends: Ends::default(),
+        }
+    }
+}
+
+/// The side that has authority while rows go this way.
+fn authority(direction: Direction) -> Side {
+    match direction {
+        Direction::Forward => Side::Source,
+        Direction::Reverse => Side::Target,
+    }
+}
+
+/// What speaks against the routes.
+pub(crate) async fn check(lead: &Lead) -> Result<Vec<Finding>, EngineError> {
+    match lead.routes.check().await {
+        Ok(findings) => Ok(findings),
+        Err(error) => Err(unready(&error)),
+    }
+}
+
+/// Holds new transactions. After an error nothing is held.
+pub(crate) async fn pause(lead: &Lead, epoch: u64, within: Duration) -> Result<(), EngineError> {
+    if lead.routes.is_empty() {
+        return Ok(());
+    }
+    let paused = lead.routes.pause(epoch, within).await;
+    paused.map(drop).map_err(|error| unready(&error))
+}
+
+/// Nothing was given: transactions go on where they went.
+pub(crate) async fn resume(lead: &Lead, epoch: u64, observer: &dyn Observer) {
+    if lead.routes.is_empty() {
+        return;
+    }
+    if let Err(error) = lead.routes.resume(epoch).await {
+        observer.event(&Event::Warning {
+            what: format!("a route could not be resumed: {error}"),
+        });
+    }
+}
+
+/// Leads writes to the lane's new authority, for as long as it takes or this process lives: the next attempt goes on.
+pub(crate) async fn lead(
+    lead: &Lead,
+    migration: &str,
+    to: Direction,
+    epoch: u64,
+    session: &Session,
+) {
+    let mut told = false;
+    while let Err(error) = once(lead, migration, to, epoch).await {
+        if !told {
+            session.observer.event(&Event::Warning {
+                what: format!(
+                    "authority has changed hands, and a route does not follow yet: {error}"
+                ),
+            });
+            told = true;
+        }
+        if !error.kind.can_retry() || session.stopping() {
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn once(lead: &Lead, migration: &str, to: Direction, epoch: u64) -> Result<(), RouteError> {
+    if lead.routes.is_empty() {
+        return Ok(());
+    }
+    let destination = lead.ends.destination(authority(to), epoch, migration);
+    lead.routes.point(&destination, &Traffic::Writes).await?;
+    lead.routes.resume(epoch).await
+}
+
+/// A process that begins finds the routes as the one before has left them: whatever does not lead to the authority, or still waits, is
+/// put right. Before the first switch a route is its owner's.
+pub(crate) async fn agree(
+    lead: &Lead,
+    migration: &str,
+    direction: Direction,
+    epoch: u64,
+    observer: &dyn Observer,
+) {
+    if lead.routes.is_empty() || epoch == 0 {
+        return;
+    }
+    let side = authority(direction);
+    for (label, shown) in lead.routes.shows().await {
+        let agrees = match &shown {
+            Ok(state) => state.writes.is_none_or(|to| to == side) && state.paused != Some(true),
+            Err(_) => false,
+        };
+        if agrees {
+            continue;
+        }
+        observer.event(&Event::Warning {
+            what: format!(
+                "route {label} does not lead writes to the {}: it is pointed there",
+                side.word()
+            ),
+        });
+        if let Err(error) = once(lead, migration, direction, epoch).await {
+            observer.event(&Event::Warning {
+                what: format!("a route could not be put right: {error}"),
+            });
+        }
+        return;
+    }
+}
+
+/// Before the point of no return a route that does not do its part refuses the switch.
+fn unready(error: &RouteError) -> EngineError {
+    EngineError::Refused {
+        findings: vec![
+            Finding::new(
+                error.code,
+                Severity::Blocks,
+                &error.route,
+                error.what.clone(),
+            )
+            .fix(error.fix.clone().unwrap_or_else(|| {
+                "nothing has changed; see that the route can be reached".to_owned()
+            })),
+        ],
+    }
+}
+
+/// The order names traffic that no route can lead.
+pub(crate) fn without_routes() -> EngineError {
+    refused(
+        "route.none",
+        "the migration file has no [route]: nothing can lead reads",
+        "add one (docs/route.md)",
+    )
+}
