@@ -80,7 +80,7 @@ fn the_log_tells_what_was_done_and_shows_itself_whole() {
     let last = records.last().unwrap();
     let since = (records.len() - 1).to_string();
     let tail = place.values(0, &["log", "m.toml", "--json", "--since", &since]);
-    assert_eq!(tail, [last.clone()]);
+    assert_eq!(tail.iter().collect::<Vec<_>>(), [last]);
 
     let check = place.values(0, &["log", "m.toml", "--check", "--json"]);
     assert_eq!(check[0]["records"], records.len());

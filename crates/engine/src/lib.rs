@@ -18,6 +18,7 @@ mod retry;
 mod run;
 mod session;
 mod strangers;
+pub mod switch;
 #[cfg(test)]
 mod testkit;
 mod verify;

@@ -1,0 +1,3 @@
+//! The switch and its way back.
+
+pub mod report;
