@@ -50,16 +50,21 @@ pub enum Command {
     Resume(File),
     /// End the migration and remove everything it made on the source.
     Abort(Abort),
+    // hidden until they do something: `commands/switch.rs`
     /// Give traffic to the target: reads, or authority for writes.
-    #[command(subcommand)]
+    #[command(subcommand, hide = true)]
     Switch(Switch),
     /// Give authority back to the source. Nothing that was written on the target is lost.
+    #[command(hide = true)]
     Rollback(Rollback),
     /// End the migration where the target has authority: stop the way back, remove what was made, leave old tables read-only.
+    #[command(hide = true)]
     Complete(Complete),
     /// What a switch asks for, and how each gate stands: evidence, trend, what to do.
+    #[command(hide = true)]
     Gates(Gates),
     /// Switch and roll back on a copy, with writes and a proof, and time each step.
+    #[command(hide = true)]
     Rehearse(Rehearse),
     /// Every step, order, override and person, in an append-only log; `--check` shows it whole.
     Log(Log),

@@ -215,6 +215,7 @@ fn wrong_usage_is_exit_code_3_and_help_is_0() {
         "pause",
         "resume",
         "abort",
+        "log",
         "certificate",
         "demo",
     ] {
