@@ -56,10 +56,13 @@ pub enum Command {
     /// Give authority back to the source. Nothing that was written on the target is lost.
     Rollback(Rollback),
     /// End the migration where the target has authority: stop the way back, remove what was made, leave old tables read-only.
+    #[command(hide = true)]
     Complete(Complete),
     /// What a switch asks for, and how each gate stands: evidence, trend, what to do.
+    #[command(hide = true)]
     Gates(Gates),
     /// Switch and roll back on a copy, with writes and a proof, and time each step.
+    #[command(hide = true)]
     Rehearse(Rehearse),
     /// Every step, order, override and person, in an append-only log; `--check` shows it whole.
     Log(Log),

@@ -344,7 +344,14 @@ impl ControlStore for SqliteControl {
 
     async fn set_paused(&self, lease: &Lease, paused: bool) -> Result<(), ControlError> {
         self.held(lease, move |t| {
-            t.execute("UPDATE migration SET paused = ?1", [paused])?;
+            let changed = t.execute(
+                "UPDATE migration SET paused = ?1 WHERE paused IS NOT ?1",
+                [paused],
+            )?;
+            if changed == 1 {
+                let detail = json!({ "paused": paused });
+                audit::append(t, audit::PAUSED, &audit::person(), detail)?;
+            }
             Ok(())
         })
         .await

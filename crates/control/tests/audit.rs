@@ -123,6 +123,8 @@ async fn what_is_kept_is_recorded_with_who_answers_for_it() {
         .unwrap();
     let pause = store.post(Command::Pause).await.unwrap();
     assert!(store.withdraw(pause).await.unwrap());
+    store.set_paused(&lease, true).await.unwrap();
+    store.set_paused(&lease, true).await.unwrap();
 
     let records = all(&store).await;
     let kinds: Vec<&str> = records.iter().map(|r| r.kind.as_str()).collect();
@@ -138,6 +140,7 @@ async fn what_is_kept_is_recorded_with_who_answers_for_it() {
             "quarantine.classified",
             "command.posted",
             "command.withdrawn",
+            "paused",
         ]
     );
     assert_eq!(
@@ -162,7 +165,7 @@ async fn what_is_kept_is_recorded_with_who_answers_for_it() {
     assert_eq!(records[7].who, *person);
 
     let check = store.verify_audit().await.unwrap();
-    assert_eq!((check.records, check.broken), (9, None));
+    assert_eq!((check.records, check.broken), (10, None));
     assert_eq!(recomputed(&path), Ok(check.head));
 }
 

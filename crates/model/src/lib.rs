@@ -14,6 +14,7 @@ pub mod mapping;
 pub mod position;
 pub mod schema;
 pub mod text_form;
+pub mod time;
 pub mod value;
 
 pub use authority::{Beginning, Mode, Register, reverse_lane};

@@ -6,6 +6,29 @@ use toml::de::{DeTable, DeValue};
 
 use crate::file::{Entry, Listed, Reader, whole_number, with_article};
 
+/// Both sections as comments for a new file: `[gates]` with the defaults.
+pub const COMMENTED: &str = "\
+# What a switch asks for, with the defaults.
+# [gates]
+# lag_seconds = 5  # how far behind the target may be, at the 99th percentile
+# lag_window_seconds = 60  # for how long the lag is to stay within it
+# proof_age_seconds = 86400  # how old the oldest proof may be
+# rehearsal = \"required\"  # or \"off\"
+# rehearsal_days = 14  # how old the last rehearsal may be
+
+# What is watched after a switch of writes: \"alarm\" tells, \"rollback\" also takes the switch back by itself.
+# [abort_conditions]
+# reverse_lag_seconds = 60  # how far behind the old side may be; without it nobody looks
+# drift = \"alarm\"  # both sides differ; or \"off\"
+# action = \"alarm\"  # for the lag and the probe
+# [abort_conditions.probe]
+# query = \"SELECT 1\"  # asked of the store that takes writes
+# every_seconds = 5
+# window_seconds = 60
+# error_percent = 5
+# latency_milliseconds = 500  # at the 99th percentile
+";
+
 /// What happens when a condition is no longer met after a switch of writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -20,6 +20,22 @@ fn what_is_not_written_has_its_default() {
 }
 
 #[test]
+fn what_a_new_file_has_in_comments_is_right() {
+    let active: Vec<&str> = COMMENTED
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| line.starts_with('[') || line.contains(" = "))
+        .collect();
+    let file = read(&active.join("\n")).unwrap();
+    assert_eq!(file.gates, GateLimits::default());
+    let conditions = file.abort_conditions;
+    assert_eq!(conditions.drift, AbortConditions::default().drift);
+    assert_eq!(conditions.action, AbortConditions::default().action);
+    let probe = conditions.probe.unwrap();
+    assert_eq!((probe.every_seconds, probe.window_seconds), (5, 60));
+}
+
+#[test]
 fn limits_are_read() {
     let body = "[gates]\nlag_seconds = 0.25\nlag_window_seconds = 120\nproof_age_seconds = 3_600\nrehearsal_days = 3\nrehearsal = \"required\"\n";
     assert_eq!(

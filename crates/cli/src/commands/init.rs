@@ -222,6 +222,8 @@ impl Written<'_> {
                 option.name, option.meaning
             ));
         }
+        text.push('\n');
+        text.push_str(crossfade_plan::gates::COMMENTED);
         text
     }
 

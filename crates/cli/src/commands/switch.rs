@@ -1,6 +1,7 @@
 //! `switch`, `rollback`, `complete`, `gates`, `rehearse`.
 
 use crossfade_control::{Command, ControlStore, SwitchOrder};
+use crossfade_engine::switch::report::{Outcome, Part};
 use crossfade_engine::{Direction, RunOutcome, SwitchAnswer, SwitchReport, Until};
 use serde_json::json;
 
@@ -81,7 +82,7 @@ async fn authority(
         Some(report) => report,
         None => alone(&loaded, direction, order, output).await?,
     };
-    output.say(text(&report, direction));
+    output.say(text(&report));
     output.tell(&json!({ "report": report }));
     Ok(0)
 }
@@ -173,31 +174,25 @@ async fn alone(
     }
 }
 
-fn text(report: &SwitchReport, direction: Direction) -> String {
-    if !report.switched {
+fn text(report: &SwitchReport) -> String {
+    let predicted = report.pause.predicted_ms.unwrap_or_default();
+    if report.outcome != Outcome::Done {
         return format!(
-            "Dry run: ready to fire. Writes would wait for about {:.0} ms. Nothing has changed; the fence is armed, which costs writers a little \
-             until the switch.",
-            report.predicted_ms
+            "Dry run: ready to fire. Writes would wait for about {predicted} ms. Nothing has changed; the fence is armed, which costs writers a \
+             little until the switch."
         );
     }
-    let paused = report
-        .paused_ms
-        .map(|ms| {
-            format!(
-                " Writes waited for {ms:.0} ms (predicted {:.0} ms).",
-                report.predicted_ms
-            )
-        })
-        .unwrap_or_default();
-    let back = match direction {
-        Direction::Forward => {
-            "The way back: `crossfade rollback`, which loses nothing as long as `crossfade run` carries changes back."
-        }
-        Direction::Reverse => "Forward again: `crossfade switch writes`; no new copy is needed.",
+    let to = match report.to.part {
+        Part::Source => "source",
+        Part::Target => "target",
     };
+    let paused = report
+        .pause
+        .measured_ms
+        .map(|ms| format!(" Writes waited for {ms} ms (predicted {predicted} ms)."))
+        .unwrap_or_default();
     format!(
-        "Authority for writes is with the {} now (epoch {}).{paused}\n{back}",
-        report.authority, report.epoch
+        "Authority for writes is with the {to} now: {} (epoch {}).{paused}\nThe way back: {}",
+        report.to.store, report.epoch, report.way_back
     )
 }

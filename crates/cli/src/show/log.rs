@@ -26,13 +26,17 @@ pub fn record(record: &AuditRecord) -> String {
     line.trim_end().to_owned()
 }
 
-/// `step fence, state done`: names and values; what is nested stays JSON.
+/// `state done, step fence`: names and values; what is nested stays JSON and comes last, as a line may be cut.
 fn words(detail: &Value) -> String {
     match detail {
         Value::Null => String::new(),
         Value::Object(fields) => {
-            let parts: Vec<String> = fields
+            let (nested, flat): (Vec<_>, Vec<_>) = fields
                 .iter()
+                .partition(|(_, value)| value.is_object() || value.is_array());
+            let parts: Vec<String> = flat
+                .into_iter()
+                .chain(nested)
                 .map(|(name, value)| format!("{name} {}", plain(value)))
                 .collect();
             parts.join(", ")
@@ -87,7 +91,7 @@ mod tests {
         assert_eq!(
             record(&of_detail(detail)),
             "     3  1970-01-01 00:00:00 UTC  intent.settled        ada@old\\u{1b}[2J  \
-             outcome {\"position\":\"0/1\\n\"}, state done, step fence"
+             state done, step fence, outcome {\"position\":\"0/1\\n\"}"
         );
         let long = record(&of_detail(json!("x".repeat(1000))));
         assert!(long.ends_with('…') && long.chars().count() < 320, "{long}");

@@ -23,6 +23,8 @@ pub(super) const FINISHED: &str = "command.finished";
 pub(super) const WITHDRAWN: &str = "command.withdrawn";
 /// The phase moved.
 pub(super) const PHASE: &str = "phase";
+/// The migration was paused, or goes on.
+pub(super) const PAUSED: &str = "paused";
 /// A person said what a difference is.
 pub(super) const CLASSIFIED: &str = "quarantine.classified";
 

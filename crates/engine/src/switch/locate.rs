@@ -150,7 +150,7 @@ async fn standing(
 }
 
 /// Brings the control store's phase to what the stores say.
-async fn enter_phase(
+pub(crate) async fn enter_phase(
     home: &Migration,
     lease: &Lease,
     direction: Direction,

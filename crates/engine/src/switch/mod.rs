@@ -14,6 +14,7 @@ pub(crate) mod prepare;
 pub mod report;
 pub(crate) mod route;
 pub(crate) mod seed;
+pub(crate) mod tell;
 pub(crate) mod window;
 
 use std::sync::Arc;

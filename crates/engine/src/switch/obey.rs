@@ -13,10 +13,11 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::switch::Direction;
 use crate::switch::answer::SwitchAnswer;
-use crate::switch::prepare::{self, Prepared, refused};
-use crate::switch::report::SwitchReport;
-use crate::switch::window::{self, Switched};
+use crate::switch::prepare::{self, millis, refused};
+use crate::switch::report::{Outcome, SwitchReport};
+use crate::switch::{locate, tell, window};
 use crate::verify::collect::VerifyRequest;
+use crate::verify::compare::now;
 
 /// An order from another shell.
 pub(crate) struct Ordered {
@@ -41,7 +42,7 @@ pub(crate) async fn by_command(
     let mut switched = None;
     let answer = if ordered.begun_before && turned && !ordered.order.dry_run {
         // this process's predecessor, or its own last attempt, did not come to say so
-        Ok(SwitchReport::found(run, &ordered.order))
+        Ok(tell::found(run, ordered.direction, &ordered.order, now()))
     } else if ordered.begun_before {
         Err(EngineError::stopped(
             "switch.interrupted",
@@ -54,7 +55,7 @@ pub(crate) async fn by_command(
             return Ok(());
         }
         if let Ok(report) = &outcome {
-            switched = report.switched.then(|| Box::new(report.clone()));
+            switched = (report.outcome == Outcome::Done).then(|| Box::new(report.clone()));
         }
         outcome
     };
@@ -102,7 +103,10 @@ pub(crate) async fn obey(
     }
     let outcome = obeyed(run, session, requests, order).await;
     // after a switch the attempt ends: what waited must not begin again in between
-    if !outcome.as_ref().is_ok_and(|report| report.switched) {
+    if !outcome
+        .as_ref()
+        .is_ok_and(|report| report.outcome == Outcome::Done)
+    {
         session.switch.store(false, Ordering::SeqCst);
     }
     outcome
@@ -114,13 +118,11 @@ async fn obeyed(
     requests: &mpsc::Sender<VerifyRequest>,
     order: &SwitchOrder,
 ) -> Result<SwitchReport, EngineError> {
+    let began = now();
     let begun = Instant::now();
+    let mut report = tell::blank(run, run.direction, order, began);
     let prepared = prepare::prepare(run, session, requests, order).await?;
-    tracing::info!(
-        seconds = begun.elapsed().as_secs_f64(),
-        predicted_ms = prepared.predicted_ms,
-        "ready to fire"
-    );
+    tell::prepared(&mut report, &prepared, now());
     if prepared.predicted_ms > order.within_ms as f64 {
         return Err(refused(
             "switch.over_budget",
@@ -132,53 +134,14 @@ async fn obeyed(
         ));
     }
     if order.dry_run {
-        return Ok(report(run, order, &prepared, None));
+        return Ok(report);
     }
+    let offset = millis(begun.elapsed());
     let switched = window::pass(run, session, requests, order, &prepared).await?;
-    Ok(report(run, order, &prepared, Some(switched)))
-}
-
-impl SwitchReport {
-    /// Of a switch that happened, and whose process did not come to tell how.
-    fn found(run: &Run, order: &SwitchOrder) -> SwitchReport {
-        SwitchReport {
-            epoch: 0,
-            switched: true,
-            authority: run.direction.source_word().to_owned(),
-            owner: order.owner.clone(),
-            predicted_ms: 0.0,
-            paused_ms: None,
-            steps: Vec::new(),
-            keys: 0,
-        }
+    tell::switched(&mut report, run, &switched, offset, now());
+    // for people; the next attempt would do it
+    if let Err(error) = locate::enter_phase(&run.home, &run.lease, run.direction.other()).await {
+        tracing::warn!(error = %error, "the phase is entered by the next attempt");
     }
-}
-
-fn report(
-    run: &Run,
-    order: &SwitchOrder,
-    prepared: &Prepared,
-    switched: Option<Switched>,
-) -> SwitchReport {
-    let authority = match &switched {
-        Some(_) => run.direction.target_word(),
-        None => run.direction.source_word(),
-    };
-    let steps = switched
-        .as_ref()
-        .map(|s| s.steps.clone())
-        .unwrap_or_default();
-    SwitchReport {
-        epoch: prepared.epoch,
-        switched: switched.is_some(),
-        authority: authority.to_owned(),
-        owner: order.owner.clone(),
-        predicted_ms: prepared.predicted_ms,
-        paused_ms: steps.last().map(|(_, at)| *at),
-        steps: steps
-            .into_iter()
-            .map(|(step, at)| (step.to_owned(), at))
-            .collect(),
-        keys: switched.map_or(0, |s| s.keys),
-    }
+    Ok(report)
 }

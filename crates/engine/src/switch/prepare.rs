@@ -14,6 +14,7 @@ use crate::kill;
 use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
+use crate::switch::window::Taken;
 use crate::switch::{lane, route};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
@@ -39,6 +40,8 @@ pub(crate) struct Prepared {
     pub predicted_ms: f64,
     /// What was proven last.
     pub proof: VerifyReport,
+    /// The steps, in milliseconds after the beginning.
+    pub steps: Vec<Taken>,
 }
 
 /// Does everything up to firing.
@@ -51,6 +54,14 @@ pub(crate) async fn prepare(
     requests: &mpsc::Sender<VerifyRequest>,
     order: &SwitchOrder,
 ) -> Result<Prepared, EngineError> {
+    let begun = Instant::now();
+    let mut steps = Vec::new();
+    let mut step = |step| {
+        steps.push(Taken {
+            step,
+            at_ms: millis(begun.elapsed()),
+        });
+    };
     session
         .wait_for(|state| state.finished.then_some(()))
         .await
@@ -63,20 +74,25 @@ pub(crate) async fn prepare(
     refuse(route::check(&run.home.lead).await?)?;
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;
+    step("preflight");
     let (from, to) = registers(sides, base).await?;
     let epoch = next_epoch(Some(from), Some(to));
     way_back(run, session).await?;
     sides.target.arm(base, &others, ARM_PATIENCE).await?;
+    step("way_back");
     kill::point("switch.laid");
     sides.source.arm(base, &tables, ARM_PATIENCE).await?;
+    step("armed");
     kill::point("switch.armed");
     let (proof, predicted_ms) = approach(session, requests, order).await?;
+    step("approached");
     Ok(Prepared {
         epoch,
         from,
         to,
         predicted_ms,
         proof,
+        steps,
     })
 }
 

@@ -20,25 +20,32 @@ use crate::switch::prepare::{Prepared, millis, proven, refused};
 use crate::switch::route;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
+use crate::verify_report::VerifyReport;
 
 /// Pause between two tries of a step that must happen.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How often the holder shows that it lives.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// A step, and when it had happened, milliseconds after the window began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub step: &'static str,
+    pub at_ms: f64,
+}
+
 /// What a switch did, as far as the stores are concerned.
-#[derive(Debug, Clone)]
 pub(crate) struct Switched {
-    /// Steps, and when each had happened, milliseconds after the latch was asked for.
-    pub steps: Vec<(&'static str, f64)>,
+    /// The steps, in their order.
+    pub steps: Vec<Taken>,
     /// The mark that the stream had passed.
     pub barrier: Position,
     /// Where the new authority's own changes begin.
     pub beginning: Beginning,
-    /// Sequences that were raised.
-    pub sequences: usize,
-    /// Keys read on both sides inside the fence.
-    pub keys: u64,
+    /// Sequences that were raised, with their values.
+    pub sequences: Vec<Sequence>,
+    /// What was read on both sides inside the fence.
+    pub proof: VerifyReport,
 }
 
 /// One switch, from firing on.
@@ -49,7 +56,7 @@ struct Window<'a> {
     prepared: &'a Prepared,
     begun: Instant,
     deadline: Instant,
-    steps: Vec<(&'static str, f64)>,
+    steps: Vec<Taken>,
 }
 
 /// Fires, drains, proves, and gives authority to the lane's target.
@@ -186,7 +193,7 @@ impl Window<'_> {
         self.drained(latch, barrier).await?;
         self.step("drained");
         kill::point("switch.drained");
-        let keys = self.prove(latch).await?;
+        let proof = self.prove(latch).await?;
         self.step("proved");
         kill::point("switch.proved");
         let fenced = Register::new(Mode::Fenced, epoch);
@@ -215,16 +222,23 @@ impl Window<'_> {
             barrier,
             beginning,
             sequences,
-            keys,
+            proof,
         })
     }
 
     fn step(&mut self, name: &'static str) {
-        self.steps.push((name, millis(self.begun.elapsed())));
+        self.steps.push(Taken {
+            step: name,
+            at_ms: millis(self.begun.elapsed()),
+        });
+    }
+
+    fn took(&self, step: &str) -> bool {
+        self.steps.iter().any(|taken| taken.step == step)
     }
 
     fn given(&self) -> bool {
-        self.steps.iter().any(|(step, _)| *step == "given")
+        self.took("given")
     }
 
     /// A step that is given up when the box ends.
@@ -259,7 +273,7 @@ impl Window<'_> {
     }
 
     /// Reads on both sides what has changed since it was proven.
-    async fn prove(&self, latch: &mut dyn Latch) -> Result<u64, EngineError> {
+    async fn prove(&self, latch: &mut dyn Latch) -> Result<VerifyReport, EngineError> {
         let read = recheck::recheck(self.session, self.requests);
         tokio::pin!(read);
         let report = loop {
@@ -270,11 +284,11 @@ impl Window<'_> {
             }
         };
         proven(&report, true)?;
-        Ok(report.tables.iter().map(|t| t.rows).sum())
+        Ok(report)
     }
 
     /// Raises the target's sequences to the source's values.
-    async fn sequences(&self) -> Result<usize, EngineError> {
+    async fn sequences(&self) -> Result<Vec<Sequence>, EngineError> {
         let planned = &self.run.migration.plan.sequences;
         let source: &dyn Source = self.run.migration.sides.source.as_ref();
         let now = self.in_time(source.sequences()).await?;
@@ -291,7 +305,7 @@ impl Window<'_> {
         let target = &self.run.migration.sides.target;
         let raise = target.raise_for_switch(&values, self.session.tables());
         self.in_time(raise).await?;
-        Ok(values.len())
+        Ok(values)
     }
 
     /// The point of no return. A lost reply is settled by looking.
@@ -365,7 +379,7 @@ impl Window<'_> {
             Register::new(Mode::Fenced, epoch),
             Register::new(Mode::Open, epoch),
         );
-        let fenced = self.steps.iter().any(|(step, _)| *step == "fenced");
+        let fenced = self.took("fenced");
         if fenced && !self.given() {
             // a give whose reply was lost has been settled before: this compares
             if let Err(error) = latch.commit(from, to).await {

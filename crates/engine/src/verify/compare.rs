@@ -117,7 +117,7 @@ pub(super) fn told(error: EngineError) -> EngineError {
 }
 
 /// Milliseconds since the Unix epoch.
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_millis() as i64)
