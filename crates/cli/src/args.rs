@@ -56,7 +56,6 @@ pub enum Command {
     /// Give authority back to the source. Nothing that was written on the target is lost.
     Rollback(Rollback),
     /// End the migration where the target has authority: stop the way back, remove what was made, leave old tables read-only.
-    #[command(hide = true)]
     Complete(Complete),
     /// What a switch asks for, and how each gate stands: evidence, trend, what to do.
     #[command(hide = true)]

@@ -49,6 +49,10 @@ pub(crate) enum End {
         command: CommandId,
         drop_target_tables: bool,
     },
+    Complete {
+        command: CommandId,
+        owner: String,
+    },
     /// Authority was given to the lane's target.
     Switched {
         report: Box<SwitchReport>,
@@ -309,6 +313,9 @@ async fn until_end(
             Some(order) = orders.recv() => match order {
                 Order::Abort { command, drop_target_tables } => {
                     return Ok(Some(End::Abort { command, drop_target_tables }));
+                }
+                Order::Complete { command, owner } => {
+                    return Ok(Some(End::Complete { command, owner }));
                 }
                 Order::Switched { report } => return Ok(Some(End::Switched { report })),
             },

@@ -30,8 +30,14 @@ pub(crate) enum Order {
         command: CommandId,
         drop_target_tables: bool,
     },
+    Complete {
+        command: CommandId,
+        owner: String,
+    },
     /// A switch has happened: the attempt ends, and the next one goes the other way.
-    Switched { report: Box<SwitchReport> },
+    Switched {
+        report: Box<SwitchReport>,
+    },
 }
 
 /// What a comparison is made for.
@@ -104,13 +110,9 @@ pub(crate) async fn run(
                 }
                 Command::Switch(order) => Asked::Switch(Direction::Forward, order),
                 Command::Rollback(order) => Asked::Switch(Direction::Reverse, order),
-                Command::Complete { .. } => {
-                    let why = "this run cannot end the migration".to_owned();
-                    run.migration
-                        .control
-                        .finish(&run.lease, posted.id, Err(why))
-                        .await?;
-                    taken.remove(&posted.id);
+                Command::Complete { owner } => {
+                    let command = posted.id;
+                    let _ = orders.send(Order::Complete { command, owner }).await;
                     continue;
                 }
             };

@@ -31,7 +31,9 @@ pub use layer_report::{
     AggregateDifference, Layer, LayerReport, ProjectionReport, SampleReport, SampledBy,
     TableAggregates, TableSample,
 };
-pub use lifecycle::{DurableStatus, DurableTable, abort, durable_status, status};
+pub use lifecycle::{
+    DurableStatus, DurableTable, abort, complete, durable_status, leftovers, status,
+};
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{
     Difference, DifferenceKind, Event, Lag, Observer, Progress, ProofProgress, RangeProof,

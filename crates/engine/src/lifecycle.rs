@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use crossfade_control::{IntentState, Lease};
-use crossfade_model::TableMapping;
+use crossfade_control::{ControlStore, IntentId, IntentState, Lease};
+use crossfade_model::{TableMapping, reverse_lane};
 use crossfade_plan::{Phase, Plan};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::{Made, Source, TargetState};
+use crossfade_store::{Made, Source, Target, TargetState};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, SourceRecord};
 use crate::error::EngineError;
+use crate::progress::Silent;
 use crate::run::Migration;
+use crate::switch::prepare::refused;
+use crate::switch::{Direction, locate};
 
 /// Ends a migration that no process runs: removes what was made on the source, and crossfade's own rows on the target.
 ///
@@ -25,30 +28,109 @@ pub async fn abort(
     remove(&migration, &lease, drop_target_tables).await
 }
 
+/// Ends a migration whose target has authority and that no process runs: the way back is given up, what was made on both sides is
+/// removed, the old tables stay, closed.
+///
+/// # Errors
+/// As [`abort`]; the source has authority.
+pub async fn complete(migration: Arc<Migration>, owner: &str) -> Result<Vec<Made>, EngineError> {
+    let lease = migration.control.acquire().await?;
+    retire(&migration, &lease, owner).await
+}
+
+/// What `complete` would remove.
+///
+/// # Errors
+/// A store that cannot be read.
+pub async fn leftovers(migration: &Migration) -> Result<Vec<Made>, EngineError> {
+    let base = &migration.plan.migration;
+    let back = reverse_lane(base);
+    let (old, new) = (&migration.sides.source, &migration.sides.target);
+    let mut found = Source::made(old.as_ref(), base).await?;
+    found.extend(Source::made(new.as_ref(), &back).await?);
+    found.extend(Target::made(old.as_ref(), &back).await?);
+    found.extend(Target::made(new.as_ref(), base).await?);
+    found.extend(new.fence_made(base).await?);
+    Ok(found)
+}
+
+pub(crate) async fn retire(
+    migration: &Arc<Migration>,
+    lease: &Lease,
+    owner: &str,
+) -> Result<Vec<Made>, EngineError> {
+    if locate::settle(migration, lease, &Silent).await? == Direction::Forward {
+        return Err(refused(
+            "complete.authority",
+            "the source has authority for writes",
+            "`crossfade switch writes` first; to give the migration up, `crossfade abort`",
+        ));
+    }
+    let base = &migration.plan.migration;
+    let control = &migration.control;
+    let detail = serde_json::json!({ "owner": owner });
+    let intent = control.record_intent(lease, "complete", detail).await?;
+    let back = reverse_lane(base);
+    let (old, new) = (&migration.sides.source, &migration.sides.target);
+    let mut removed = new.remove_capture(&back).await?;
+    removed.extend(old.remove_capture(base).await?);
+    // the old tables' fence stays: nobody is to write where nobody reads any more
+    removed.extend(old.remove(&back, &[]).await?);
+    removed.extend(new.remove_fence(base).await?);
+    removed.extend(new.remove(base, &[]).await?);
+    settled(control.as_ref(), lease, intent, &removed, Phase::Retired).await?;
+    Ok(removed)
+}
+
+/// Says what became of an intent that ends the migration, and moves the phase.
+async fn settled(
+    control: &dyn ControlStore,
+    lease: &Lease,
+    intent: IntentId,
+    removed: &[Made],
+    to: Phase,
+) -> Result<(), EngineError> {
+    let listed = serde_json::to_value(removed).unwrap_or_default();
+    control
+        .settle_intent(lease, intent, IntentState::Done(listed))
+        .await?;
+    let phase = control.state().await?.phase;
+    if phase != to {
+        control.move_phase(lease, phase, to).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn remove(
-    migration: &Migration,
+    migration: &Arc<Migration>,
     lease: &Lease,
     drop_target_tables: bool,
 ) -> Result<Vec<Made>, EngineError> {
     let name = &migration.plan.migration;
     let control = &migration.control;
+    if locate::settle(migration, lease, &Silent).await? == Direction::Reverse {
+        return Err(refused(
+            "abort.authority",
+            "the target has authority for writes: aborting would leave what was written there behind",
+            "`crossfade rollback` first; to stay with the target, `crossfade complete`",
+        ));
+    }
     let detail = serde_json::json!({ "drop_target_tables": drop_target_tables });
     let intent = control.record_intent(lease, "abort", detail).await?;
-    let mut removed = migration.source.remove_capture(name).await?;
+    let back = reverse_lane(name);
+    let (source, target) = (&migration.sides.source, &migration.sides.target);
+    let mut removed = source.remove_capture(name).await?;
+    removed.extend(target.remove_capture(&back).await?);
+    removed.extend(source.remove_fence(name).await?);
+    removed.extend(source.remove(&back, &[]).await?);
+    removed.extend(target.remove_fence(name).await?);
     let tables: Vec<TableMapping> = if drop_target_tables {
         migration.plan.own_tables()
     } else {
         Vec::new()
     };
-    removed.extend(migration.target.remove(name, &tables).await?);
-    let listed = serde_json::to_value(&removed).unwrap_or_default();
-    control
-        .settle_intent(lease, intent, IntentState::Done(listed))
-        .await?;
-    let phase = control.state().await?.phase;
-    if phase != Phase::Aborted {
-        control.move_phase(lease, phase, Phase::Aborted).await?;
-    }
+    removed.extend(target.remove(name, &tables).await?);
+    settled(control.as_ref(), lease, intent, &removed, Phase::Aborted).await?;
     Ok(removed)
 }
 

@@ -320,6 +320,11 @@ pub enum RunOutcome {
         /// What was removed.
         removed: Vec<Made>,
     },
+    /// `complete` was obeyed.
+    Completed {
+        /// What was removed.
+        removed: Vec<Made>,
+    },
     /// `Until::Switched` was reached, or its dry run.
     Switched {
         /// The switch.

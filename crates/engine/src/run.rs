@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossfade_control::{Comparison, ControlStore, Lease, SwitchOrder};
+use crossfade_control::{CommandId, Comparison, ControlStore, Lease, SwitchOrder};
 use crossfade_model::TransactionId;
 use crossfade_plan::{Phase, Plan, Projection, RunOptions};
-use crossfade_store::{ErrorKind, Recovery, Source, Target};
+use crossfade_store::{ErrorKind, Made, Recovery, Source, Target};
 use tokio::sync::watch;
 
 use crate::attempt::{self, End};
@@ -19,6 +19,7 @@ use crate::lifecycle;
 use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
 use crate::quarantine;
 use crate::retry::{Reached, Retries};
+use crate::switch::prepare::refused;
 use crate::switch::{Direction, Lead, Sides, lane, locate};
 
 /// A checked migration with its stores.
@@ -108,6 +109,13 @@ pub async fn run(
             findings: migration.plan.findings.clone(),
         });
     }
+    if migration.control.state().await?.phase == Phase::Retired {
+        return Err(refused(
+            "run.completed",
+            "the migration is completed: the target has authority, and nothing follows it",
+            "begin a new migration, in a file of its own",
+        ));
+    }
     let lease = Arc::new(migration.control.acquire().await?);
     let result = lanes(&migration, &lease, until, &observer, &stop).await;
     let why = match &result {
@@ -117,6 +125,7 @@ pub async fn run(
             RunOutcome::Verified { .. } => "verified".to_owned(),
             RunOutcome::Aborted { .. } => "aborted".to_owned(),
             RunOutcome::Switched { .. } => "switched".to_owned(),
+            RunOutcome::Completed { .. } => "completed".to_owned(),
         },
         Err(error) => error.to_string(),
     };
@@ -226,23 +235,33 @@ async fn ended(run: &Arc<Run>, end: End) -> Result<Option<RunOutcome>, EngineErr
             command,
             drop_target_tables,
         } => {
-            let control = &run.migration.control;
-            let removed = lifecycle::remove(&run.migration, &run.lease, drop_target_tables).await;
-            match removed {
-                Ok(removed) => {
-                    let result = serde_json::to_value(&removed).unwrap_or_default();
-                    control.finish(&run.lease, command, Ok(result)).await?;
-                    Ok(Some(RunOutcome::Aborted { removed }))
-                }
-                Err(error) => {
-                    control
-                        .finish(&run.lease, command, Err(error.to_string()))
-                        .await?;
-                    Err(error)
-                }
-            }
+            let removed = lifecycle::remove(&run.home, &run.lease, drop_target_tables).await;
+            let removed = ended_by(run, command, removed).await?;
+            Ok(Some(RunOutcome::Aborted { removed }))
+        }
+        End::Complete { command, owner } => {
+            let removed = lifecycle::retire(&run.home, &run.lease, &owner).await;
+            let removed = ended_by(run, command, removed).await?;
+            Ok(Some(RunOutcome::Completed { removed }))
         }
     }
+}
+
+/// Tells whoever ended the migration what was removed.
+async fn ended_by(
+    run: &Run,
+    command: CommandId,
+    removed: Result<Vec<Made>, EngineError>,
+) -> Result<Vec<Made>, EngineError> {
+    let result = match &removed {
+        Ok(removed) => Ok(serde_json::to_value(removed).unwrap_or_default()),
+        Err(error) => Err(error.to_string()),
+    };
+    run.migration
+        .control
+        .finish(&run.lease, command, result)
+        .await?;
+    removed
 }
 
 /// Moves the control store's phase forward; a phase that is already there is no error. On the way back the phase stays what the

@@ -102,6 +102,11 @@ fn told(outcome: RunOutcome, output: &Output) -> u8 {
             }
         }
         RunOutcome::Switched { .. } => 0,
+        RunOutcome::Completed { removed } => {
+            output.say("Completed by a command from another shell. Removed:");
+            output.say(made::lines(removed));
+            0
+        }
         RunOutcome::Aborted { removed } => {
             output.say("Aborted by a command from another shell. Removed:");
             output.say(made::lines(removed));

@@ -3,13 +3,14 @@
 use crossfade_control::{Command, ControlStore, SwitchOrder};
 use crossfade_engine::switch::report::{Outcome, Part};
 use crossfade_engine::{Direction, RunOutcome, SwitchAnswer, SwitchReport, Until};
+use crossfade_store::Made;
 use serde_json::json;
 
-use super::{Answer, run, signal};
+use super::{Answer, abort, run, signal};
 use crate::args;
 use crate::failure::{FAILED, Failure, REFUSED, refused};
 use crate::load::{Loaded, load};
-use crate::show::Output;
+use crate::show::{Output, made};
 
 /// `switch reads`, `switch writes`.
 ///
@@ -40,9 +41,44 @@ pub async fn rollback(asked: &args::Rollback, output: &Output) -> Result<u8, Fai
 /// Ends a migration whose target has authority.
 ///
 /// # Errors
-/// It cannot be done.
-pub async fn complete(_asked: &args::Complete) -> Result<u8, Failure> {
-    Err(unavailable("complete"))
+/// The source has authority; a store that cannot be reached. What was removed stays removed, and it can be given again.
+pub async fn complete(asked: &args::Complete, output: &Output) -> Result<u8, Failure> {
+    let loaded = load(&asked.file)?;
+    let control = loaded.control()?;
+    if asked.dry_run {
+        let migration = abort::begun(&loaded, control).await?;
+        let found = crossfade_engine::leftovers(&migration).await?;
+        output.say(format!("`complete` would remove:\n{}", made::lines(&found)));
+        output.tell(&json!({ "would_remove": found }));
+        return Ok(0);
+    }
+    let owner = asked.owner.clone();
+    let answer = if control.state().await?.running {
+        super::ask(
+            control.as_ref(),
+            Command::Complete {
+                owner: owner.clone(),
+            },
+            Some(asked.within),
+        )
+        .await?
+    } else {
+        Answer::RunEnded
+    };
+    let removed: Vec<Made> = match answer {
+        Answer::Done(value) => serde_json::from_value(value)
+            .map_err(|e| Failure::internal(format!("the run's answer cannot be read: {e}")))?,
+        Answer::RunEnded => {
+            let migration = abort::begun(&loaded, control).await?;
+            crossfade_engine::complete(migration, &owner).await?
+        }
+    };
+    output.say(format!(
+        "Completed: the target has authority, and nothing follows it any more. Removed:\n{}\nThe source's tables stay as they were, closed to writes.",
+        made::lines(&removed)
+    ));
+    output.tell(&json!({ "removed": removed }));
+    Ok(0)
 }
 
 /// Shows the gates.

@@ -16,6 +16,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Gives up the resting lane's log on the target until the attempt stops.
 pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), EngineError> {
     let mut stop = session.stop.clone();
+    disarm(&run, &session).await;
     loop {
         tokio::select! {
             _ = stop.changed() => return Ok(()),
@@ -28,6 +29,28 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
         if let Err(error) = once(&run, &session).await {
             tracing::debug!(error = %error, "the resting lane's log was not given up");
         }
+    }
+}
+
+/// While no switch is near, writers of the authority need not pay for its fence.
+pub(crate) async fn disarm(run: &Run, session: &Session) {
+    let tables: Vec<_> = session.tables().iter().map(|t| t.source.clone()).collect();
+    let source = &run.migration.sides.source;
+    let disarmed = async {
+        match source.peek_standing(run.base()).await? {
+            Some(standing) if standing.register.mode == Mode::Open => {
+                source.disarm(run.base(), &tables).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    };
+    match disarmed.await {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => tracing::info!(
+            tables = left.len(),
+            "tables are still armed: somebody uses them"
+        ),
+        Err(error) => tracing::info!(error = %error, "tables are still armed"),
     }
 }
 

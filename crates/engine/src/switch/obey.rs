@@ -15,7 +15,7 @@ use crate::switch::Direction;
 use crate::switch::answer::SwitchAnswer;
 use crate::switch::prepare::{self, millis, refused};
 use crate::switch::report::{Outcome, SwitchReport};
-use crate::switch::{locate, tell, window};
+use crate::switch::{keeper, locate, tell, window};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
 
@@ -107,6 +107,7 @@ pub(crate) async fn obey(
         .as_ref()
         .is_ok_and(|report| report.outcome == Outcome::Done)
     {
+        keeper::disarm(run, session).await;
         session.switch.store(false, Ordering::SeqCst);
     }
     outcome

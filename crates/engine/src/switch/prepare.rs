@@ -150,9 +150,6 @@ async fn registers(
 async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
     let name = run.direction.other().lane(run.base());
     let source: &dyn Source = run.migration.sides.target.as_ref();
-    if !source.made(&name).await?.is_empty() {
-        return Ok(());
-    }
     let plan = match run.direction {
         lane::Direction::Forward => lane::reversed_plan(&run.home).await?,
         lane::Direction::Reverse => run.home.plan.clone(),
@@ -162,6 +159,9 @@ async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
         tables: plan.tables,
     };
     refuse(source.findings(&spec).await?)?;
+    if !source.made(&name).await?.is_empty() && works(source, &spec).await {
+        return Ok(());
+    }
     let control = &run.migration.control;
     let detail = serde_json::json!({ "lane": name, "store": source.label() });
     let intent = control
@@ -179,6 +179,22 @@ async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
             position: source.show_position(start.position),
         });
     Ok(())
+}
+
+/// Whether a capture that is there can be followed. One that cannot is made again: nothing of it is needed before the beginning is
+/// noted.
+async fn works(source: &dyn Source, spec: &CaptureSpec) -> bool {
+    let tried = async {
+        let end = source.probe(&spec.migration).await?.log_end;
+        source.open_stream(spec, end).await?.next().await
+    };
+    match tried.await {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(error = %error, "the way back's capture does not work, and is made again");
+            false
+        }
+    }
 }
 
 /// Comes so close that what is left fits into the fence, and measures it.
