@@ -334,12 +334,14 @@ impl World {
                 let tenure = state.store(side).beginning.epoch;
                 let here = state.store(other).checkpoint;
                 let at = here.filter(|place| place.epoch == tenure);
-                let at = at
-                    .map(|place| place.at)
-                    .filter(|at| Some(*at) >= switch.barrier);
+                // however far it is, whether that is enough is for giving to ask; how far it falls short is all the same
+                let enough = |at: u8| match Some(at) >= switch.barrier {
+                    true => switch.barrier,
+                    false => Some(0),
+                };
                 switch.drained = match self.has(Bug::ProceedOnTimeout) {
                     true => switch.barrier,
-                    false => Some(at?),
+                    false => at.and_then(|place| enough(place.at)),
                 };
                 true
             }
@@ -412,7 +414,7 @@ impl World {
             drained: switch.drained,
             proven: true,
             raised: Some(epoch),
-            noted: Some(epoch),
+            noted: Some(state.store(side.other()).beginning.epoch),
             missing_standbys: Vec::new(),
         };
         let from = Register::new(Mode::Fenced, epoch);
