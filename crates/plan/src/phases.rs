@@ -240,12 +240,7 @@ const FORWARD_ONLY: &[Gate] = &[Gate::Proof, Gate::Quarantine, Gate::Strangers];
 pub const MOVES: &[PhaseMove] = &[
     step(Phase::Planned, Phase::Copying, "run", &[]),
     step(Phase::Planned, Phase::Aborted, "abort", &[]),
-    step(
-        Phase::Copying,
-        Phase::Following,
-        "run, once all is copied and caught up",
-        &[],
-    ),
+    step(Phase::Copying, Phase::Following, "run", &[]),
     step(Phase::Copying, Phase::Aborted, "abort", &[]),
     step(Phase::Following, Phase::Mirroring, "mirror", &[Gate::Lag]),
     step(

@@ -19,12 +19,12 @@ pub enum LaneStart {
 /// Where the lane out of a store begins. `tenure` is the epoch of that store's noted beginning (zero: its first, which no switch
 /// began), `checkpoint` the tenure of which the follower's checkpoint is, `from` the store's register.
 ///
-/// `None` where the store is not open: whether its tenure begins at all is not yet known, or it is over.
+/// `None` where the store has no authority: whether its tenure begins at all is not yet known, or it is over.
 #[must_use]
 pub fn lane_start(from: Register, tenure: u64, checkpoint: Option<u64>) -> Option<LaneStart> {
     match checkpoint {
         Some(of) if of == tenure => Some(LaneStart::GoOn),
-        _ if from.mode == Mode::Open => Some(LaneStart::AtBeginning),
+        _ if from.mode == Mode::Open || is_held(from) => Some(LaneStart::AtBeginning),
         _ => None,
     }
 }
@@ -52,6 +52,8 @@ mod tests {
         // draining under the fence
         let fenced = Register::new(Mode::Fenced, 2);
         assert_eq!(lane_start(fenced, 1, Some(1)), Some(LaneStart::GoOn));
+        // fenced again before the lane had begun: what is drained begins there too
+        assert_eq!(lane_start(fenced, 1, Some(0)), Some(LaneStart::AtBeginning));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use crossfade_model::Mode;
 use crossfade_rules::switch::{
-    Side, Swap, Todo, Verdict, may_open, may_refuse, may_release, may_reopen, verdict,
-    verdict_alone,
+    Side, Swap, Todo, Verdict, may_fence, may_open, may_refuse, may_release, may_reopen,
+    next_epoch, verdict, verdict_alone,
 };
 
 use super::world::{State, World};
@@ -59,11 +59,20 @@ fn allowed(state: &State, todo: &Todo, swap: Swap) -> bool {
     swap.from == own && to == Ok(swap.to)
 }
 
+/// Whether the open store can be fenced for the next switch.
+fn can_switch(state: &State, now: &Verdict) -> bool {
+    let registers = [Side::Source, Side::Target].map(|side| Some(state.register(side)));
+    let epoch = next_epoch(registers[0], registers[1]);
+    now.writes.filter(|_| now.is_open()).is_some_and(|side| {
+        may_fence(state.register(side), state.register(side.other()), epoch).is_ok()
+    })
+}
+
 /// From here, with nobody in the way, doing what the verdict demands ends with one open store, and so does undoing.
 pub fn ends(_: &World, state: &State) -> bool {
     let now = the_verdict(state);
     let Some(swap) = now.swap() else {
-        return now.is_open() || state.stores.iter().all(|store| store.is_open());
+        return can_switch(state, &now) || state.stores.iter().all(|store| store.is_open());
     };
     if !allowed(state, &now.todo, swap) {
         return false;

@@ -64,9 +64,10 @@ pub enum Command {
     Switch,
     /// Take back what was given.
     Undo,
-    /// Bugs' own: finish what the control store remembers to have been given at an epoch, or decline an epoch that nobody offers.
-    Remembered(Side, u64),
+    /// Decline the next epoch, which nobody offers: there is nothing to do unless a rule is wrong.
     Decline(Side),
+    /// A bug's own: finish what the control store remembers to have been given at an epoch.
+    Remembered(Side, u64),
 }
 
 /// The steps that change what others see; the rest of the list only waits or looks.
@@ -90,6 +91,14 @@ fn after(step: Step) -> Step {
         next = step.next();
     }
     step
+}
+
+/// A store's register and the other's, of the source's and the target's.
+fn parts(side: Side, (x, y): (Register, Register)) -> (Register, Register) {
+    match side {
+        Side::Source => (x, y),
+        Side::Target => (y, x),
+    }
 }
 
 impl World {
@@ -151,12 +160,17 @@ impl World {
             }
             Command::Decline(side) => {
                 let epoch = next_epoch(Some(x), Some(y));
-                let act = Act {
-                    store: side,
-                    from: state.register(side),
-                    to: Register::new(Mode::Refused, epoch),
+                let (own, other) = parts(side, (x, y));
+                let to = match self.has(Bug::RefusedUnoffered) {
+                    true => Some(Register::new(Mode::Refused, epoch)),
+                    false => may_refuse(own, other, epoch).ok(),
                 };
-                (epoch <= self.epochs && may_move(act.from, act.to).is_ok()).then_some(act)
+                to.map(|to| Act {
+                    store: side,
+                    from: own,
+                    to,
+                })
+                .filter(|act| epoch <= self.epochs && may_move(act.from, act.to).is_ok())
             }
             Command::Switch => {
                 if let Some(side) = now.writes.filter(|_| now.is_open()) {
@@ -177,10 +191,7 @@ impl World {
             Todo::Release(swap) => (swap.store, swap.to.epoch),
             _ => return None,
         };
-        let (own, other) = match giver {
-            Side::Source => (y, x),
-            Side::Target => (x, y),
-        };
+        let (own, other) = parts(giver.other(), (x, y));
         if self.has(Bug::UndoWithoutRefused) {
             let to = Register::new(Mode::Open, epoch);
             return Some(Act {
@@ -211,10 +222,7 @@ impl World {
         if epoch > self.epochs {
             return;
         }
-        let (own, other) = match side {
-            Side::Source => (x, y),
-            Side::Target => (y, x),
-        };
+        let (own, other) = parts(side, (x, y));
         let early = self.has(Bug::BarrierBeforeLatch);
         state.tools[index] = Tool::Switching(Switch {
             side,
@@ -334,12 +342,14 @@ impl World {
                 let tenure = state.store(side).beginning.epoch;
                 let here = state.store(other).checkpoint;
                 let at = here.filter(|place| place.epoch == tenure);
-                let at = at
-                    .map(|place| place.at)
-                    .filter(|at| Some(*at) >= switch.barrier);
+                // however far it is, whether that is enough is for giving to ask; how far it falls short is all the same
+                let enough = |at: u8| match Some(at) >= switch.barrier {
+                    true => switch.barrier,
+                    false => Some(0),
+                };
                 switch.drained = match self.has(Bug::ProceedOnTimeout) {
                     true => switch.barrier,
-                    false => Some(at?),
+                    false => at.and_then(|place| enough(place.at)),
                 };
                 true
             }
@@ -412,7 +422,7 @@ impl World {
             drained: switch.drained,
             proven: true,
             raised: Some(epoch),
-            noted: Some(epoch),
+            noted: Some(state.store(side.other()).beginning.epoch),
             missing_standbys: Vec::new(),
         };
         let from = Register::new(Mode::Fenced, epoch);

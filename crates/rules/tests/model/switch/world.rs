@@ -140,7 +140,8 @@ impl World {
             if self.has(Bug::FinishedFromMemory) {
                 all.extend((1..=self.epochs).map(|epoch| Command::Remembered(side, epoch)));
             }
-            if self.has(Bug::RefusedUnoffered) {
+            // where registers are read one by one, to have read them for nothing is only more states
+            if !self.reads {
                 all.push(Command::Decline(side));
             }
         }
