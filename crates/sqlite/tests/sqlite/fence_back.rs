@@ -338,3 +338,22 @@ async fn no_beginning_and_no_barrier_without_a_capture() {
     assert_eq!(latch.barrier().await.unwrap_err().kind, ErrorKind::LogLost);
     latch.keep().await.unwrap();
 }
+
+/// Every step of a switch checks who the stores are: making the capture back must not make another one of the target.
+#[tokio::test]
+async fn a_files_identity_stays_from_its_register_on() {
+    let world = World::new(TABLES);
+    let copy = Copy::begin(&world).await;
+    let who = async || Target::identity(&world.target).await.unwrap().identity;
+    let path = who().await;
+    arm(&world.target, NEW).await;
+    let file = who().await;
+    assert_ne!(file, path);
+    let spec = back(&world, &copy.follower.spec).await;
+    world.target.create_capture(&spec).await.unwrap();
+    assert_eq!(who().await, file);
+    world.target.remove_capture(&spec.migration).await.unwrap();
+    assert_eq!(who().await, file);
+    world.target.remove_fence(MIGRATION).await.unwrap();
+    assert_eq!(who().await, path);
+}
