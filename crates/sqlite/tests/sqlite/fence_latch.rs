@@ -181,3 +181,24 @@ async fn what_the_fence_rests_on_is_looked_at_again() {
     let told = missing().await;
     assert!(told.len() == 1 && told[0].contains("table b"), "{told:?}");
 }
+
+/// The change of the register alone lets nobody in: its holder decides when.
+#[tokio::test]
+async fn the_latch_stays_held_after_a_commit() {
+    let world = World::new(TWO);
+    arm(&world.source, FENCED).await;
+    let mut latch = fire(&world.source).await;
+    let open = Register::new(Mode::Open, 2);
+    latch.commit(FENCED, open).await.unwrap();
+    let mut app = Elsewhere::new(&world.path("source.db"));
+    app.send("INSERT INTO a VALUES (3, 0); SELECT 'done';");
+    app.must_wait();
+    assert_eq!(latch.standing().register, FENCED, "as it was when fired");
+    latch
+        .commit(open, Register::new(Mode::Fenced, 3))
+        .await
+        .unwrap();
+    latch.release().await.unwrap();
+    assert_eq!(app.line(), "done");
+    assert!(app.end().contains("migration shop takes no writes"));
+}
