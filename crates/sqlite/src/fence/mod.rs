@@ -136,7 +136,9 @@ impl Fence for SqliteStore {
         self.latched(migration, within, move |conn, place, migration| {
             register::expect(conn, place, migration)?;
             for table in &tables {
-                let there = triggers::arm(conn, migration, &table.name.name)
+                let name = &table.name.name;
+                let there = ddl::note_opened(conn, migration, name)
+                    .and_then(|()| triggers::arm(conn, migration, name))
                     .map_err(|e| place.failed("cannot fence the table")(e).table(&table.name))?;
                 if !there {
                     return Err(place

@@ -127,6 +127,15 @@ async fn guards_give_way_to_the_fence_and_do_not_come_back() {
     assert_eq!(strangers().await, (vec![], vec![]));
     assert!(!told(&path, "INSERT INTO a VALUES (9, 9)").is_empty());
 
+    // and so by whoever arms anew
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("DROP TRIGGER \"_crossfade_fence_shop-delete-b\"")
+        .unwrap();
+    arm(&world.target, NEW).await;
+    let (now, lost) = strangers().await;
+    assert_eq!((now.len(), lost[0].name.as_str()), (0, "b"));
+
     // the application writes here: nothing is told, and nothing is closed
     let open = Register::new(Mode::Open, 1);
     world.target.swap(MIGRATION, NEW, open).await.unwrap();
@@ -138,6 +147,8 @@ async fn guards_give_way_to_the_fence_and_do_not_come_back() {
     world.target.disarm(MIGRATION, &unarmed).await.unwrap();
     again().await;
     assert_eq!(told(&path, "INSERT INTO a VALUES (10, 10)"), "");
+    let made = world.target.fence_made(MIGRATION).await.unwrap();
+    assert_eq!(made.len(), 1, "nothing but the register: {made:?}");
     assert_eq!(
         world.target.strangers(MIGRATION, None).await.unwrap(),
         Strangers::default()
@@ -215,6 +226,12 @@ async fn changes_go_back_and_do_not_go_round() {
         logged,
         "it goes round"
     );
+
+    // the old side is watched
+    world.run("DROP TRIGGER \"_crossfade_fence_shop-update-b\"");
+    let lane = reverse_lane(MIGRATION);
+    let told = world.source.strangers(&lane, None).await.unwrap();
+    assert_eq!(told.unseen[0].name, "b");
 
     // the log that is not needed while the lane rests
     let end = world.last().await;
