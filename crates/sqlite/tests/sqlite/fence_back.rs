@@ -374,3 +374,22 @@ async fn a_files_identity_stays_from_its_register_on() {
     world.target.remove_fence(MIGRATION).await.unwrap();
     assert_eq!(who().await, path);
 }
+
+/// No lane has written there yet, and a register that is gone opens nothing.
+#[tokio::test]
+async fn a_source_that_gave_its_authority_is_watched_at_once() {
+    let world = World::new(TABLES);
+    arm(&world.source, OPEN).await;
+    world.run("DROP TRIGGER \"_crossfade_fence_shop-delete-b\"");
+    let lane = reverse_lane(MIGRATION);
+    let unseen = async || world.source.strangers(&lane, None).await.unwrap().unseen;
+    assert!(unseen().await.is_empty(), "the application writes here");
+    world.source.swap(MIGRATION, OPEN, FENCED).await.unwrap();
+    assert_eq!(unseen().await[0].name, "b");
+    world.run("DROP TABLE _crossfade_register");
+    let path = world.path("source.db");
+    assert!(!told(&path, "UPDATE a SET v = 'lost'").is_empty());
+    assert_ne!(told(&path, "DELETE FROM a"), "");
+    let gone = world.source.fire(MIGRATION, &FIRE).await.err().unwrap();
+    assert_eq!(gone.code, "sqlite.no_register");
+}
