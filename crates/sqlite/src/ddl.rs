@@ -1,6 +1,6 @@
 //! Making and completing target tables.
 
-use crossfade_model::{Index, Omission, Sequence, TableMapping};
+use crossfade_model::{Index, Omission, Sequence, TableMapping, reverse_lane};
 use crossfade_store::{ErrorKind, Made, Result};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
@@ -121,17 +121,36 @@ pub(crate) fn opened(conn: &Connection, lane: &str) -> rusqlite::Result<Vec<Stri
     if mode.as_deref().is_some_and(register::is_open) {
         return Ok(Vec::new());
     }
+    let made = own_tables::made(conn, lane)?.into_iter();
+    let mut closed: Vec<String> = made
+        .filter(|(kind, _)| kind == GUARD)
+        .map(|(_, name)| name)
+        .collect();
+    closed.extend(register::fenced(conn, migration)?);
+    closed.sort();
+    closed.dedup();
     let mut out = Vec::new();
-    for (kind, name) in own_tables::made(conn, lane)? {
-        if kind != GUARD || guard::is_closed(conn, &name)? {
-            continue;
-        }
+    for name in closed {
         // without a register the fence's triggers refuse everything
-        if !triggers::is_armed(conn, migration, &name)? {
+        if !guard::is_closed(conn, &name)? && !triggers::is_armed(conn, migration, &name)? {
             out.push(name);
         }
     }
     Ok(out)
+}
+
+/// Before a table is closed anew: whether it was open for a while, for the lanes that write here to tell.
+pub(crate) fn note_opened(conn: &Connection, migration: &str, table: &str) -> rusqlite::Result<()> {
+    for lane in [migration.to_owned(), reverse_lane(migration)] {
+        if own_tables::read(conn, &lane)?.is_some()
+            && opened(conn, &lane)?
+                .iter()
+                .any(|name| same_name(name, table))
+        {
+            own_tables::remember(conn, &lane, LOST, table)?;
+        }
+    }
+    Ok(())
 }
 
 /// The tables that were found so when the guards were made anew; and forgets that. Where there are none nothing is written, so that

@@ -13,6 +13,7 @@ use crossfade_store::{CaptureSpec, CaptureStart, ErrorKind, Made, Result, StoreE
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use crate::conn::Place;
+use crate::fence::register::REGISTER;
 use crate::sql::names::quote;
 use crate::table_info::{self, TableInfo};
 use state::{Captured, has_object};
@@ -141,19 +142,11 @@ fn create_tables(
     conn.execute_batch(&format!(
         "CREATE TABLE {change}(seq INTEGER PRIMARY KEY AUTOINCREMENT, tbl INTEGER NOT NULL, {});
          CREATE TABLE {}(one INTEGER PRIMARY KEY CHECK (one = 1), migration TEXT NOT NULL, start INTEGER NOT NULL,
-            trimmed INTEGER NOT NULL, tables TEXT NOT NULL);
-         CREATE TABLE IF NOT EXISTS {}(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL);",
+            trimmed INTEGER NOT NULL, tables TEXT NOT NULL);",
         columns.join(", "),
         quote(&names::state_table(migration)),
-        quote(names::IDENTITY_TABLE),
     ))?;
-    conn.execute(
-        &format!(
-            "INSERT OR IGNORE INTO {}(one, id) VALUES (1, ?1)",
-            quote(names::IDENTITY_TABLE)
-        ),
-        [format!("{:032x}", rand::random::<u128>())],
-    )?;
+    create_identity(conn)?;
     // table -1: no table's. It is the first position, and stands for "nothing yet"
     conn.execute(
         &format!("INSERT INTO {change}(seq, tbl) VALUES (?1, -1)"),
@@ -277,7 +270,7 @@ fn drop_all(conn: &Connection, migration: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Removes everything of this migration, and the file's identity with the last one.
+/// Removes everything of this migration, and the file's identity with the last of all.
 pub(crate) fn remove(conn: &mut Connection, place: &Place, migration: &str) -> Result<Vec<Made>> {
     let failed = place.failed("cannot remove the capture");
     let transaction = conn
@@ -286,25 +279,42 @@ pub(crate) fn remove(conn: &mut Connection, place: &Place, migration: &str) -> R
     refuse_other_owner(&transaction, place, migration)?;
     let gone = made(&transaction, migration).map_err(&failed)?;
     drop_all(&transaction, migration).map_err(&failed)?;
-    let others: bool = transaction
-        .prepare(
-            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name GLOB '_crossfade_*_change'",
-        )
-        .and_then(|mut s| s.exists([]))
-        .map_err(&failed)?;
-    if !others {
-        transaction
-            .execute_batch(&format!(
-                "DROP TABLE IF EXISTS {}",
-                quote(names::IDENTITY_TABLE)
-            ))
-            .map_err(&failed)?;
-    }
+    drop_identity(&transaction).map_err(&failed)?;
     transaction.commit().map_err(&failed)?;
     Ok(gone)
 }
 
-/// Who the file is: an identifier of its own once a capture is there, before that its path.
+/// Gives the file an identifier where it has none.
+pub(crate) fn create_identity(conn: &Connection) -> rusqlite::Result<()> {
+    let table = quote(names::IDENTITY_TABLE);
+    conn.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {table}(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL)"
+    ))?;
+    conn.execute(
+        &format!("INSERT OR IGNORE INTO {table}(one, id) VALUES (1, ?1)"),
+        [format!("{:032x}", rand::random::<u128>())],
+    )
+    .map(|_| ())
+}
+
+/// Takes it away with the last capture or register.
+pub(crate) fn drop_identity(conn: &Connection) -> rusqlite::Result<()> {
+    let used = conn
+        .prepare(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name GLOB '_crossfade_*_change'",
+        )?
+        .exists([])?
+        || has_object(conn, "table", REGISTER)?;
+    if used {
+        return Ok(());
+    }
+    conn.execute_batch(&format!(
+        "DROP TABLE IF EXISTS {}",
+        quote(names::IDENTITY_TABLE)
+    ))
+}
+
+/// Who the file is: an identifier of its own once a capture or a register is there, before that its path.
 pub(crate) fn identity(conn: &Connection, place: &Place) -> rusqlite::Result<String> {
     if has_object(conn, "table", names::IDENTITY_TABLE)? {
         let id: Option<String> = conn

@@ -10,7 +10,6 @@ use crossfade_store::{ErrorKind, Fire, Latch, Result, Standing, StoreError};
 use rusqlite::Connection;
 
 use crate::conn::{PATIENCE, Place, Shared};
-use crate::fence::holder::Process;
 use crate::fence::{lock, register, triggers};
 
 /// How long a committed latch tries to be held anew at once. What it was committed to holds writers off meanwhile.
@@ -103,17 +102,11 @@ pub(crate) struct SqliteLatch {
     _watch: Sender<()>,
 }
 
-/// Takes the lock. Who does it is written down before, in a transaction of its own, so that another process can end a stopped one.
+/// Takes the lock, once who does it is written down.
 pub(crate) fn fire(place: &Place, migration: &str, fire: &Fire) -> Result<SqliteLatch> {
-    let begun = Instant::now();
     let inode = place.inode();
     let connection = lock::open(place)?;
-    write_down(place, &connection, migration, fire.within)?;
-    lock::begin(
-        &connection,
-        place,
-        fire.within.saturating_sub(begun.elapsed()),
-    )?;
+    lock::begin_written_down(&connection, place, migration, fire.within)?;
     let standing = register::expect(&connection, place, migration)?;
     let held = Shared::new(
         place.clone(),
@@ -133,26 +126,6 @@ pub(crate) fn fire(place: &Place, migration: &str, fire: &Fire) -> Result<Sqlite
         held,
         _watch: watch,
     })
-}
-
-fn write_down(
-    place: &Place,
-    connection: &Connection,
-    migration: &str,
-    within: Duration,
-) -> Result<()> {
-    register::expect(connection, place, migration)?;
-    let failed = place.failed("cannot write down who fires");
-    let Some(this) = Process::this() else {
-        return Ok(());
-    };
-    if register::holder(connection, migration).map_err(&failed)? == Some(this.clone()) {
-        return Ok(());
-    }
-    let begun = Instant::now();
-    lock::begin(connection, place, within)?;
-    register::set_holder(connection, migration, &this).map_err(&failed)?;
-    lock::commit(connection, place, within.saturating_sub(begun.elapsed()))
 }
 
 /// Gives the lock up if nothing is heard from the holder for `hold`: a task that hangs in a process that lives. (A process that is

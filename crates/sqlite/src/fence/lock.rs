@@ -7,10 +7,14 @@ use rusqlite::Connection;
 
 use crate::conn::{PATIENCE, Place, Purpose};
 use crate::error::kind_of;
-use crate::fence::holder;
+use crate::fence::holder::{self, Process};
+use crate::fence::register;
 
 /// Between two tries. SQLite's own waiting writers ask every 100 ms in the end: who asks more often comes first.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// What a commit is given at least, for readers of a moment.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(200);
 
 /// Opens a connection whose commits a loss of power does not take back, in every journal mode.
 pub(crate) fn open(place: &Place) -> Result<Connection> {
@@ -44,6 +48,36 @@ pub(crate) fn begin(connection: &Connection, place: &Place, within: Duration) ->
     };
     connection.busy_timeout(PATIENCE).map_err(&failed)?;
     outcome
+}
+
+/// Rounds of [`begin_written_down`]: as often may others write themselves down in between.
+const ROUNDS: usize = 8;
+
+/// The same, with this process written down in the register before, in a transaction of its own: another process can end this one if it
+/// is stopped while it holds the lock. Without a register nobody is written down.
+pub(crate) fn begin_written_down(
+    connection: &Connection,
+    place: &Place,
+    migration: &str,
+    within: Duration,
+) -> Result<()> {
+    let begun = Instant::now();
+    let left = || within.saturating_sub(begun.elapsed());
+    let Some(this) = Process::this() else {
+        return begin(connection, place, within);
+    };
+    let failed = place.failed("cannot write down who holds the fence");
+    for _ in 0..ROUNDS {
+        begin(connection, place, left())?;
+        let registered = register::mode(connection, migration).map_err(&failed)?;
+        let holder = register::holder(connection, migration).map_err(&failed)?;
+        if registered.is_none() || holder.as_ref() == Some(&this) {
+            return Ok(());
+        }
+        register::set_holder(connection, migration, &this).map_err(&failed)?;
+        commit(connection, place, left().max(SHORTEST))?;
+    }
+    Err(busy(place))
 }
 
 /// The error for a lock that could not be had in time.

@@ -31,8 +31,23 @@ impl SqliteStore {
     /// Work under the latch, in one transaction that a loss of power does not take back. Our own writers wait their turn for it.
     async fn latched<T: Send + 'static>(
         &self,
+        migration: &str,
         within: Duration,
-        work: impl FnOnce(&Connection, &Place) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Connection, &Place, &str) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let migration = migration.to_owned();
+        self.locked(within, move |connection, place, left| {
+            lock::begin_written_down(connection, place, &migration, left)?;
+            work(connection, place, &migration)
+        })
+        .await
+    }
+
+    /// The same for work that begins the transaction itself, in the time that it is told.
+    async fn locked<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&Connection, &Place, Duration) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let begun = Instant::now();
         let turns = Arc::clone(&self.writers.turns).lock_owned();
@@ -43,11 +58,10 @@ impl SqliteStore {
         blocking(&self.place, move || {
             let _turn = turn;
             let connection = lock::open(&place)?;
-            lock::begin(&connection, &place, within.saturating_sub(begun.elapsed()))?;
+            let left = || within.saturating_sub(begun.elapsed());
             // dropped with the connection where it fails: rolled back
-            let out = work(&connection, &place)?;
-            let left = within.saturating_sub(begun.elapsed());
-            lock::commit(&connection, &place, left.max(SHORT))?;
+            let out = work(&connection, &place, left())?;
+            lock::commit(&connection, &place, left().max(lock::SHORTEST))?;
             Ok(out)
         })
         .await
@@ -87,7 +101,8 @@ impl Fence for SqliteStore {
             return Ok(None);
         }
         let migration = migration.to_owned();
-        self.latched(PATIENCE, move |conn, place| {
+        self.locked(PATIENCE, move |conn, place, left| {
+            lock::begin(conn, place, left)?;
             register::read(conn, place, &migration)
         })
         .await
@@ -109,20 +124,21 @@ impl Fence for SqliteStore {
             let place = self.place.clone();
             blocking(&self.place, move || tenure::open_or_make(&place).map(drop)).await?;
         }
-        let migration = migration.to_owned();
-        self.latched(PATIENCE, move |conn, place| {
-            register::make(conn, place, &migration, first)
+        self.latched(migration, PATIENCE, move |conn, place, migration| {
+            register::make(conn, place, migration, first)
         })
         .await
     }
 
     /// All tables in one transaction: triggers are made without a look at the rows.
     async fn arm(&self, migration: &str, tables: &[Table], within: Duration) -> Result<()> {
-        let (migration, tables) = (migration.to_owned(), tables.to_vec());
-        self.latched(within, move |conn, place| {
-            register::expect(conn, place, &migration)?;
+        let tables = tables.to_vec();
+        self.latched(migration, within, move |conn, place, migration| {
+            register::expect(conn, place, migration)?;
             for table in &tables {
-                let there = triggers::arm(conn, &migration, &table.name.name)
+                let name = &table.name.name;
+                let there = ddl::note_opened(conn, migration, name)
+                    .and_then(|()| triggers::arm(conn, migration, name))
                     .map_err(|e| place.failed("cannot fence the table")(e).table(&table.name))?;
                 if !there {
                     return Err(place
@@ -137,10 +153,10 @@ impl Fence for SqliteStore {
 
     async fn disarm(&self, migration: &str, tables: &[Table]) -> Result<Vec<TableName>> {
         let names: Vec<TableName> = tables.iter().map(|t| t.name.clone()).collect();
-        let (migration, off) = (migration.to_owned(), names.clone());
+        let off = names.clone();
         let done = self
-            .latched(SHORT, move |conn, place| {
-                let now = register::expect(conn, place, &migration)?.register;
+            .latched(migration, SHORT, move |conn, place, migration| {
+                let now = register::expect(conn, place, migration)?.register;
                 if !register::is_open(now.mode.word()) {
                     return Err(place.error(
                         ErrorKind::Conflict,
@@ -149,7 +165,7 @@ impl Fence for SqliteStore {
                     ));
                 }
                 for table in &off {
-                    triggers::disarm(conn, &migration, &table.name)
+                    triggers::disarm(conn, migration, &table.name)
                         .map_err(|e| place.failed("cannot take the fence off")(e).table(table))?;
                 }
                 Ok(())
@@ -230,17 +246,15 @@ impl Fence for SqliteStore {
     }
 
     async fn swap(&self, migration: &str, from: Register, to: Register) -> Result<()> {
-        let migration = migration.to_owned();
-        self.latched(PATIENCE, move |conn, place| {
-            register::swap(conn, place, &migration, from, to)
+        self.latched(migration, PATIENCE, move |conn, place, migration| {
+            register::swap(conn, place, migration, from, to)
         })
         .await
     }
 
     async fn note_beginning(&self, migration: &str, epoch: u64) -> Result<Beginning> {
-        let migration = migration.to_owned();
-        self.latched(PATIENCE, move |conn, place| {
-            register::note_beginning(conn, place, &migration, epoch)
+        self.latched(migration, PATIENCE, move |conn, place, migration| {
+            register::note_beginning(conn, place, migration, epoch)
         })
         .await
     }
@@ -251,7 +265,8 @@ impl Fence for SqliteStore {
         tables: &[TableMapping],
     ) -> Result<()> {
         let (sequences, tables) = (sequences.to_vec(), tables.to_vec());
-        self.latched(PATIENCE, move |conn, place| {
+        self.locked(PATIENCE, move |conn, place, left| {
+            lock::begin(conn, place, left)?;
             ddl::raise_all(conn, place, &sequences, &tables)
         })
         .await
@@ -296,12 +311,11 @@ impl Fence for SqliteStore {
         if !self.place.exists() {
             return Ok(Vec::new());
         }
-        let migration = migration.to_owned();
-        self.latched(PATIENCE, move |conn, place| {
+        self.latched(migration, PATIENCE, move |conn, place, migration| {
             let failed = place.failed("cannot remove the fence");
-            let gone = triggers::remove(conn, &migration).map_err(&failed)?;
+            let gone = triggers::remove(conn, migration).map_err(&failed)?;
             let mut out: Vec<Made> = gone.into_iter().map(|t| made("trigger", t, "")).collect();
-            let tables = register::remove(conn, &migration).map_err(&failed)?;
+            let tables = register::remove(conn, migration).map_err(&failed)?;
             out.extend(tables.into_iter().map(|t| made("table", t, "")));
             Ok(out)
         })

@@ -4,7 +4,7 @@ use crossfade_model::{Beginning, Mode, Register, Snapshot, reverse_lane};
 use crossfade_store::{ErrorKind, Result, Standing};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::capture::{names, state};
+use crate::capture::{self, names, state};
 use crate::conn::Place;
 use crate::error::corrupt;
 use crate::fence::holder::Process;
@@ -39,6 +39,8 @@ pub(crate) fn make(
 ) -> Result<()> {
     let failed = place.failed("cannot make the register");
     create(conn).map_err(&failed)?;
+    // who the file is must not change when it is captured later on
+    capture::create_identity(conn).map_err(&failed)?;
     let other: Option<String> = conn
         .query_row(
             "SELECT migration FROM _crossfade_register WHERE migration = ?1 COLLATE NOCASE AND migration <> ?1",
@@ -299,5 +301,6 @@ pub(crate) fn remove(conn: &Connection, migration: &str) -> rusqlite::Result<Vec
             gone.push(table);
         }
     }
+    capture::drop_identity(conn)?;
     Ok(gone)
 }

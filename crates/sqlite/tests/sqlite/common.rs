@@ -389,6 +389,8 @@ pub fn target_catalogue(world: &World) -> Vec<(String, String)> {
 pub struct Elsewhere {
     child: std::process::Child,
     out: std::sync::mpsc::Receiver<String>,
+    /// Read all the time: a program that waits for its complaints to be read would keep its locks.
+    told: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Elsewhere {
@@ -411,7 +413,18 @@ impl Elsewhere {
                 }
             }
         });
-        let mut app = Elsewhere { child, out };
+        let mut stderr = child.stderr.take().unwrap();
+        let told = std::thread::spawn(move || {
+            use std::io::Read as _;
+            let mut told = String::new();
+            stderr.read_to_string(&mut told).unwrap();
+            told
+        });
+        let mut app = Elsewhere {
+            child,
+            out,
+            told: Some(told),
+        };
         app.send(".timeout 60000\nSELECT 'ready';");
         assert_eq!(app.line(), "ready");
         app
@@ -446,11 +459,8 @@ impl Elsewhere {
 
     /// Ends it and returns what it complained of.
     pub fn end(mut self) -> String {
-        use std::io::Read as _;
         drop(self.child.stdin.take());
-        let mut told = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut told).unwrap();
+        let told = self.told.take().unwrap().join().unwrap();
         self.child.wait().unwrap();
         told
     }

@@ -127,6 +127,15 @@ async fn guards_give_way_to_the_fence_and_do_not_come_back() {
     assert_eq!(strangers().await, (vec![], vec![]));
     assert!(!told(&path, "INSERT INTO a VALUES (9, 9)").is_empty());
 
+    // and so by whoever arms anew
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("DROP TRIGGER \"_crossfade_fence_shop-delete-b\"")
+        .unwrap();
+    arm(&world.target, NEW).await;
+    let (now, lost) = strangers().await;
+    assert_eq!((now.len(), lost[0].name.as_str()), (0, "b"));
+
     // the application writes here: nothing is told, and nothing is closed
     let open = Register::new(Mode::Open, 1);
     world.target.swap(MIGRATION, NEW, open).await.unwrap();
@@ -138,6 +147,8 @@ async fn guards_give_way_to_the_fence_and_do_not_come_back() {
     world.target.disarm(MIGRATION, &unarmed).await.unwrap();
     again().await;
     assert_eq!(told(&path, "INSERT INTO a VALUES (10, 10)"), "");
+    let made = world.target.fence_made(MIGRATION).await.unwrap();
+    assert_eq!(made.len(), 1, "nothing but the register: {made:?}");
     assert_eq!(
         world.target.strangers(MIGRATION, None).await.unwrap(),
         Strangers::default()
@@ -215,6 +226,12 @@ async fn changes_go_back_and_do_not_go_round() {
         logged,
         "it goes round"
     );
+
+    // the old side is watched
+    world.run("DROP TRIGGER \"_crossfade_fence_shop-update-b\"");
+    let lane = reverse_lane(MIGRATION);
+    let told = world.source.strangers(&lane, None).await.unwrap();
+    assert_eq!(told.unseen[0].name, "b");
 
     // the log that is not needed while the lane rests
     let end = world.last().await;
@@ -337,4 +354,42 @@ async fn no_beginning_and_no_barrier_without_a_capture() {
     let mut latch = fire(&world.source).await;
     assert_eq!(latch.barrier().await.unwrap_err().kind, ErrorKind::LogLost);
     latch.keep().await.unwrap();
+}
+
+/// Every step of a switch checks who the stores are: making the capture back must not make another one of the target.
+#[tokio::test]
+async fn a_files_identity_stays_from_its_register_on() {
+    let world = World::new(TABLES);
+    let copy = Copy::begin(&world).await;
+    let who = async || Target::identity(&world.target).await.unwrap().identity;
+    let path = who().await;
+    arm(&world.target, NEW).await;
+    let file = who().await;
+    assert_ne!(file, path);
+    let spec = back(&world, &copy.follower.spec).await;
+    world.target.create_capture(&spec).await.unwrap();
+    assert_eq!(who().await, file);
+    world.target.remove_capture(&spec.migration).await.unwrap();
+    assert_eq!(who().await, file);
+    world.target.remove_fence(MIGRATION).await.unwrap();
+    assert_eq!(who().await, path);
+}
+
+/// No lane has written there yet, and a register that is gone opens nothing.
+#[tokio::test]
+async fn a_source_that_gave_its_authority_is_watched_at_once() {
+    let world = World::new(TABLES);
+    arm(&world.source, OPEN).await;
+    world.run("DROP TRIGGER \"_crossfade_fence_shop-delete-b\"");
+    let lane = reverse_lane(MIGRATION);
+    let unseen = async || world.source.strangers(&lane, None).await.unwrap().unseen;
+    assert!(unseen().await.is_empty(), "the application writes here");
+    world.source.swap(MIGRATION, OPEN, FENCED).await.unwrap();
+    assert_eq!(unseen().await[0].name, "b");
+    world.run("DROP TABLE _crossfade_register");
+    let path = world.path("source.db");
+    assert!(!told(&path, "UPDATE a SET v = 'lost'").is_empty());
+    assert_ne!(told(&path, "DELETE FROM a"), "");
+    let gone = world.source.fire(MIGRATION, &FIRE).await.err().unwrap();
+    assert_eq!(gone.code, "sqlite.no_register");
 }

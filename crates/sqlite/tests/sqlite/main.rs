@@ -7,6 +7,7 @@ mod common;
 mod fence;
 mod fence_back;
 mod fence_held;
+mod fence_latch;
 mod lost;
 mod snapshot;
 mod target;
