@@ -1,7 +1,10 @@
 //! The fence on real servers: armed, fired, committed.
 
 mod deadlocks;
+mod keeping;
+mod passing;
 mod switch;
+mod told;
 
 use std::time::Duration;
 
