@@ -2,6 +2,7 @@
 
 mod deadlocks;
 mod keeping;
+mod opening;
 mod passing;
 mod switch;
 mod told;
