@@ -24,6 +24,7 @@ use crate::store::PostgresStore;
 pub use foreign_keys::build_foreign_keys;
 pub use keys::{build_key, build_unique_indexes, has_key};
 pub(crate) use patient::patiently;
+pub(crate) use remove::drop_own_schema;
 pub use remove::{made, remove};
 pub use sequences::{raise_for_switch, raise_sequences};
 

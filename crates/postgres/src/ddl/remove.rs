@@ -143,6 +143,15 @@ async fn remove_rows(client: &Client, migration: &str) -> Result<()> {
             client.execute(doing, &sql, &[&migration]).await?;
         }
     }
+    drop_own_schema(client).await
+}
+
+/// Drops crossfade's own schema where no migration has anything in it.
+///
+/// # Errors
+/// The server's; that the schema is still used is none.
+pub(crate) async fn drop_own_schema(client: &Client) -> Result<()> {
+    let doing = "removing crossfade's schema";
     if !has_own_schema(client).await? {
         return Ok(());
     }
@@ -151,6 +160,13 @@ async fn remove_rows(client: &Client, migration: &str) -> Result<()> {
     let sql = format!(
         "DO $remove$
          BEGIN
+             IF to_regclass('{OWN_SCHEMA}.register') IS NOT NULL THEN
+                 LOCK TABLE {OWN_SCHEMA}.register IN ACCESS EXCLUSIVE MODE;
+                 IF EXISTS (SELECT FROM {OWN_SCHEMA}.register) THEN
+                     RETURN;
+                 END IF;
+                 DROP TABLE {OWN_SCHEMA}.register;
+             END IF;
              IF to_regclass('{OWN_SCHEMA}.run') IS NOT NULL THEN
                  LOCK TABLE {OWN_SCHEMA}.run IN ACCESS EXCLUSIVE MODE;
                  IF EXISTS (SELECT FROM {OWN_SCHEMA}.run) THEN

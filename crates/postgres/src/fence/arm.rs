@@ -7,7 +7,7 @@ use crossfade_store::{ErrorKind, Result, StoreError};
 
 use super::closure::{self, Member};
 use super::hold::{SLICES, pause};
-use super::{blockers, register, sql};
+use super::{blockers, names, register, sql};
 use crate::connect::Client;
 use crate::names::{OWN_SCHEMA, qualified};
 use crate::session::Purpose;
@@ -209,6 +209,20 @@ pub(super) async fn recheck(client: &Client, migration: &str) -> Result<Vec<Stri
     }
     for member in members.iter().filter(|m| !m.armed()) {
         out.push(words(member));
+    }
+    let oids: Vec<u32> = members.iter().map(|m| m.oid).collect();
+    for held in blockers::prepared(client, &oids).await? {
+        out.push(format!("{} holds what it wrote", held.blocker.who));
+    }
+    let sound = client
+        .query_one(
+            "looking at the fence's function",
+            "SELECT coalesce((SELECT prosecdef AND prosrc = $2 FROM pg_proc WHERE oid = to_regprocedure($1)), false)",
+            &[&format!("{}()", names::function(migration)), &sql::latch_body(migration)],
+        )
+        .await?;
+    if !sound.get::<_, bool>(0) {
+        out.push("the function of the fence's triggers is not the one that was made".to_owned());
     }
     Ok(out)
 }

@@ -31,9 +31,11 @@ const COLUMNS: &str =
      (extract(epoch FROM clock_timestamp() - coalesce(p.prepared, a.xact_start, a.state_change, a.backend_start)) * 1000)::bigint,
      p.gid, p.owner::text, a.backend_type = 'autovacuum worker'";
 
-/// A prepared transaction's locks have no process, and its id as the virtual transaction's local part.
+/// A prepared transaction's locks have no process; that on its own id tells which it is.
 const FROM: &str = "pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-     LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text";
+     LEFT JOIN pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+         AND x.virtualtransaction = l.virtualtransaction
+     LEFT JOIN pg_prepared_xacts p ON p.transaction = x.transactionid";
 
 /// Those that hold the latch, the oldest first.
 ///
@@ -71,6 +73,24 @@ pub(super) async fn of_table(
     );
     let rows = client
         .query("looking who holds a table", &sql, &[&qualified(table)])
+        .await?;
+    Ok(rows.iter().map(held).collect())
+}
+
+/// Prepared transactions that hold a lock on one of these tables which its writers hold, or a stronger one.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn prepared(client: &Client, tables: &[u32]) -> Result<Vec<Held>> {
+    let sql = format!(
+        "SELECT DISTINCT {COLUMNS} FROM {FROM}
+         WHERE l.locktype = 'relation' AND l.granted AND l.pid IS NULL
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND l.relation = ANY ($1) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+         ORDER BY 7 DESC NULLS FIRST LIMIT 100"
+    );
+    let rows = client
+        .query("looking for prepared transactions", &sql, &[&tables])
         .await?;
     Ok(rows.iter().map(held).collect())
 }

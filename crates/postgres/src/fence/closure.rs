@@ -13,6 +13,7 @@ use crate::connect::Client;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) name: TableName,
+    pub(super) oid: u32,
     /// It stands above a table that was asked for, and is none itself.
     pub(super) above: bool,
     /// Its rows live on another server.
@@ -46,10 +47,11 @@ pub(super) async fn read(
     migration: &str,
     tables: &[String],
 ) -> Result<Vec<Member>> {
-    // a trigger counts only if it calls the fence's function on all events and without another condition or columns
+    // a trigger counts only if it calls the fence's function before all events (`tgtype` is a sum of bits: row 1, before 2, insert 4,
+    // delete 8, update 16, truncate 32; PostgreSQL's `pg_trigger.h`), whatever columns are written
     let state =
         "(SELECT t.tgenabled::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
-        AND t.tgfoid = to_regprocedure($2)::oid AND t.tgname =";
+        AND t.tgfoid = to_regprocedure($2)::oid AND t.tgattr = ''::int2vector AND t.tgname =";
     let sql = format!(
         "WITH RECURSIVE root AS (SELECT DISTINCT to_regclass(name)::oid AS oid FROM unnest($1::text[]) AS t (name)
              WHERE to_regclass(name) IS NOT NULL),
@@ -61,7 +63,7 @@ pub(super) async fn read(
          SELECT n.nspname::text, c.relname::text, c.oid NOT IN (SELECT oid FROM down), c.relkind = 'f',
                 c.relpersistence = 'u', pg_has_role(c.relowner, 'USAGE'),
                 c.relkind = 'r' AND EXISTS (SELECT FROM pg_subscription_rel s JOIN every ON s.srrelid = every.oid),
-                {state} $3 AND t.tgtype & 1 = 0), {state} $4 AND t.tgtype & 1 = 1)
+                {state} $3 AND t.tgtype = 62), {state} $4 AND t.tgtype = 31), c.oid
          FROM every JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p', 'f') ORDER BY 1, 2"
     );
@@ -91,6 +93,7 @@ pub(super) async fn read(
             needs_rows: row.get(6),
             statement: row.get(7),
             row: row.get(8),
+            oid: row.get(9),
         })
         .collect())
 }

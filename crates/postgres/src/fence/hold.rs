@@ -46,6 +46,7 @@ impl Hold {
         let client = store.connect(Purpose::Fence).await?;
         register::require_version(&client)?;
         register::require(&client, migration).await?;
+        refuse_pooler(store, &client).await?;
         prepare(&client, fire.hold).await?;
         queue(&client, migration, fire).await?;
         let hold = Hold {
@@ -69,6 +70,32 @@ impl Hold {
             .await
             .map(drop)
     }
+}
+
+/// A pooler that gives sessions out by the transaction gives ours to the next who asks.
+///
+/// # Errors
+/// [`ErrorKind::Setting`].
+async fn refuse_pooler(store: &PostgresStore, client: &Client) -> Result<()> {
+    let doing = "looking for a pooler";
+    let own = "SELECT pg_backend_pid()";
+    let first: i32 = client.query_one(doing, own, &[]).await?.get(0);
+    let other = store.connect(Purpose::Fence).await?;
+    other.batch(doing, "BEGIN READ ONLY").await?;
+    let second: i32 = other.query_one(doing, own, &[]).await?.get(0);
+    let third: i32 = client.query_one(doing, own, &[]).await?.get(0);
+    other.batch(doing, "COMMIT").await?;
+    store.keep(other);
+    if first == third && first != second {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        ErrorKind::Setting,
+        "postgres.pooler",
+        client.label(),
+        "the connection goes through a pooler that changes sessions between transactions: no latch can be held through it",
+    )
+    .fix("Give the server's own address in the URL, not the pooler's"))
 }
 
 /// The server ends the session, and frees the latch with it, if nothing is heard from it for so long: neither between transactions nor

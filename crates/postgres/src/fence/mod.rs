@@ -12,10 +12,13 @@
 mod arm;
 mod blockers;
 mod closure;
+mod findings;
 mod fire;
+mod freeze;
 mod hold;
 mod names;
 mod register;
+mod remove;
 mod skip;
 mod sql;
 
@@ -36,8 +39,7 @@ pub(crate) use sql::gate_lookup;
 #[async_trait]
 impl Fence for PostgresStore {
     async fn fence_findings(&self, migration: &str, tables: &[Table]) -> Result<Vec<Finding>> {
-        let _ = (migration, tables);
-        Ok(Vec::new())
+        findings::findings(self, migration, tables).await
     }
 
     async fn standing(&self, migration: &str) -> Result<Option<Standing>> {
@@ -99,17 +101,14 @@ impl Fence for PostgresStore {
     }
 
     async fn freeze_ddl(&self, migration: &str, tables: &[Table], frozen: bool) -> Result<bool> {
-        let _ = (migration, tables, frozen);
-        Ok(false)
+        freeze::freeze_ddl(self, migration, tables, frozen).await
     }
 
     async fn fence_made(&self, migration: &str) -> Result<Vec<Made>> {
-        let _ = migration;
-        Ok(Vec::new())
+        remove::made(self, migration).await
     }
 
     async fn remove_fence(&self, migration: &str) -> Result<Vec<Made>> {
-        let _ = migration;
-        Ok(Vec::new())
+        remove::remove(self, migration).await
     }
 }

@@ -35,3 +35,13 @@ pub(super) fn row_trigger(migration: &str) -> String {
 fn digest(migration: &str) -> String {
     crossfade_model::hex::encode(&Sha256::digest(migration)[..8])
 }
+
+/// The function of the event triggers.
+pub(super) fn freeze_function(migration: &str) -> String {
+    format!("{OWN_SCHEMA}.freeze_{}", digest(migration))
+}
+
+/// The event triggers that refuse changes of shape: on commands, and on what they drop.
+pub(super) fn freezes(migration: &str) -> [String; 2] {
+    ["freeze", "drop_freeze"].map(|what| capture_name(&format!("{what}_{migration}")))
+}

@@ -60,13 +60,21 @@ pub(super) fn make(migration: &str, gate: Gate) -> String {
     )
 }
 
-/// The function of the triggers. It runs as the role that made it, so that a writer needs no privilege. A row trigger returns its row: the
-/// server would leave it out otherwise.
+/// The function of the triggers. It runs as the role that made it, so that a writer needs no privilege.
 fn latch_function(migration: &str) -> String {
-    let name = quote_literal(migration);
     format!(
         "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp AS $latch$
+         SET search_path = pg_catalog, pg_temp AS $latch${}$latch$",
+        names::function(migration),
+        latch_body(migration),
+    )
+}
+
+/// Its body, as the server keeps it. A row trigger returns its row: the server would leave it out otherwise.
+pub(super) fn latch_body(migration: &str) -> String {
+    let name = quote_literal(migration);
+    format!(
+        "
 DECLARE
     gate bigint;
 BEGIN
@@ -91,8 +99,7 @@ BEGIN
         TG_TABLE_SCHEMA, TG_TABLE_NAME, {name}
         USING ERRCODE = '25006', HINT = 'Write to the migration''s other store.';
 END
-$latch$",
-        names::function(migration),
+",
         names::latch(migration),
         names::gate(migration),
         Gate::Open.value(),

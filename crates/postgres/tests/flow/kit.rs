@@ -241,6 +241,17 @@ impl Db {
         row.unwrap().get(0)
     }
 
+    /// Drops a slot once its reader is gone.
+    pub async fn drop_slot(&self, slot: &str) {
+        let sql = format!("SELECT pg_drop_replication_slot('{slot}')");
+        let begun = Instant::now();
+        let client = self.client().await;
+        while client.batch("dropping a slot", &sql).await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "{slot} is still read");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Drops it.
     pub async fn drop(self) {
         self.0.drop().await;

@@ -1,7 +1,11 @@
 //! The fence on real servers: armed, fired, committed.
 
 mod deadlocks;
+mod keeping;
+mod opening;
+mod passing;
 mod switch;
+mod told;
 
 use std::time::Duration;
 
