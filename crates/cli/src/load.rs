@@ -10,7 +10,7 @@ use crossfade_store::{Source, Target};
 
 use crate::args::File;
 use crate::failure::{Failure, USAGE};
-use crate::stores;
+use crate::{routes, stores};
 
 /// Nobody writes a migration file that is longer, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -34,6 +34,8 @@ pub struct Loaded {
 pub fn load(named: &File) -> Result<Loaded, Failure> {
     let file = read(&named.file)?;
     let folder = stores::folder_of(&named.file);
+    // a route that nobody can use is told before anything begins
+    routes::open(&file, &folder)?;
     Ok(Loaded {
         source: stores::source(&file.source, &folder)?,
         target: stores::target(&file.target, &folder)?,

@@ -6,6 +6,7 @@
 //! | [`options`] | what `[run]` can say |
 //! | `assemble` | source and target descriptions and the file become a [`Plan`] |
 //! | [`plan`] | the plan and its hash |
+//! | `route` | what `[route]` can say |
 //! | [`phases`] | the lifecycle as data: authority and way back of each phase |
 
 pub mod assemble;
@@ -16,6 +17,7 @@ pub mod phases;
 mod picture;
 pub mod plan;
 mod projection;
+mod route;
 pub mod store_url;
 
 pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
@@ -26,4 +28,5 @@ pub use phases::{Authority, LIFECYCLE, Phase, PhaseFacts};
 pub use picture::{Problem, mask_secrets};
 pub use plan::Plan;
 pub use projection::Projection;
+pub use route::{RouteAddress, RouteSection, Secret};
 pub use store_url::{Scheme, StoreUrl};

@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A file that is longer is none of PgBouncer's, in bytes.
 const LONGEST: u64 = 16 << 20;
 
+/// What a pause rests on.
+const PROOF: &str = "SHOW DATABASES says paused, SHOW POOLS no server connection in use";
+
 /// The route.
 #[derive(Clone)]
 pub(crate) struct PgBouncerRoute {
@@ -217,8 +220,12 @@ impl PgBouncerRoute {
                 return Ok(Some(Paused {
                     held: Held::Proven,
                     took: began.elapsed(),
-                    evidence: "SHOW DATABASES says paused, SHOW POOLS no server connection in use"
-                        .to_owned(),
+                    evidence: match ended {
+                        false => PROOF.to_owned(),
+                        true => format!(
+                            "{PROOF}; clients were ended: what they had under way is the server's to end"
+                        ),
+                    },
                 }));
             }
             if self.end_clients && !ended && began.elapsed() * 2 > within {
@@ -296,6 +303,10 @@ impl PgBouncerRoute {
                 }
                 tokio::time::sleep(LOOK).await;
             }
+        }
+        // RELOAD marks the old connections by itself. Asked for without need, RECONNECT would end new ones in the middle of their login, which
+        // PgBouncer takes for a server that refuses logins, and tells clients so.
+        if state::unmarked(console, name, wanted).await? {
             console.run(&format!("RECONNECT {}", quoted(name))).await?;
         }
         self.until_reconnected(console, name).await
@@ -444,13 +455,14 @@ impl Route for PgBouncerRoute {
     }
 
     async fn resume(&self, epoch: u64) -> Result<(), RouteError> {
-        self.memory.resume(epoch).await?;
+        self.memory.not_stale(epoch).await?;
         let console = self.console().await?;
         let shown = state::expected(&console, &self.database, &self.label).await?;
-        match shown.paused {
-            true => self.resume_on(&console).await,
-            false => Ok(()),
+        if shown.paused {
+            self.resume_on(&console).await?;
         }
+        // last: clients wait for nothing that is only remembered
+        self.memory.resume(epoch).await
     }
 
     async fn shows(&self) -> Result<RouteState, RouteError> {
