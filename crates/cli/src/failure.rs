@@ -5,6 +5,7 @@ use crossfade_control::ControlError;
 use crossfade_engine::EngineError;
 use crossfade_model::Finding;
 use crossfade_plan::{FileError, Problem};
+use crossfade_route::{RouteError, RouteErrorKind};
 use crossfade_store::{Recovery, StoreError};
 use serde::Serialize;
 
@@ -211,6 +212,28 @@ impl From<EngineError> for Failure {
                 failure
             }
         }
+    }
+}
+
+impl From<RouteError> for Failure {
+    fn from(error: RouteError) -> Self {
+        let exit = match error.kind {
+            RouteErrorKind::Usage => USAGE,
+            RouteErrorKind::StaleEpoch
+            | RouteErrorKind::Foreign
+            | RouteErrorKind::Unsupported
+            | RouteErrorKind::Permission => REFUSED,
+            RouteErrorKind::Unreachable
+            | RouteErrorKind::Timeout
+            | RouteErrorKind::Busy
+            | RouteErrorKind::Failed
+            | RouteErrorKind::Corrupt => FAILED,
+        };
+        let mut failure =
+            Failure::new(exit, error.code, format!("{}: {}", error.route, error.what));
+        failure.causes = causes(&error);
+        failure.fix = error.fix;
+        failure
     }
 }
 

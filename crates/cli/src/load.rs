@@ -10,7 +10,7 @@ use crossfade_store::{Source, Target};
 
 use crate::args::File;
 use crate::failure::{Failure, USAGE};
-use crate::stores;
+use crate::{routes, stores};
 
 /// Nobody writes a migration file that is longer, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -25,6 +25,8 @@ pub struct Loaded {
     pub target: Arc<dyn Target>,
     /// Both once more, each able to play the other's part.
     pub sides: Sides,
+    /// Where traffic goes.
+    pub lead: Arc<Lead>,
     /// Where the control store lies.
     pub control_path: PathBuf,
 }
@@ -37,7 +39,8 @@ pub fn load(named: &File) -> Result<Loaded, Failure> {
     let file = read(&named.file)?;
     let folder = stores::folder_of(&named.file);
     let sides = stores::sides(&file.source, &file.target, &folder)?;
-    Ok(Loaded::new(file, sides, control_path(named)))
+    let lead = routes::lead(&file, &folder)?;
+    Ok(Loaded::new(file, sides, lead, control_path(named)))
 }
 
 /// Where a migration's control store lies.
@@ -99,9 +102,10 @@ fn read_with(
 
 impl Loaded {
     /// A file's migration with its two stores.
-    pub fn new(file: MigrationFile, sides: Sides, control_path: PathBuf) -> Loaded {
+    pub fn new(file: MigrationFile, sides: Sides, lead: Lead, control_path: PathBuf) -> Loaded {
         Loaded {
             file,
+            lead: Arc::new(lead),
             source: sides.source.clone(),
             target: sides.target.clone(),
             sides,
@@ -151,7 +155,7 @@ impl Loaded {
             projections: self.file.projections.clone(),
             options: self.file.run,
             sides: self.sides.clone(),
-            lead: Arc::new(Lead::none()),
+            lead: Arc::clone(&self.lead),
         })
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod failure;
 mod load;
+mod routes;
 mod show;
 mod stores;
 mod view;

@@ -11,6 +11,7 @@ use crate::near::nearest;
 use crate::options::{OPTIONS, RunOptions};
 use crate::picture::Problem;
 use crate::projection::Projection;
+use crate::route::RouteSection;
 use crate::store_url::{self, StoreUrl};
 
 /// A checked migration file.
@@ -28,6 +29,8 @@ pub struct MigrationFile {
     pub tables: Vec<TableEntry>,
     /// Queries that must give the same rows on both sides.
     pub projections: Vec<Projection>,
+    /// What leads applications' traffic, in the order in which it acts.
+    pub routes: Vec<RouteSection>,
     /// How a run works.
     pub run: RunOptions,
     /// What a switch asks for.
@@ -121,7 +124,7 @@ pub fn is_migration_name(name: &str) -> bool {
 
 pub(crate) struct Reader<'a> {
     text: &'a str,
-    lookup: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
 }
 
@@ -153,6 +156,7 @@ impl Reader<'_> {
                 "target",
                 "table",
                 "projection",
+                "route",
                 "run",
                 "gates",
                 "abort_conditions",
@@ -172,6 +176,7 @@ impl Reader<'_> {
         let projections = self.projections(document.get("projection"));
         let gates = self.gates(document.get("gates"));
         let abort_conditions = self.abort_conditions(document.get("abort_conditions"));
+        let routes = self.routes(document.get("route"));
         let (name, exclude) = match migration {
             None => (None, Vec::new()),
             Some((span, section)) => {
@@ -188,6 +193,7 @@ impl Reader<'_> {
             target: target?,
             tables,
             projections,
+            routes,
             run,
             gates,
             abort_conditions,
@@ -366,7 +372,12 @@ impl Reader<'_> {
     }
 
     /// The place in the file of a part of a string; the whole string where it is written with escapes.
-    fn within(&self, string: Range<usize>, value: &str, part: Range<usize>) -> Range<usize> {
+    pub(crate) fn within(
+        &self,
+        string: Range<usize>,
+        value: &str,
+        part: Range<usize>,
+    ) -> Range<usize> {
         match self
             .text
             .get(string.clone())

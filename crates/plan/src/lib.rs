@@ -7,6 +7,7 @@
 //! | [`gates`] | what `[gates]` and `[abort_conditions]` can say |
 //! | `assemble` | source and target descriptions and the file become a [`Plan`] |
 //! | [`plan`] | the plan and its hash |
+//! | `route` | what `[route]` can say |
 //! | [`phases`] | the lifecycle as data: authority and way back of each phase, its moves and their gates |
 
 pub mod assemble;
@@ -18,6 +19,7 @@ pub mod phases;
 mod picture;
 pub mod plan;
 mod projection;
+mod route;
 pub mod store_url;
 
 pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
@@ -29,4 +31,5 @@ pub use phases::{Authority, Gate, LIFECYCLE, MOVES, NoSuchMove, Phase, PhaseFact
 pub use picture::{Problem, mask_secrets};
 pub use plan::Plan;
 pub use projection::Projection;
+pub use route::{RouteAddress, RouteSection, Secret};
 pub use store_url::{Scheme, StoreUrl};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::route::RouteAddress;
+
 /// The kind of store that a URL names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
@@ -96,6 +98,32 @@ impl StoreUrl {
     pub fn sqlite_path(&self) -> Option<&str> {
         let rest = self.text.strip_prefix("sqlite:")?;
         (self.scheme == Scheme::Sqlite).then(|| rest.strip_prefix("//").unwrap_or(rest))
+    }
+
+    /// Host, port and database that a PostgreSQL URL names, for others who connect to the same server. What it does not name stays open, but for
+    /// the port.
+    pub fn address(&self) -> RouteAddress {
+        let Some(parsed) = (self.scheme == Scheme::Postgres)
+            .then(|| url::Url::parse(&self.text).ok())
+            .flatten()
+        else {
+            return RouteAddress::default();
+        };
+        let parameter = |name: &str| {
+            let found = parsed.query_pairs().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.into_owned())
+        };
+        let host = parsed.host_str().filter(|host| !host.is_empty());
+        let host = host.map(|host| percent_decode(host.trim_matches(['[', ']'])));
+        let database = percent_decode(parsed.path().trim_start_matches('/'));
+        RouteAddress {
+            host: parameter("host").or(host),
+            port: parameter("port")
+                .and_then(|port| port.parse().ok())
+                .or(parsed.port())
+                .or(Some(5432)),
+            dbname: parameter("dbname").or(Some(database).filter(|name| !name.is_empty())),
+        }
     }
 
     /// True where the URL itself holds a password.
@@ -271,6 +299,39 @@ fn percent_decode(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_address_is_what_the_url_names() {
+        for (text, host, port, dbname) in [
+            (
+                "postgres://app:pw@old/shop",
+                Some("old"),
+                Some(5432),
+                Some("shop"),
+            ),
+            (
+                "postgres://[::1]:5433/a%20b",
+                Some("::1"),
+                Some(5433),
+                Some("a b"),
+            ),
+            (
+                "postgres://app@none/shop?host=/run/pg&port=1",
+                Some("/run/pg"),
+                Some(1),
+                Some("shop"),
+            ),
+            ("postgres://%2Frun%2Fpg/", Some("/run/pg"), Some(5432), None),
+            ("sqlite:a.db", None, None, None),
+        ] {
+            let found = StoreUrl::parse(text).unwrap().address();
+            assert_eq!(
+                (found.host.as_deref(), found.port, found.dbname.as_deref()),
+                (host, port, dbname),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn a_password_may_hold_any_character_and_is_never_shown() {

@@ -73,6 +73,8 @@ pub struct WebhookConfig {
     pub url: String,
     /// Further headers; values may be secrets.
     pub headers: Vec<(String, String)>,
+    /// Certificates (PEM) that are trusted in the place of Mozilla's list.
+    pub ca_file: Option<PathBuf>,
     /// How long one request may take, its answer included.
     pub timeout: Duration,
     /// How often a failed request is tried again.
@@ -84,6 +86,7 @@ impl fmt::Debug for WebhookConfig {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("WebhookConfig")
             .field("headers", &names)
+            .field("ca_file", &self.ca_file)
             .field("timeout", &self.timeout)
             .field("retries", &self.retries)
             .finish_non_exhaustive()

@@ -92,16 +92,16 @@ impl ExecRoute {
         let mut group = Group::start(self, told)?;
         let said = group.say(input);
         let ended = tokio::time::timeout(within, group.child.wait()).await;
-        if ended.is_err() {
-            group.kill().await;
+        match &ended {
+            // its number is free for others now
+            Ok(Ok(_)) => group.over = true,
+            Ok(Err(_)) => {}
+            Err(_) => group.kill().await,
         }
         let said = tokio::time::timeout(GRACE, said).await;
         let said = said.ok().and_then(Result::ok).unwrap_or_default();
         match ended {
-            Ok(Ok(status)) => {
-                group.over = true;
-                self.answer(told, status, &said)
-            }
+            Ok(Ok(status)) => self.answer(told, status, &said),
             Ok(Err(error)) => Err(self
                 .error(RouteErrorKind::Failed, "route.exec", "cannot be waited for")
                 .cause(error)),

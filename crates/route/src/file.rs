@@ -34,7 +34,8 @@ pub(crate) struct FileRoute {
 impl FileRoute {
     pub(crate) fn new(config: &FileConfig, migration: &str, ends: &Ends) -> FileRoute {
         FileRoute {
-            path: config.path.clone(),
+            // where it is a link, what it leads to is replaced
+            path: fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone()),
             migration: migration.to_owned(),
             ends: ends.clone(),
         }
@@ -131,6 +132,17 @@ impl FileRoute {
         };
         self.error(RouteErrorKind::StaleEpoch, "route.stale_epoch", what)
             .fix("another program has taken over; `status` says where writes go")
+    }
+
+    /// Refuses an epoch below what the file has seen; writes nothing.
+    pub(crate) async fn not_stale(&self, epoch: u64) -> Result<(), RouteError> {
+        let seen = self
+            .beside(|route| Ok(route.read()?.map(|found| found.epoch)))
+            .await?;
+        match seen {
+            Some(seen) if epoch < seen => Err(self.refused(Refusal::Stale(seen))),
+            _ => Ok(()),
+        }
     }
 
     /// [`Route::point`], blocking.

@@ -7,6 +7,7 @@
 
 mod check;
 mod console;
+mod hold;
 mod ini;
 mod state;
 
@@ -19,10 +20,12 @@ use tokio_postgres::Config;
 use crate::file::replace::{self, Staged, beside};
 use crate::file::{FileRoute, io_error};
 use crate::pgbouncer::console::{Console, quoted};
+use crate::pgbouncer::hold::Hold;
 use crate::pgbouncer::ini::Address;
+use crate::pgbouncer::state::Shown;
 use crate::{
-    Destination, End, Ends, FileConfig, Held, Paused, PgBouncerConfig, PgBouncerEntry, Route,
-    RouteError, RouteErrorKind, RouteFinding, RouteState, Side, Traffic,
+    Destination, End, Ends, FileConfig, Paused, PgBouncerConfig, PgBouncerEntry, Route, RouteError,
+    RouteErrorKind, RouteFinding, RouteState, Side, Traffic,
 };
 
 /// How often to look while something is waited for.
@@ -33,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A file that is longer is none of PgBouncer's, in bytes.
 const LONGEST: u64 = 16 << 20;
+
+/// How long a database that is not paused may be held for loading the file.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The route.
 #[derive(Clone)]
@@ -132,6 +138,14 @@ impl PgBouncerRoute {
         }
     }
 
+    fn hold<'a>(&'a self, console: &'a Console, name: &'a str) -> Hold<'a> {
+        Hold {
+            route: self,
+            console,
+            name,
+        }
+    }
+
     /// Where a destination is for PgBouncer: as the route says, else as the destination says.
     fn wanted(&self, side: Side, to: &Destination) -> Address {
         let fixed = match side {
@@ -147,89 +161,6 @@ impl PgBouncerRoute {
             port: to.port.unwrap_or(known.port),
             dbname: to.database.clone().unwrap_or_else(|| known.dbname.clone()),
         }
-    }
-
-    /// Takes a pause back that was not reached, and waits until that shows. `asked` is dropped first, so that its PAUSE cannot come later than
-    /// the RESUME without being seen.
-    async fn release(
-        &self,
-        console: &Console,
-        asked: Console,
-        seen: bool,
-    ) -> Result<(), RouteError> {
-        drop(asked);
-        let end = Instant::now() + PATIENCE;
-        let mut quiet = 0;
-        loop {
-            let shown = state::expected(console, &self.database, &self.label).await?;
-            if shown.paused {
-                quiet = 0;
-                self.resume_on(console).await?;
-            } else if seen || quiet > 20 {
-                return Ok(());
-            } else {
-                quiet += 1;
-            }
-            if Instant::now() > end {
-                return Err(self
-                    .error(
-                        RouteErrorKind::Timeout,
-                        "route.pgbouncer_paused",
-                        "a pause that was given up could not be taken back",
-                    )
-                    .fix(format!("on the console: RESUME {}", quoted(&self.database))));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    async fn resume_on(&self, console: &Console) -> Result<(), RouteError> {
-        let answered = console
-            .run(&format!("RESUME {}", quoted(&self.database)))
-            .await;
-        let shown = state::expected(console, &self.database, &self.label).await?;
-        match (answered, shown.paused) {
-            // that it was not paused any more is told as an error
-            (_, false) => Ok(()),
-            (Err(error), true) => Err(error),
-            (Ok(_), true) => Err(self.error(
-                RouteErrorKind::Failed,
-                "route.pgbouncer_paused",
-                "RESUME was answered, but it is still paused",
-            )),
-        }
-    }
-
-    /// Waits until the pause shows. `Ok(None)`: not in time.
-    async fn until_paused(
-        &self,
-        console: &Console,
-        began: Instant,
-        within: Duration,
-        seen: &mut bool,
-    ) -> Result<Option<Paused>, RouteError> {
-        let mut ended = false;
-        while began.elapsed() < within {
-            // in this order: once it shows paused, no connection is handed out any more
-            let shown = state::expected(console, &self.database, &self.label).await?;
-            *seen |= shown.paused;
-            if shown.paused && state::in_use(console, &self.database).await? == 0 {
-                return Ok(Some(Paused {
-                    held: Held::Proven,
-                    took: began.elapsed(),
-                    evidence: "SHOW DATABASES says paused, SHOW POOLS no server connection in use"
-                        .to_owned(),
-                }));
-            }
-            if self.end_clients && !ended && began.elapsed() * 2 > within {
-                console
-                    .run(&format!("KILL {}", quoted(&self.database)))
-                    .await?;
-                ended = true;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(None)
     }
 
     /// Writes the entry. Whether an older switch asks, and the file's replacement, are one step for all programs.
@@ -276,29 +207,64 @@ impl PgBouncerRoute {
         name: &str,
         wanted: &Address,
     ) -> Result<(), RouteError> {
-        let mut shown = state::expected(console, name, &self.label).await?;
+        let shown = state::expected(console, name, &self.label).await?;
         if shown.address != *wanted {
-            console.run("RELOAD").await?;
-            let end = Instant::now() + PATIENCE;
-            loop {
-                shown = state::expected(console, name, &self.label).await?;
-                if shown.address == *wanted {
-                    break;
-                }
-                if Instant::now() > end {
-                    let what = format!(
-                        "RELOAD was answered, but it still leads to {} and not to {wanted}",
-                        shown.address
-                    );
-                    return Err(self
-                        .error(RouteErrorKind::Failed, "route.pgbouncer_reload", what)
-                        .fix("its log says why: an error in the file keeps what stands behind it from being loaded"));
-                }
-                tokio::time::sleep(LOOK).await;
-            }
+            self.reload(console, name, wanted, &shown).await?;
+        }
+        // RELOAD marks the old connections by itself
+        if state::unmarked(console, name, wanted).await? {
             console.run(&format!("RECONNECT {}", quoted(name))).await?;
         }
         self.until_reconnected(console, name).await
+    }
+
+    /// Loads the file while no server connection is in use, if that can be had soon: PgBouncer closes connections that are in the middle of
+    /// their login, takes that for a server that refuses logins, and tells clients so.
+    async fn reload(
+        &self,
+        console: &Console,
+        name: &str,
+        wanted: &Address,
+        before: &Shown,
+    ) -> Result<(), RouteError> {
+        let hold = self.hold(console, name);
+        let quiet = !before.paused
+            && !check::session_pooling(console, name).await?
+            && hold.pause(Instant::now(), QUIET, false).await.is_ok();
+        let loaded = async {
+            console.run("RELOAD").await?;
+            self.until_loaded(console, name, wanted).await
+        }
+        .await;
+        if quiet {
+            hold.resume().await?;
+        }
+        loaded
+    }
+
+    async fn until_loaded(
+        &self,
+        console: &Console,
+        name: &str,
+        wanted: &Address,
+    ) -> Result<(), RouteError> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let shown = state::expected(console, name, &self.label).await?;
+            if shown.address == *wanted {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                let what = format!(
+                    "RELOAD was answered, but it still leads to {} and not to {wanted}",
+                    shown.address
+                );
+                return Err(self
+                    .error(RouteErrorKind::Failed, "route.pgbouncer_reload", what)
+                    .fix("its log says why: an error in the file keeps what stands behind it from being loaded"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn until_reconnected(&self, console: &Console, name: &str) -> Result<(), RouteError> {
@@ -382,41 +348,12 @@ impl Route for PgBouncerRoute {
                 .fix(check::SESSION_FIX));
         }
         self.memory.pause(epoch, within).await?;
-        let asked = self.console().await?;
-        let command = format!("PAUSE {}", quoted(&self.database));
-        let mut seen = false;
-        // The reply is awaited by nobody: it is no proof. But an error is an answer.
-        let waited = tokio::select! {
-            biased;
-            error = async {
-                match asked.wait(&command).await {
-                    Err(error) => error,
-                    Ok(_) => std::future::pending().await,
-                }
-            } => Err(error),
-            waited = self.until_paused(&console, began, within, &mut seen) => waited,
-        };
-        let problem = match waited {
-            Ok(Some(paused)) => return Ok(paused),
-            Ok(None) => {
-                let who = state::holders(&console, &self.database)
-                    .await
-                    .unwrap_or_default();
-                self.error(
-                    RouteErrorKind::Busy,
-                    "route.pgbouncer_busy",
-                    format!("could not be paused within {} ms: in use by {who}", within.as_millis()),
-                ).fix("end the transactions that are open, allow more time, or say `end_clients = true`")
-            }
-            Err(error) => error,
-        };
-        match self.release(&console, asked, seen).await {
-            Ok(()) => {
-                self.memory.resume(epoch).await?;
-                Err(problem)
-            }
-            Err(error) => Err(problem.fix(error.to_string())),
+        let held = self.hold(&console, &self.database);
+        let paused = held.pause(began, within, self.end_clients).await;
+        if paused.is_err() {
+            self.memory.resume(epoch).await?;
         }
+        paused
     }
 
     async fn point(&self, to: &Destination, traffic: &Traffic) -> Result<(), RouteError> {
@@ -444,13 +381,14 @@ impl Route for PgBouncerRoute {
     }
 
     async fn resume(&self, epoch: u64) -> Result<(), RouteError> {
-        self.memory.resume(epoch).await?;
+        self.memory.not_stale(epoch).await?;
         let console = self.console().await?;
         let shown = state::expected(&console, &self.database, &self.label).await?;
-        match shown.paused {
-            true => self.resume_on(&console).await,
-            false => Ok(()),
+        if shown.paused {
+            self.hold(&console, &self.database).resume().await?;
         }
+        // last: clients wait for nothing that is only remembered
+        self.memory.resume(epoch).await
     }
 
     async fn shows(&self) -> Result<RouteState, RouteError> {

@@ -3,11 +3,13 @@
 //! An answer of 200 to 299 is success. 408, 425, 429 and 500 to 599 are tried again, so is no answer; 409 says that a later switch was
 //! seen; every other is a refusal. Redirects are not followed: a POST would lose its body, and headers would go elsewhere.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use ureq::Agent;
 use ureq::http::{HeaderName, HeaderValue, Request, Uri};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::again::again;
 use crate::told::Told;
@@ -71,7 +73,15 @@ impl WebhookRoute {
             };
             headers.push((header, text));
         }
+        let roots = match &config.ca_file {
+            None => RootCerts::WebPki,
+            Some(file) => trusted(file).ok_or_else(|| {
+                let what = format!("its `ca_file` {} holds no certificate", file.display());
+                usage(what, "write a file of certificates in PEM form")
+            })?,
+        };
         let agent = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -185,6 +195,17 @@ impl WebhookRoute {
             format!("was not told of {action}: {why}"),
         )
     }
+}
+
+/// The certificates in a file; `None` where there are none.
+fn trusted(file: &Path) -> Option<RootCerts> {
+    let text = std::fs::read(file).ok()?;
+    let found = parse_pem(&text).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let all: Vec<_> = found.collect();
+    (!all.is_empty()).then(|| RootCerts::new_with_certs(&all))
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -52,7 +52,7 @@ impl Server {
 }
 
 /// A whole request: its head, and as much body as it says.
-async fn read(socket: &mut tokio::net::TcpStream) -> String {
+async fn read(socket: &mut (impl AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
     let mut part = [0; 4096];
     loop {
@@ -83,6 +83,7 @@ fn config(url: &str) -> WebhookConfig {
     WebhookConfig {
         url: url.to_owned(),
         headers: vec![("Authorization".to_owned(), "Bearer secret".to_owned())],
+        ca_file: None,
         timeout: Duration::from_secs(30),
         retries: 3,
     }

@@ -188,6 +188,15 @@ struct Written<'a> {
     schema: &'a Schema,
 }
 
+/// What a file says of routes before anybody has chosen one.
+const ROUTE: &str = "
+# What leads applications to one side or the other: kind \"file\", \"exec\", \"webhook\" or \"pgbouncer\". With several,
+# write [[route]] before each; they act in the order of the file. All keys: docs/route.md.
+# [route]
+# kind = \"file\"  # a JSON file that applications watch
+# path = \"route.json\"
+";
+
 impl Written<'_> {
     fn text(&self) -> String {
         let mut text = format!(
@@ -211,6 +220,7 @@ impl Written<'_> {
             quoted(&self.target)
         );
         text.push_str(&self.tables());
+        text.push_str(ROUTE);
         text.push_str(
             "\n# How a run works, with the defaults. May be changed between runs.\n# [run]\n",
         );

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crossfade_engine::Lead;
 use crossfade_plan::{StoreUrl, file};
 
 use crate::args::{self, File};
@@ -120,7 +121,12 @@ impl Place {
             control: None,
         };
         let sides = stores::sides(&self.source, &self.target, Path::new("."))?;
-        Ok(Loaded::new(parsed, sides, load::control_path(&named)))
+        Ok(Loaded::new(
+            parsed,
+            sides,
+            Lead::none(),
+            load::control_path(&named),
+        ))
     }
 }
 

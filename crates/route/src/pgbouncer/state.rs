@@ -1,5 +1,7 @@
 //! What PgBouncer shows of one database.
 
+use std::net::IpAddr;
+
 use crate::pgbouncer::console::{Console, Row};
 use crate::pgbouncer::ini::Address;
 use crate::{RouteError, RouteErrorKind};
@@ -69,6 +71,25 @@ pub(crate) async fn outdated(console: &Console, name: &str) -> Result<usize, Rou
         .iter()
         .filter(|row| row.get("database") == name && row.get("close_needed") == "1")
         .count())
+}
+
+/// Whether a server connection of a database goes elsewhere than it leads, and PgBouncer does not mean to close it. Addresses are shown as
+/// numbers: a host's name is not compared.
+pub(crate) async fn unmarked(
+    console: &Console,
+    name: &str,
+    leads: &Address,
+) -> Result<bool, RouteError> {
+    let host: Option<IpAddr> = leads.host.parse().ok();
+    let rows = console.run("SHOW SERVERS").await?;
+    let mut kept = rows
+        .iter()
+        .filter(|row| row.get("database") == name && row.get("close_needed") != "1");
+    Ok(kept.any(|row| {
+        let address: Option<IpAddr> = row.get("addr").parse().ok();
+        let elsewhere = host.is_some() && address.is_some() && host != address;
+        elsewhere || row.get("port") != leads.port.to_string()
+    }))
 }
 
 /// Who has a server connection of a database now: the first few, for people.
