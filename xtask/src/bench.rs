@@ -50,7 +50,8 @@ fn measure(source: &Server, target_server: &Server, arguments: &[String]) -> Res
         .env("CROSSFADE_BINARY", built.join("crossfade"))
         .env("CROSSFADE_BENCH_SOURCE", source.url())
         .env("CROSSFADE_BENCH_TARGET", target_server.url())
-        .env("CROSSFADE_BENCH_PROGRAMS", source.bin());
+        .env("CROSSFADE_BENCH_PROGRAMS", source.bin())
+        .env("CROSSFADE_BENCH_PGBOUNCER", system::PGBOUNCER);
     if let Some(program) = system::install_reladiff(&target().join("rivals")) {
         command.env("CROSSFADE_BENCH_RELADIFF", program);
     }

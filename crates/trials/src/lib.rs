@@ -12,6 +12,7 @@ pub mod compare;
 pub mod database;
 pub mod mutations;
 pub mod patience;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod seed;
 pub mod shop;

@@ -17,6 +17,7 @@ mod product;
 mod recheck_pg;
 mod server;
 mod statistics;
+mod switch_pg;
 mod verify_pg;
 
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ use options::Options;
 /// Name, what it measures, and the function that does.
 type Benchmark = (&'static str, &'static str, fn(&Options));
 
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 8] = [
     (
         "copy-pg",
         "copy of a pgbench database, PostgreSQL to PostgreSQL",
@@ -51,6 +52,11 @@ const BENCHMARKS: [Benchmark; 7] = [
         "recheck-pg",
         "reading again what changed since everything was proven, PostgreSQL to PostgreSQL",
         recheck_pg::run,
+    ),
+    (
+        "switch-pg",
+        "the pause of a switch and of a rollback under pgbench through PgBouncer, PostgreSQL to PostgreSQL",
+        switch_pg::run,
     ),
     (
         "copy-sqlite",

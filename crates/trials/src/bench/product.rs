@@ -146,7 +146,9 @@ impl Running {
         }
         let begun = Instant::now();
         let mut child = call
-            .args(["--json", command, FILE])
+            .arg("--json")
+            .args(command.split(' '))
+            .arg(FILE)
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())

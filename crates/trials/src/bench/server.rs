@@ -12,6 +12,8 @@ pub const SOURCE_VARIABLE: &str = "CROSSFADE_BENCH_SOURCE";
 pub const TARGET_VARIABLE: &str = "CROSSFADE_BENCH_TARGET";
 /// The folder of PostgreSQL's programs.
 pub const PROGRAMS_VARIABLE: &str = "CROSSFADE_BENCH_PROGRAMS";
+/// The program PgBouncer.
+pub const PGBOUNCER_VARIABLE: &str = "CROSSFADE_BENCH_PGBOUNCER";
 /// The program `reladiff`, where it could be installed.
 pub const RELADIFF_VARIABLE: &str = "CROSSFADE_BENCH_RELADIFF";
 
@@ -45,6 +47,13 @@ impl Place {
 
     pub fn url(&self) -> String {
         format!("{}/{}", self.server, self.database)
+    }
+
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        let port = self.server.rsplit(':').next();
+        port.and_then(|port| port.parse().ok())
+            .unwrap_or_else(|| panic!("no port in {}", self.server))
     }
 
     /// A session of its own.
