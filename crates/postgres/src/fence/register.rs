@@ -226,6 +226,10 @@ pub(super) async fn swap(
             if let Err(lost) = client.batch(doing, "ROLLBACK").await {
                 return Err(in_doubt(client, lost));
             }
+            // the gate is no part of the transaction: where it was moved already, it goes back
+            if let Ok(row) = require(client, migration).await {
+                agree(client, migration, row.gate).await?;
+            }
             Err(e)
         }
     }

@@ -156,3 +156,55 @@ async fn a_writer_that_died_between_gate_and_register_is_made_up_for() {
         db.drop().await;
     }
 }
+
+#[tokio::test]
+async fn an_owner_without_other_rights_can_do_all_of_it() {
+    for server in SERVERS {
+        let mut db = Db::create(server).await;
+        db.run(TABLES).await;
+        let role = format!("{}_mover", db.name);
+        db.run(&format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT CREATE ON DATABASE {} TO {role};
+             GRANT USAGE ON SCHEMA public TO {role}; ALTER TABLE t OWNER TO {role}",
+            db.name
+        ))
+        .await;
+        db.own(&role);
+        let store = db.store_of(&role, "x");
+        let all = super::tables(&store, &["t"]).await;
+        let blocks = store.fence_findings("m", &all).await.unwrap();
+        assert!(
+            blocks
+                .iter()
+                .all(|f| f.severity < crossfade_model::Severity::Blocks)
+        );
+        store.make_register("m", open(0)).await.unwrap();
+        store.make_register("m", open(0)).await.unwrap();
+        store.arm("m", &all, super::LONG).await.unwrap();
+        // a writer of another role is in the way, is named, and cannot be ended by this one
+        let app = db.client().await;
+        let begun = "BEGIN; UPDATE t SET v = 'a'";
+        app.batch("writing", begun).await.unwrap();
+        let short = crossfade_store::Fire {
+            within: Duration::from_millis(400),
+            end_blockers: true,
+            ..FIRE
+        };
+        let busy = store.fire("m", &short).await.err().unwrap();
+        assert_eq!(busy.kind, ErrorKind::Busy);
+        assert!(busy.what.contains("role postgres"), "{busy}");
+        app.batch("ending", "ROLLBACK").await.unwrap();
+        let mut latch = store.fire("m", &FIRE).await.unwrap();
+        latch.barrier().await.unwrap();
+        assert_eq!(latch.recheck().await.unwrap(), Vec::<String>::new());
+        latch.commit(open(0), fenced(1)).await.unwrap();
+        latch.release().await.unwrap();
+        assert_eq!(code(&app, begun).await.as_deref(), Some("40001"));
+        store.note_beginning("m", 1).await.unwrap();
+        store.swap("m", fenced(1), open(1)).await.unwrap();
+        assert_eq!(code(&app, "UPDATE t SET v = 'a'").await, None);
+        store.remove_fence("m").await.unwrap();
+        assert_eq!(store.fence_made("m").await.unwrap(), []);
+        db.drop().await;
+    }
+}
