@@ -177,7 +177,7 @@ impl WebhookRoute {
                 "route.webhook_unreachable",
                 "its host's name is not known",
             ),
-            ureq::Error::Tls(_) | ureq::Error::Rustls(_) => (
+            error if is_tls(error) => (
                 RouteErrorKind::Unreachable,
                 "route.webhook_tls",
                 "its certificate is not trusted, or TLS failed",
@@ -194,6 +194,15 @@ impl WebhookRoute {
             &self.label,
             format!("was not told of {action}: {why}"),
         )
+    }
+}
+
+/// A failed handshake comes as an error of input that holds the one of TLS.
+fn is_tls(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => true,
+        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
     }
 }
 
