@@ -199,6 +199,8 @@ pub(crate) struct Session {
     pub places: Mutex<HashMap<usize, Places>>,
     /// A switch is at work: whatever can wait does.
     pub switch: AtomicBool,
+    /// Writers wait: what is there is applied at once.
+    pub drain: AtomicBool,
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
     state: Mutex<State>,
@@ -232,6 +234,7 @@ impl Session {
             comparing: tokio::sync::Mutex::new(()),
             places: Mutex::default(),
             switch: AtomicBool::new(false),
+            drain: AtomicBool::new(false),
             strangers: Marks::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
@@ -298,6 +301,11 @@ impl Session {
     /// True while a switch is at work.
     pub fn switching(&self) -> bool {
         self.switch.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// True while writers wait for the stream to run dry.
+    pub fn draining(&self) -> bool {
+        self.drain.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// True once the attempt is to stop.

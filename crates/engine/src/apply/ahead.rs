@@ -46,7 +46,7 @@ pub(crate) async fn run(
             let Ok(room) = next.reserve().await else {
                 return Ok(None);
             };
-            Ok::<_, EngineError>(Some((room, gatherer.next().await?)))
+            Ok::<_, EngineError>(Some((room, gatherer.next(session.draining()).await?)))
         };
         let gathered = tokio::select! {
             biased;

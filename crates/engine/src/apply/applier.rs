@@ -256,7 +256,9 @@ impl ApplierTask {
             !state.followed() || state.altered.is_some()
         } || self.collector.is_some()
             || self.meeting.is_some();
-        if waited_for {
+        if self.session.draining() {
+            Duration::ZERO
+        } else if waited_for {
             IDLE_CHECKPOINT_COPYING
         } else {
             IDLE_CHECKPOINT

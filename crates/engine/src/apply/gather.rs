@@ -93,8 +93,9 @@ impl Gatherer {
         self.end.is_some()
     }
 
-    /// The next batch: as soon as something is there, filled for at most the linger time. Cancel-safe.
-    pub async fn next(&mut self) -> Result<Gathered, EngineError> {
+    /// The next batch: as soon as something is there, filled for at most the linger time, or not at all where somebody waits for it.
+    /// Cancel-safe.
+    pub async fn next(&mut self, hurry: bool) -> Result<Gathered, EngineError> {
         let mut deadline = None;
         loop {
             while let Some(event) = self.waiting.pop_front() {
@@ -106,8 +107,8 @@ impl Gatherer {
                 return Ok(self.take_batch());
             }
             let received = if self.has_batch() {
-                let until =
-                    *deadline.get_or_insert_with(|| tokio::time::Instant::now() + self.linger);
+                let linger = if hurry { Duration::ZERO } else { self.linger };
+                let until = *deadline.get_or_insert_with(|| tokio::time::Instant::now() + linger);
                 match tokio::time::timeout_at(until, self.events.recv()).await {
                     Ok(received) => received,
                     Err(_) => return Ok(self.take_batch()),

@@ -68,13 +68,13 @@ impl Stream {
     }
 
     async fn next(&mut self) -> String {
-        shown(self.gatherer.next().await.unwrap())
+        shown(self.gatherer.next(false).await.unwrap())
     }
 
     /// Nothing comes within a while.
     async fn is_quiet(&mut self) -> bool {
         let wait = Duration::from_millis(30);
-        tokio::time::timeout(wait, self.gatherer.next())
+        tokio::time::timeout(wait, self.gatherer.next(false))
             .await
             .is_err()
     }
@@ -155,7 +155,7 @@ async fn everything_before_an_alteration_comes_first_and_its_own_transaction_nev
     assert_eq!(at.next().await, "1:1 end Some(1)");
     assert_eq!(at.next().await, "altered 3");
     drop(at.sender);
-    let ended = shown(at.gatherer.next().await.unwrap());
+    let ended = shown(at.gatherer.next(false).await.unwrap());
     assert_eq!(ended, "ended", "the half transaction is not handed on");
 }
 
@@ -169,7 +169,7 @@ async fn a_call_that_is_given_up_loses_nothing() {
         at.send(vec![change(), commit(id)]);
     }
     drop(at.sender);
-    let gathered = shown(at.gatherer.next().await.unwrap());
+    let gathered = shown(at.gatherer.next(false).await.unwrap());
     assert_eq!(gathered, "1:2 2:2 3:2 4:2 5:2 end Some(5)");
 }
 
@@ -178,7 +178,7 @@ async fn a_stream_out_of_order_is_a_defect() {
     for events in [vec![begin(1), begin(2)], vec![commit(1)], vec![change()]] {
         let mut at = stream(10, 1 << 20);
         at.send(events);
-        assert!(at.gatherer.next().await.is_err());
+        assert!(at.gatherer.next(false).await.is_err());
     }
 }
 
@@ -197,7 +197,7 @@ async fn what_was_spilled_comes_back_as_it_was() {
         StreamEvent::Change(odd.clone()),
         commit(1),
     ]);
-    let Gathered::Big(mut big) = at.gatherer.next().await.unwrap() else {
+    let Gathered::Big(mut big) = at.gatherer.next(false).await.unwrap() else {
         panic!("not big");
     };
     let back = big.spill.reader().unwrap().next(100, 1 << 20).unwrap();

@@ -4,6 +4,7 @@
 //! repeated until it has happened.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentId, IntentState, SwitchOrder};
@@ -97,7 +98,9 @@ pub(crate) async fn pass(
         // as long as the box, and a while for a slow step; after that the server opens the store again by itself
         hold: within + Duration::from_secs(10),
     };
+    session.drain.store(true, Ordering::SeqCst);
     let outcome = window.passed(&fire).await;
+    session.drain.store(false, Ordering::SeqCst);
     if outcome.is_err() && window.given() {
         // the next look at the registers says how it ended
         return outcome;
