@@ -140,6 +140,7 @@ impl Loaded {
             target: self.target.clone(),
             control,
             projections: self.file.projections.clone(),
+            verify: self.file.verify,
             options: self.file.run,
         })
     }

@@ -11,11 +11,13 @@ pub mod kill;
 pub mod layer_report;
 pub mod lifecycle;
 pub mod planning;
+mod planted;
 pub mod progress;
 pub mod quarantine;
 mod report;
 mod retry;
 mod run;
+mod sequences;
 mod session;
 mod strangers;
 #[cfg(test)]
@@ -39,6 +41,7 @@ pub use progress::{
 };
 pub use quarantine::{Retried, Revealed, reveal};
 pub use run::{Migration, Until, run};
+pub use sequences::{SequenceProblem, SequenceVerify};
 pub use session::Altered;
 pub use strangers::seen as strangers_seen;
 pub use verify::cause::Cause;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{Comparison, ControlStore, Lease};
 use crossfade_model::TransactionId;
+use crossfade_plan::verify_options::VerifyOptions;
 use crossfade_plan::{Phase, Plan, Projection, RunOptions};
 use crossfade_store::{ErrorKind, Recovery, Source, Target};
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ pub struct Migration {
     pub control: Arc<dyn ControlStore>,
     /// Queries that must give the same rows on both sides.
     pub projections: Vec<Projection>,
+    /// How to compare.
+    pub verify: VerifyOptions,
     /// How to work.
     pub options: RunOptions,
 }

@@ -8,6 +8,7 @@ use crossfade_model::{
     Cell, Key, Position, Row, Snapshot, StreamEvent, TableId, TableMapping, TransactionId,
 };
 use crossfade_plan::RunOptions;
+use crossfade_plan::verify_options::VerifyOptions;
 use crossfade_rules::frontier::Frontier;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Bound, CaptureSpec, ChunkRange, Source, Target, Tenure};
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use crate::error::EngineError;
 use crate::progress::{Observer, Places};
 use crate::retry::Reached;
+use crate::sequences::Raised;
 use crate::strangers::Marks;
 use crate::verify::book::Proofs;
 
@@ -188,6 +190,7 @@ pub(crate) struct Session {
     pub target: Arc<dyn Target>,
     pub tenure: Box<dyn Tenure>,
     pub options: RunOptions,
+    pub verify: VerifyOptions,
     pub observer: Arc<dyn Observer>,
     /// A big transaction met a unique conflict: it is written with care from now on. Outlives the attempt.
     pub careful: Arc<AtomicBool>,
@@ -197,6 +200,8 @@ pub(crate) struct Session {
     pub comparing: tokio::sync::Mutex<()>,
     /// Where each table's digests are computed, once that was measured.
     pub places: Mutex<HashMap<usize, Places>>,
+    /// How far the target's sequences were raised.
+    pub raised: tokio::sync::Mutex<Raised>,
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
     state: Mutex<State>,
@@ -212,6 +217,7 @@ impl Session {
         target: Arc<dyn Target>,
         tenure: Box<dyn Tenure>,
         options: RunOptions,
+        verify: VerifyOptions,
         observer: Arc<dyn Observer>,
         careful: Arc<AtomicBool>,
         stop: watch::Receiver<bool>,
@@ -224,11 +230,13 @@ impl Session {
             target,
             tenure,
             options,
+            verify,
             observer,
             careful,
             stop,
             comparing: tokio::sync::Mutex::new(()),
             places: Mutex::default(),
+            raised: tokio::sync::Mutex::default(),
             strangers: Marks::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),

@@ -10,6 +10,7 @@ use crate::options::{OPTIONS, RunOptions};
 use crate::picture::Problem;
 use crate::projection::Projection;
 use crate::store_url::{self, StoreUrl};
+use crate::verify_options::VerifyOptions;
 
 /// A checked migration file.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct MigrationFile {
     pub tables: Vec<TableEntry>,
     /// Queries that must give the same rows on both sides.
     pub projections: Vec<Projection>,
+    /// How comparisons work.
+    pub verify: VerifyOptions,
     /// How a run works.
     pub run: RunOptions,
 }
@@ -147,6 +150,7 @@ impl Reader<'_> {
                 "target",
                 "table",
                 "projection",
+                "verify",
                 "run",
             ],
         );
@@ -162,6 +166,7 @@ impl Reader<'_> {
             Some(value) => self.tables(value),
         };
         let projections = self.projections(document.get("projection"));
+        let verify = self.verify(document.get("verify"));
         let (name, exclude) = match migration {
             None => (None, Vec::new()),
             Some((span, section)) => {
@@ -178,6 +183,7 @@ impl Reader<'_> {
             target: target?,
             tables,
             projections,
+            verify,
             run,
         })
     }

@@ -17,6 +17,7 @@ mod picture;
 pub mod plan;
 mod projection;
 pub mod store_url;
+pub mod verify_options;
 
 pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
 pub use file::Listed;

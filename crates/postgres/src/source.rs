@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use crossfade_model::{
-    Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TransactionId,
+    Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TableName,
+    TransactionId,
 };
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, QueryColumn,
-    Result, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
+    Result, SequenceState, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::design::ENGINE;
@@ -102,6 +103,10 @@ impl Source for PostgresStore {
 
     async fn sequences(&self) -> Result<Vec<Sequence>> {
         describe::sequences(self).await
+    }
+
+    async fn sequence_states(&self) -> Result<Vec<(TableName, SequenceState)>> {
+        describe::sequence_states(self).await
     }
 
     async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {

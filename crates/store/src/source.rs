@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use crossfade_model::{
     BucketSums, Cell, Digester, Finding, Key, Position, Row, Schema, Snapshot, StreamEvent, Table,
-    TableMapping, TransactionId,
+    TableMapping, TableName, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SumPlace};
+use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SequenceState, SumPlace};
 
 /// Who a store is, so that another one under the same address is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +265,9 @@ pub trait Source: Send + Sync {
 
     /// Present values of the schema's sequences; see [`Schema::sequences`].
     async fn sequences(&self) -> Result<Vec<crossfade_model::Sequence>>;
+
+    /// The same sequences with how they go on, by name.
+    async fn sequence_states(&self) -> Result<Vec<(TableName, SequenceState)>>;
 
     /// What a query that the operator wrote would give, without running it.
     async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>>;

@@ -9,6 +9,7 @@ use crate::error::EngineError;
 use crate::evidence;
 use crate::progress::VerifyReport;
 use crate::run::Run;
+use crate::sequences::{self, SequenceProblem};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{layers, repair};
@@ -41,10 +42,18 @@ async fn repaired(
     let Some(cap) = comparison.repair_rows else {
         return Ok(report);
     };
-    if report.tables.iter().all(|t| t.equal) {
+    let behind = report
+        .sequences
+        .iter()
+        .any(|s| s.problem == Some(SequenceProblem::Behind));
+    if behind {
+        sequences::raise(session, &run.migration.plan.sequences).await?;
+    }
+    if report.tables.iter().all(|t| t.equal) && !behind {
         return Ok(report);
     }
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
+    let again = again || behind;
     let mut report = if again {
         layers::verify(run, session, requests, comparison.layer).await?
     } else {

@@ -10,6 +10,7 @@ use crate::error::EngineError;
 use crate::layer_report::{Layer, LayerReport, ProjectionReport};
 use crate::progress::VerifyReport;
 use crate::run::Run;
+use crate::sequences;
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
@@ -29,6 +30,8 @@ pub(crate) async fn verify(
         let found = all(session, requests, projections).await?;
         report.equal &= found.iter().all(|p| p.equal);
         report.layers.projections = found;
+        report.sequences = sequences::compare(session, &run.migration.plan.sequences).await?;
+        report.equal &= report.sequences.iter().all(|s| s.equal);
         report.finished = now();
         return Ok(report);
     }

@@ -25,7 +25,7 @@ pub use foreign_keys::build_foreign_keys;
 pub use keys::{build_key, build_unique_indexes, has_key};
 pub(crate) use patient::patiently;
 pub use remove::{made, remove};
-pub use sequences::raise_sequences;
+pub use sequences::{raise_sequences, sequence_states};
 
 /// The statements that [`create_tables`] runs on an empty target, for a person to read.
 pub fn create_statements(types: &[UserType], tables: &[TableMapping]) -> Vec<String> {
