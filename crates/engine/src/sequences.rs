@@ -214,7 +214,12 @@ fn problem(
         return None;
     }
     let floor = floor?;
-    let behind = target.value.is_none_or(|v| is_behind(v, floor, target));
+    let behind = match target.value {
+        Some(value) => is_behind(value, floor, target),
+        None => !target
+            .first
+            .is_some_and(|first| is_behind(floor, first, target)),
+    };
     behind.then_some(SequenceProblem::Behind)
 }
 
@@ -234,6 +239,7 @@ mod tests {
     fn state(value: impl Into<Option<i64>>, increment: impl Into<Option<i64>>) -> SequenceState {
         SequenceState {
             value: value.into(),
+            first: Some(1),
             increment: increment.into(),
             cycles: false,
         }
@@ -261,6 +267,7 @@ mod tests {
     fn one_that_handed_out_nothing_is_behind_only_where_it_was_raised() {
         let fresh = state(None, 1);
         assert_eq!(problem(None, Some(&fresh), &fresh), None);
+        assert_eq!(problem(Some(0), Some(&fresh), &fresh), None);
         assert_eq!(
             problem(Some(1), Some(&fresh), &fresh),
             Some(SequenceProblem::Behind)

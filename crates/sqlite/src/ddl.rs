@@ -260,6 +260,7 @@ pub(crate) fn sequence_states(
                     [table],
                     |r| r.get(0),
                 )?,
+                first: Some(1),
                 increment: None,
                 cycles: false,
             }),

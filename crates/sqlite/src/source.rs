@@ -160,6 +160,7 @@ impl Source for SqliteStore {
         let states = sequences.into_iter().map(|s| {
             let state = SequenceState {
                 value: s.last_value,
+                first: Some(1),
                 increment: None,
                 cycles: false,
             };

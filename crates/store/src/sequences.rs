@@ -6,6 +6,8 @@
 pub struct SequenceState {
     /// The last value handed out, of one that is cached by sessions the last one of the last block; `None` where none was.
     pub value: Option<i64>,
+    /// What it hands out first, where it has handed out none.
+    pub first: Option<i64>,
     /// What is added for the next value; `None` where the store knows one way only.
     pub increment: Option<i64>,
     /// After its last value it begins again: its values have no order.

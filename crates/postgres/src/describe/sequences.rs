@@ -34,6 +34,7 @@ pub async fn find(client: &Client) -> Result<Vec<Found>> {
     let found = both.map(|(row, sequence)| Found {
         state: SequenceState {
             value: sequence.last_value,
+            first: Some(row.get("start")),
             increment: Some(row.get("increment")),
             cycles: row.get("cycle"),
         },

@@ -12,6 +12,7 @@ mod layers;
 mod mutations;
 mod names;
 mod partitions;
+mod places;
 mod planted;
 mod proof;
 mod quarantine;

@@ -80,12 +80,15 @@ fn in_the_stream(defect: &str) {
         panic!("no server")
     };
     let hot = format!(
-        "SET application_name = 'hot'; DO $$ BEGIN LOOP
+        "DO $$ BEGIN LOOP
              UPDATE t SET a = '{LONG_TEXT}' WHERE id = 1; COMMIT;
              UPDATE t SET a = 'another {LONG_TEXT}' WHERE id = 1; COMMIT;
          END LOOP; END $$"
     );
     let mut client = source.client();
+    client
+        .batch_execute("SET application_name = 'hot'")
+        .unwrap();
     let writer = thread::spawn(move || client.batch_execute(&hot).unwrap_err());
     wait_until("the writer writes", LONG, || {
         trial
