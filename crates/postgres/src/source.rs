@@ -1,5 +1,7 @@
 //! PostgreSQL as a source: what the engine asks, and where it is done.
 
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use crossfade_model::{
     Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TableName,
@@ -11,6 +13,7 @@ use crossfade_store::{
 };
 
 use crate::design::ENGINE;
+use crate::session::Purpose;
 use crate::store::PostgresStore;
 use crate::{
     capture, cell_text, describe, findings, grants, identity, lsn, query, replication, snapshot,
@@ -95,6 +98,15 @@ impl Source for PostgresStore {
 
     async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
         unseen::maybe_unseen(self).await
+    }
+
+    async fn round_trip(&self) -> Result<Option<Duration>> {
+        let client = self.connect(Purpose::Check).await?;
+        let begun = Instant::now();
+        client.batch("asking nothing", "SELECT 1").await?;
+        let took = begun.elapsed();
+        self.keep(client);
+        Ok(Some(took))
     }
 
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome> {

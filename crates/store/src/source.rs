@@ -1,5 +1,7 @@
 //! What rows come from.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use crossfade_model::{
@@ -8,6 +10,7 @@ use crossfade_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::pace::Pace;
 use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SequenceState, SumPlace};
 
 /// Who a store is, so that another one under the same address is noticed.
@@ -170,6 +173,9 @@ pub trait SourceSnapshot: Send {
         place: SumPlace,
     ) -> Result<BucketSums>;
 
+    /// Keeps to a pace from now on, in sums that the program computes.
+    fn set_pace(&mut self, pace: Pace);
+
     /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
 
@@ -258,6 +264,11 @@ pub trait Source: Send + Sync {
     /// not ended. A process that does not know what the one before has applied asks for them.
     async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
         Ok(Vec::new())
+    }
+
+    /// How long a query that does nothing takes on an open connection; `None` where no server answers it.
+    async fn round_trip(&self) -> Result<Option<Duration>> {
+        Ok(None)
     }
 
     /// Looks for what the stream does not show: partitions attached or detached, triggers dropped, DDL.

@@ -6,6 +6,7 @@ use crossfade_model::{
     Table, TableMapping, TableName, UserType,
 };
 
+use crate::pace::Pace;
 use crate::source::{ChunkRange, Made, RowBlock, RowStream, SourceIdentity};
 use crate::{
     Aggregates, Capabilities, HeldSequence, Query, QueryColumn, RecordWrite, Result, Strangers,
@@ -159,6 +160,9 @@ pub trait TargetSnapshot: Send {
         digester: &Digester,
         place: SumPlace,
     ) -> Result<BucketSums>;
+
+    /// Keeps to a pace from now on, in sums that the program computes.
+    fn set_pace(&mut self, pace: Pace);
 
     /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;

@@ -38,7 +38,7 @@ async fn repaired(
     requests: &mpsc::Sender<VerifyRequest>,
     comparison: Comparison,
 ) -> Result<VerifyReport, EngineError> {
-    let report = layers::verify(run, session, requests, comparison.layer).await?;
+    let report = layers::verify(run, session, requests, comparison).await?;
     let Some(cap) = comparison.repair_rows else {
         return Ok(report);
     };
@@ -55,7 +55,7 @@ async fn repaired(
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
     let again = again || behind;
     let mut report = if again {
-        layers::verify(run, session, requests, comparison.layer).await?
+        layers::verify(run, session, requests, comparison).await?
     } else {
         report
     };

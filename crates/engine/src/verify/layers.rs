@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossfade_control::VerifyLayer;
+use crossfade_control::{Comparison, VerifyLayer};
 use crossfade_plan::Projection;
 use tokio::sync::mpsc;
 
@@ -21,11 +21,12 @@ pub(crate) async fn verify(
     run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
-    layer: VerifyLayer,
+    comparison: Comparison,
 ) -> Result<VerifyReport, EngineError> {
     let projections = &run.migration.projections;
+    let layer = comparison.layer;
     if layer == VerifyLayer::Full {
-        let mut report = compare::verify(run, session, requests).await?;
+        let mut report = compare::verify(run, session, requests, comparison.gentle).await?;
         let _turn = session.comparing.lock().await;
         let found = all(session, requests, projections).await?;
         report.equal &= found.iter().all(|p| p.equal);

@@ -5,6 +5,7 @@
 mod certificate;
 mod directions;
 mod generated;
+mod gentle;
 mod harness;
 mod keyless;
 mod keys;
