@@ -59,6 +59,8 @@ pub(crate) struct Run {
     pub stop: watch::Receiver<bool>,
     pub begun: Instant,
     pub careful: Arc<AtomicBool>,
+    /// The one comparison of a run that ends with it has begun to repair.
+    pub repaired: AtomicBool,
     /// Transactions that earlier attempts have applied and that no probe has been known to see; `None` before the first.
     pub recent: Mutex<Option<Vec<TransactionId>>>,
     /// How far the attempt at work, or the last, came; `None` where it did not come to work.
@@ -103,6 +105,7 @@ pub async fn run(
         stop,
         begun: Instant::now(),
         careful: Arc::new(AtomicBool::new(false)),
+        repaired: AtomicBool::new(false),
         recent: Mutex::new(None),
         reached: Mutex::new(None),
         marked: OnceLock::new(),

@@ -1,6 +1,7 @@
 //! A comparison as it was asked for: what is read, and whether what differs is repaired and compared again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossfade_control::Comparison;
 use tokio::sync::mpsc;
@@ -8,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::error::EngineError;
 use crate::evidence;
 use crate::progress::VerifyReport;
-use crate::run::Run;
+use crate::run::{Run, Until};
 use crate::sequences::{self, SequenceProblem};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
@@ -52,6 +53,12 @@ async fn repaired(
     if report.tables.iter().all(|t| t.equal) && !behind {
         return Ok(report);
     }
+    // an attempt before may have repaired, and come to no report
+    let alone = matches!(run.until, Until::Verified(_));
+    let cap = match alone && run.repaired.swap(true, Ordering::Relaxed) {
+        true => 0,
+        false => cap,
+    };
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
     let again = again || behind;
     let mut report = if again {
