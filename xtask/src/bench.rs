@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::failure::Result;
 use crate::process::run;
+use crate::rivals;
 use crate::servers::fleet::Fleet;
 use crate::servers::server::{Access, Durability, Server, Spec};
 use crate::servers::version::Version;
@@ -37,12 +38,19 @@ pub fn bench(arguments: &[String]) -> Result<()> {
         settings: SETTINGS.map(str::to_owned).to_vec(),
     });
     let fleet = Fleet::start(&installed, &specs)?;
-    let measured = measure(fleet.server("source")?, fleet.server("target")?, arguments);
+    let rivals = rivals::measured(&installed);
+    let (source, target) = (fleet.server("source")?, fleet.server("target")?);
+    let measured = measure(source, target, rivals, arguments);
     let stopped = fleet.stop();
     measured.and(stopped)
 }
 
-fn measure(source: &Server, target_server: &Server, arguments: &[String]) -> Result<()> {
+fn measure(
+    source: &Server,
+    target_server: &Server,
+    rivals: Vec<(String, String)>,
+    arguments: &[String],
+) -> Result<()> {
     let built = target().join("release");
     let mut command = Command::new(built.join("bench"));
     command
@@ -51,9 +59,7 @@ fn measure(source: &Server, target_server: &Server, arguments: &[String]) -> Res
         .env("CROSSFADE_BENCH_SOURCE", source.url())
         .env("CROSSFADE_BENCH_TARGET", target_server.url())
         .env("CROSSFADE_BENCH_PROGRAMS", source.bin())
-        .env("CROSSFADE_BENCH_PGBOUNCER", system::PGBOUNCER);
-    if let Some(program) = system::install_reladiff(&target().join("rivals")) {
-        command.env("CROSSFADE_BENCH_RELADIFF", program);
-    }
+        .env("CROSSFADE_BENCH_PGBOUNCER", system::PGBOUNCER)
+        .envs(rivals);
     run(&mut command)
 }

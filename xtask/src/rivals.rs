@@ -24,11 +24,23 @@ const RELADIFF: [&str; 2] = ["reladiff[postgresql]==0.6.0", "psycopg2-binary"];
 /// left out, and why is said.
 #[must_use]
 pub fn variables(installed: &Installed) -> Vec<(String, String)> {
-    let rivals = [
+    told([
         ("PGCOPYDB", pgcopydb(&installed.cache)),
         ("DATA_DIFF", from_python("data-diff", &DATA_DIFF)),
         ("RELADIFF", from_python("reladiff", &RELADIFF)),
-    ];
+    ])
+}
+
+/// The same, of those that are measured.
+#[must_use]
+pub fn measured(installed: &Installed) -> Vec<(String, String)> {
+    told([
+        ("PGCOPYDB", pgcopydb(&installed.cache)),
+        ("RELADIFF", from_python("reladiff", &RELADIFF)),
+    ])
+}
+
+fn told<const N: usize>(rivals: [(&str, Result<PathBuf>); N]) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     for (name, place) in rivals {
         match place {

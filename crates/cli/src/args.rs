@@ -173,6 +173,10 @@ pub struct Verify {
     /// Compare only the projections of the migration file.
     #[arg(long, group = "layer")]
     pub projections: bool,
+    /// Read slowly, one side after the other, and more slowly still when the source answers later than usual: for a full comparison
+    /// beside an application that must not feel it. It takes ten times as long, or more.
+    #[arg(long, conflicts_with = "layer")]
+    pub gentle: bool,
     /// What chooses the rows of --sample [default: by chance; it is printed].
     #[arg(long, value_name = "NUMBER", requires = "sample")]
     pub seed: Option<u64>,

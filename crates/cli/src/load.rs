@@ -153,6 +153,7 @@ impl Loaded {
             target: self.target.clone(),
             control,
             projections: self.file.projections.clone(),
+            verify: self.file.verify,
             options: self.file.run,
             sides: self.sides.clone(),
             lead: Arc::clone(&self.lead),

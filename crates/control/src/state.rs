@@ -109,6 +109,9 @@ pub struct Comparison {
     /// The result is to hold what a certificate states.
     #[serde(default)]
     pub evidence: bool,
+    /// Both sides are read slowly, so that whoever works there feels little; of a full comparison.
+    #[serde(default)]
+    pub gentle: bool,
 }
 
 /// What an operator wants a running `run` to do.

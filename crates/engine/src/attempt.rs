@@ -104,6 +104,7 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         Arc::clone(&migration.target),
         tenure,
         migration.options,
+        migration.verify,
         Arc::clone(&run.observer),
         Arc::clone(&run.careful),
         stopped,

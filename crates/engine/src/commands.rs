@@ -80,7 +80,8 @@ pub(crate) async fn run(
                 continue;
             }
             // one that an earlier attempt of this run had taken is taken
-            if posted.state == CommandState::Posted {
+            let anew = posted.state != CommandState::Posted;
+            if !anew {
                 run.migration
                     .control
                     .acknowledge(&run.lease, posted.id)
@@ -95,7 +96,13 @@ pub(crate) async fn run(
                     pause(&run, &session, posted.id, false).await?;
                     continue;
                 }
-                Command::Verify(comparison) => Asked::Report(comparison),
+                Command::Verify(mut comparison) => {
+                    // what it repaired before the end of that attempt nobody has counted: the cap is not granted twice
+                    if anew {
+                        comparison.repair_rows = comparison.repair_rows.map(|_| 0);
+                    }
+                    Asked::Report(comparison)
+                }
                 Command::Retry { ids } => Asked::Retry { ids },
                 Command::Abort { drop_target_tables } => {
                     // the run ends; whoever waits for the command hears from it afterwards

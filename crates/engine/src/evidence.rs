@@ -227,7 +227,8 @@ impl VerifyReport {
         let differs = self.tables.iter().any(|t| !t.equal);
         let projections = self.layers.projections.iter().all(|p| p.equal);
         let tables = || self.tables.iter().all(TableVerify::is_equal_as_expected);
-        self.equal || (differs && projections && tables())
+        let sequences = self.sequences.iter().all(|s| s.equal);
+        self.equal || (differs && projections && sequences && tables())
     }
 
     /// The report as it is kept and shown: what only a certificate needs is left out.

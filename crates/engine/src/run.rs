@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{CommandId, Comparison, ControlStore, Lease, SwitchOrder};
 use crossfade_model::TransactionId;
+use crossfade_plan::verify_options::VerifyOptions;
 use crossfade_plan::{Phase, Plan, Projection, RunOptions};
 use crossfade_store::{ErrorKind, Made, Recovery, Source, Target};
 use tokio::sync::watch;
@@ -34,6 +35,8 @@ pub struct Migration {
     pub control: Arc<dyn ControlStore>,
     /// Queries that must give the same rows on both sides.
     pub projections: Vec<Projection>,
+    /// How to compare.
+    pub verify: VerifyOptions,
     /// How to work.
     pub options: RunOptions,
     /// Both stores once more, each able to play the other's part.
@@ -69,6 +72,8 @@ pub(crate) struct Run {
     pub stop: watch::Receiver<bool>,
     pub begun: Instant,
     pub careful: Arc<AtomicBool>,
+    /// The one comparison of a run that ends with it has begun to repair.
+    pub repaired: AtomicBool,
     /// Transactions that earlier attempts have applied and that no probe has been known to see; `None` before the first.
     pub recent: Mutex<Option<Vec<TransactionId>>>,
     /// How far the attempt at work, or the last, came; `None` where it did not come to work.
@@ -154,6 +159,7 @@ async fn lanes(
             stop: stop.clone(),
             begun,
             careful: Arc::new(AtomicBool::new(false)),
+            repaired: AtomicBool::new(false),
             recent: Mutex::new(None),
             reached: Mutex::new(None),
             marked: OnceLock::new(),

@@ -8,6 +8,7 @@ use crossfade_model::{
     Cell, Key, Position, Row, Snapshot, StreamEvent, TableId, TableMapping, TransactionId,
 };
 use crossfade_plan::RunOptions;
+use crossfade_plan::verify_options::VerifyOptions;
 use crossfade_rules::frontier::Frontier;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Bound, CaptureSpec, ChunkRange, Source, Target, Tenure};
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use crate::error::EngineError;
 use crate::progress::{Observer, Places};
 use crate::retry::Reached;
+use crate::sequences::Raised;
 use crate::strangers::Marks;
 use crate::verify::book::Proofs;
 
@@ -188,6 +190,7 @@ pub(crate) struct Session {
     pub target: Arc<dyn Target>,
     pub tenure: Box<dyn Tenure>,
     pub options: RunOptions,
+    pub verify: VerifyOptions,
     pub observer: Arc<dyn Observer>,
     /// A big transaction met a unique conflict: it is written with care from now on. Outlives the attempt.
     pub careful: Arc<AtomicBool>,
@@ -201,6 +204,8 @@ pub(crate) struct Session {
     pub switch: AtomicBool,
     /// Writers wait: what is there is applied at once.
     pub drain: AtomicBool,
+    /// How far the target's sequences were raised.
+    pub raised: tokio::sync::Mutex<Raised>,
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
     state: Mutex<State>,
@@ -216,6 +221,7 @@ impl Session {
         target: Arc<dyn Target>,
         tenure: Box<dyn Tenure>,
         options: RunOptions,
+        verify: VerifyOptions,
         observer: Arc<dyn Observer>,
         careful: Arc<AtomicBool>,
         stop: watch::Receiver<bool>,
@@ -228,6 +234,7 @@ impl Session {
             target,
             tenure,
             options,
+            verify,
             observer,
             careful,
             stop,
@@ -235,6 +242,7 @@ impl Session {
             places: Mutex::default(),
             switch: AtomicBool::new(false),
             drain: AtomicBool::new(false),
+            raised: tokio::sync::Mutex::default(),
             strangers: Marks::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),

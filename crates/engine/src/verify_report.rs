@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::Evidence;
 use crate::layer_report::LayerReport;
 use crate::progress::{ProofProgress, Repair, VerifySummary};
+use crate::sequences::SequenceVerify;
 use crate::verify::cause::Cause;
 
 /// How a row differs.
@@ -142,6 +143,9 @@ pub struct VerifyReport {
     pub tables: Vec<TableVerify>,
     /// Everything that was compared is equal.
     pub equal: bool,
+    /// The sequences that the target has in the place of the source's; only in a full comparison.
+    #[serde(default)]
+    pub sequences: Vec<SequenceVerify>,
     /// What is proven after it.
     #[serde(default)]
     pub proof: Option<ProofProgress>,

@@ -13,6 +13,7 @@ use crate::picture::Problem;
 use crate::projection::Projection;
 use crate::route::RouteSection;
 use crate::store_url::{self, StoreUrl};
+use crate::verify_options::VerifyOptions;
 
 /// A checked migration file.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub struct MigrationFile {
     pub projections: Vec<Projection>,
     /// What leads applications' traffic, in the order in which it acts.
     pub routes: Vec<RouteSection>,
+    /// How comparisons work.
+    pub verify: VerifyOptions,
     /// How a run works.
     pub run: RunOptions,
     /// What a switch asks for.
@@ -157,6 +160,7 @@ impl Reader<'_> {
                 "table",
                 "projection",
                 "route",
+                "verify",
                 "run",
                 "gates",
                 "abort_conditions",
@@ -177,6 +181,7 @@ impl Reader<'_> {
         let gates = self.gates(document.get("gates"));
         let abort_conditions = self.abort_conditions(document.get("abort_conditions"));
         let routes = self.routes(document.get("route"));
+        let verify = self.verify(document.get("verify"));
         let (name, exclude) = match migration {
             None => (None, Vec::new()),
             Some((span, section)) => {
@@ -194,6 +199,7 @@ impl Reader<'_> {
             tables,
             projections,
             routes,
+            verify,
             run,
             gates,
             abort_conditions,

@@ -21,6 +21,7 @@ pub mod plan;
 mod projection;
 mod route;
 pub mod store_url;
+pub mod verify_options;
 
 pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
 pub use file::Listed;

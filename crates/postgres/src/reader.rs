@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
+use crossfade_store::pace::Pace;
 use crossfade_store::{
     Aggregates, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, StoreError, SumPlace,
     TargetSnapshot,
@@ -160,6 +161,10 @@ impl TargetSnapshot for PostgresReader {
         summand
             .sum(&self.client, &mut self.raw, &self.label, digester, place)
             .await
+    }
+
+    fn set_pace(&mut self, pace: Pace) {
+        self.raw.set_pace(pace);
     }
 
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crossfade_model::{
     BucketSums, Canonical, Column, Digester, Position, Row, Snapshot, Table, TableMapping,
 };
+use crossfade_store::pace::Pace;
 use crossfade_store::{
     Aggregates, Bound, ChunkRange, CopyFormat, ErrorKind, Query, ReadForm, Result, RowStream,
     SourceSnapshot, StoreError, SumPlace,
@@ -377,6 +378,10 @@ impl SourceSnapshot for PostgresSnapshot {
         let label = self.store.label();
         let raw = &mut self.raw;
         summand.sum(&self.client, raw, label, digester, place).await
+    }
+
+    fn set_pace(&mut self, pace: Pace) {
+        self.raw.set_pace(pace);
     }
 
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {

@@ -1,15 +1,19 @@
 //! PostgreSQL as a source: what the engine asks, and where it is done.
 
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use crossfade_model::{
-    Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TransactionId,
+    Cell, Column, Finding, Position, Schema, Sequence, Table, TableMapping, TableName,
+    TransactionId,
 };
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, QueryColumn,
-    Result, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
+    Result, SequenceState, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::design::ENGINE;
+use crate::session::Purpose;
 use crate::store::PostgresStore;
 use crate::{
     capture, cell_text, describe, findings, grants, identity, lsn, query, replication, snapshot,
@@ -96,12 +100,25 @@ impl Source for PostgresStore {
         unseen::maybe_unseen(self).await
     }
 
+    async fn round_trip(&self) -> Result<Option<Duration>> {
+        let client = self.connect(Purpose::Check).await?;
+        let begun = Instant::now();
+        client.batch("asking nothing", "SELECT 1").await?;
+        let took = begun.elapsed();
+        self.keep(client);
+        Ok(Some(took))
+    }
+
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome> {
         capture::watch(self, spec).await
     }
 
     async fn sequences(&self) -> Result<Vec<Sequence>> {
         describe::sequences(self).await
+    }
+
+    async fn sequence_states(&self) -> Result<Vec<(TableName, SequenceState)>> {
+        describe::sequence_states(self).await
     }
 
     async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {

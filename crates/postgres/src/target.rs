@@ -6,8 +6,8 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, Made, QueryColumn, Result, SourceIdentity, Strangers, Target,
-    TargetSnapshot, TargetState, Tenure,
+    Capabilities, DeclaredColumn, HeldSequence, Made, QueryColumn, Result, SourceIdentity,
+    Strangers, Target, TargetSnapshot, TargetState, Tenure,
 };
 
 use crate::design::ENGINE;
@@ -119,6 +119,14 @@ impl Target for PostgresStore {
 
     async fn raise_sequences(&self, sequences: &[Sequence], tables: &[TableMapping]) -> Result<()> {
         ddl::raise_sequences(self, sequences, tables).await
+    }
+
+    async fn sequence_states(
+        &self,
+        sequences: &[Sequence],
+        tables: &[TableMapping],
+    ) -> Result<Vec<HeldSequence>> {
+        ddl::sequence_states(self, sequences, tables).await
     }
 
     async fn watch_strangers(

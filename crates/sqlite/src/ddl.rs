@@ -1,7 +1,7 @@
 //! Making and completing target tables.
 
 use crossfade_model::{Index, Omission, Sequence, TableMapping, reverse_lane};
-use crossfade_store::{ErrorKind, Made, Result};
+use crossfade_store::{ErrorKind, HeldSequence, Made, Result, SequenceState};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::conn::Place;
@@ -298,31 +298,76 @@ pub(crate) fn raise_all(
     Ok(())
 }
 
-fn raise_one(
+/// AUTOINCREMENT's counters that stand for these sequences. Only the counter counts: the highest rowid, which SQLite looks at
+/// too, goes back when its row goes.
+pub(crate) fn sequence_states(
+    conn: &Connection,
+    sequences: &[Sequence],
+    tables: &[TableMapping],
+) -> rusqlite::Result<Vec<HeldSequence>> {
+    let mut out = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
+        let owner = sequence.owner.as_ref();
+        let mapped = owner.and_then(|(owner, column)| {
+            let mapping = tables.iter().find(|m| &m.source.name == owner)?;
+            Some((mapping, column))
+        });
+        let table = match mapped {
+            Some((mapping, column)) => counted(conn, mapping, column)?,
+            None => None,
+        };
+        out.push(match table {
+            None => HeldSequence::NotCounted,
+            Some(table) => HeldSequence::Here(SequenceState {
+                value: conn.query_row(
+                    "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ?1",
+                    [table],
+                    |r| r.get(0),
+                )?,
+                first: Some(1),
+                increment: None,
+                cycles: false,
+            }),
+        });
+    }
+    Ok(out)
+}
+
+/// The target's table, as the counters call it, where the source's column goes to one that AUTOINCREMENT numbers.
+fn counted(
     conn: &Connection,
     mapping: &TableMapping,
     column: &str,
-    last: i64,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Option<String>> {
     let Some(info) = table_info::read(conn, &mapping.target.name.name)? else {
-        return Ok(());
+        return Ok(None);
     };
     let target = mapping
         .columns
         .iter()
         .find(|c| c.source == column)
         .map_or(column, |c| c.target.as_str());
-    if !info.column(target).is_some_and(|c| c.autoincrement) {
+    let counts = info.column(target).is_some_and(|c| c.autoincrement);
+    Ok(counts.then_some(info.name))
+}
+
+fn raise_one(
+    conn: &Connection,
+    mapping: &TableMapping,
+    column: &str,
+    last: i64,
+) -> rusqlite::Result<()> {
+    let Some(table) = counted(conn, mapping, column)? else {
         return Ok(());
-    }
+    };
     let raised = conn.execute(
         "UPDATE sqlite_sequence SET seq = max(CAST(seq AS INTEGER), ?2) WHERE name = ?1",
-        params![info.name, last],
+        params![table, last],
     )?;
     if raised == 0 {
         conn.execute(
             "INSERT INTO sqlite_sequence(name, seq) VALUES (?1, ?2)",
-            params![info.name, last],
+            params![table, last],
         )?;
     }
     Ok(())

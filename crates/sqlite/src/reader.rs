@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, TableMapping};
+use crossfade_store::pace::Pace;
 use crossfade_store::{Aggregates, ChunkRange, Query, Result, RowStream, SumPlace, TargetSnapshot};
 use rusqlite::Connection;
 
@@ -20,6 +21,7 @@ pub(crate) struct SqliteReader {
     place: Place,
     connection: Shared<Connection>,
     position: Option<Position>,
+    pace: Option<Pace>,
 }
 
 impl SqliteReader {
@@ -37,6 +39,7 @@ impl SqliteReader {
             place: place.clone(),
             connection: Shared::new(place.clone(), connection),
             position,
+            pace: None,
         })
     }
 }
@@ -128,8 +131,13 @@ impl TargetSnapshot for SqliteReader {
             parameters,
             mapping,
             digester,
+            self.pace.as_ref(),
         )
         .await
+    }
+
+    fn set_pace(&mut self, pace: Pace) {
+        self.pace = Some(pace);
     }
 
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {

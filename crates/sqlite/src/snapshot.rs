@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, Snapshot, Table, TableMapping};
+use crossfade_store::pace::Pace;
 use crossfade_store::{
     Aggregates, Bound, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, SourceSnapshot,
     SumPlace,
@@ -29,6 +30,7 @@ pub(crate) struct SqliteSnapshot {
     connection: Shared<Connection>,
     sequence: u64,
     snapshot: Snapshot,
+    pace: Option<Pace>,
 }
 
 impl SqliteSnapshot {
@@ -67,6 +69,7 @@ impl SqliteSnapshot {
             connection: Shared::new(place.clone(), connection),
             sequence,
             snapshot: Snapshot::Sequence(sequence),
+            pace: None,
         })
     }
 }
@@ -239,8 +242,13 @@ impl SourceSnapshot for SqliteSnapshot {
             parameters,
             mapping,
             digester,
+            self.pace.as_ref(),
         )
         .await
+    }
+
+    fn set_pace(&mut self, pace: Pace) {
+        self.pace = Some(pace);
     }
 
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {

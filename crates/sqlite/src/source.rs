@@ -1,10 +1,12 @@
 //! A SQLite file as a source.
 
 use async_trait::async_trait;
-use crossfade_model::{Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table};
+use crossfade_model::{
+    Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table, TableName,
+};
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, Made, Probe, QueryColumn, Result,
-    Source, SourceIdentity, SourceSnapshot, WatchOutcome,
+    SequenceState, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::capture::state::{self, Shape};
@@ -151,6 +153,20 @@ impl Source for SqliteStore {
             Ok(out)
         })
         .await
+    }
+
+    async fn sequence_states(&self) -> Result<Vec<(TableName, SequenceState)>> {
+        let sequences = self.sequences().await?;
+        let states = sequences.into_iter().map(|s| {
+            let state = SequenceState {
+                value: s.last_value,
+                first: Some(1),
+                increment: None,
+                cycles: false,
+            };
+            (s.name, state)
+        });
+        Ok(states.collect())
     }
 
     async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {

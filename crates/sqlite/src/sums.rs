@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossfade_model::{BucketSums, Cell, Digester, TableMapping, Value};
 use crossfade_store::Result;
+use crossfade_store::pace::{Pace, Rests};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
@@ -22,8 +23,10 @@ pub(crate) async fn sum_query(
     parameters: Vec<Cell>,
     mapping: &TableMapping,
     digester: &Digester,
+    pace: Option<&Pace>,
 ) -> Result<BucketSums> {
     let dropped = Arc::new(AtomicBool::new(false));
+    let mut rests = Rests::new(pace);
     let _drop = SetOnDrop(Arc::clone(&dropped));
     let (at, mapping, mut digester) = (place.clone(), mapping.clone(), digester.clone());
     blocking(place, move || {
@@ -43,8 +46,11 @@ pub(crate) async fn sum_query(
                 digester.value(column.canonical, value);
             }
             sums.add(digester.end());
-            if number % ROWS_AT_ONCE == 0 && dropped.load(Ordering::Relaxed) {
-                break;
+            if number % ROWS_AT_ONCE == 0 {
+                if dropped.load(Ordering::Relaxed) {
+                    break;
+                }
+                rests.take_blocking();
             }
         }
         Ok(sums)

@@ -8,8 +8,8 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, ErrorKind, Made, QueryColumn, Result, SourceIdentity, Strangers,
-    Target, TargetSnapshot, TargetState, Tenure,
+    Capabilities, DeclaredColumn, ErrorKind, HeldSequence, Made, QueryColumn, Result,
+    SourceIdentity, Strangers, Target, TargetSnapshot, TargetState, Tenure,
 };
 use rusqlite::Connection;
 
@@ -200,6 +200,18 @@ impl Target for SqliteStore {
         let (sequences, tables) = (sequences.to_vec(), tables.to_vec());
         self.in_turn(Purpose::Write, move |conn, place, holder| {
             ddl::raise_sequences(conn, place, holder, &sequences, &tables)
+        })
+        .await
+    }
+
+    async fn sequence_states(
+        &self,
+        sequences: &[Sequence],
+        tables: &[TableMapping],
+    ) -> Result<Vec<HeldSequence>> {
+        let (sequences, tables) = (sequences.to_vec(), tables.to_vec());
+        self.reading("cannot read the sequences", move |conn, _| {
+            ddl::sequence_states(conn, &sequences, &tables)
         })
         .await
     }

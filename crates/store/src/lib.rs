@@ -7,8 +7,11 @@ pub mod aggregates;
 pub mod authority;
 pub mod error;
 pub mod exact_sum;
+pub mod pace;
+pub mod planted;
 pub mod query;
 pub mod record;
+pub mod sequences;
 pub mod source;
 pub mod strangers;
 pub mod sums;
@@ -19,6 +22,7 @@ pub use authority::{Blocker, Fence, Fire, Latch, Standing, Store};
 pub use error::{ErrorKind, Recovery, Result, StoreError};
 pub use query::{ColumnClass, Query, QueryColumn};
 pub use record::{Record, RecordKey, RecordWrite, TargetState};
+pub use sequences::{HeldSequence, SequenceState};
 pub use source::{
     Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,
     RowBlock, RowStream, Source, SourceIdentity, SourceSnapshot, WatchOutcome,

@@ -1,14 +1,17 @@
 //! What rows come from.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use crossfade_model::{
     BucketSums, Cell, Digester, Finding, Key, Position, Row, Schema, Snapshot, StreamEvent, Table,
-    TableMapping, TransactionId,
+    TableMapping, TableName, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SumPlace};
+use crate::pace::Pace;
+use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SequenceState, SumPlace};
 
 /// Who a store is, so that another one under the same address is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +173,9 @@ pub trait SourceSnapshot: Send {
         place: SumPlace,
     ) -> Result<BucketSums>;
 
+    /// Keeps to a pace from now on, in sums that the program computes.
+    fn set_pace(&mut self, pace: Pace);
+
     /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
 
@@ -260,11 +266,19 @@ pub trait Source: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// How long a query that does nothing takes on an open connection; `None` where no server answers it.
+    async fn round_trip(&self) -> Result<Option<Duration>> {
+        Ok(None)
+    }
+
     /// Looks for what the stream does not show: partitions attached or detached, triggers dropped, DDL.
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome>;
 
     /// Present values of the schema's sequences; see [`Schema::sequences`].
     async fn sequences(&self) -> Result<Vec<crossfade_model::Sequence>>;
+
+    /// The same sequences with how they go on, by name.
+    async fn sequence_states(&self) -> Result<Vec<(TableName, SequenceState)>>;
 
     /// What a query that the operator wrote would give, without running it.
     async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>>;

@@ -6,10 +6,11 @@ use crossfade_model::{
     Table, TableMapping, TableName, UserType,
 };
 
+use crate::pace::Pace;
 use crate::source::{ChunkRange, Made, RowBlock, RowStream, SourceIdentity};
 use crate::{
-    Aggregates, Capabilities, Query, QueryColumn, RecordWrite, Result, Strangers, SumPlace,
-    TargetState,
+    Aggregates, Capabilities, HeldSequence, Query, QueryColumn, RecordWrite, Result, Strangers,
+    SumPlace, TargetState,
 };
 
 /// How a target would keep a source's column.
@@ -160,6 +161,9 @@ pub trait TargetSnapshot: Send {
         place: SumPlace,
     ) -> Result<BucketSums>;
 
+    /// Keeps to a pace from now on, in sums that the program computes.
+    fn set_pace(&mut self, pace: Pace);
+
     /// Measures the columns of the whole table; see [`crate::aggregates::measures`].
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates>;
 
@@ -274,6 +278,13 @@ pub trait Target: Send + Sync {
 
     /// Raises sequences to at least these values.
     async fn raise_sequences(&self, sequences: &[Sequence], tables: &[TableMapping]) -> Result<()>;
+
+    /// What the target has in the place of each of these sequences, in their order.
+    async fn sequence_states(
+        &self,
+        sequences: &[Sequence],
+        tables: &[TableMapping],
+    ) -> Result<Vec<HeldSequence>>;
 
     /// Has the target note every write on these tables that is not this migration's, in the writer's own transaction and with the
     /// row's key, so far as the store can; done before is no error. Called once the tables are followed: before, they are

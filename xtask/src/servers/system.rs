@@ -1,7 +1,7 @@
 //! The packages that the tests use from the system's own release.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure, Result};
@@ -75,25 +75,6 @@ pub fn install() -> Result<()> {
 /// As [`install`].
 pub fn install_rivals() -> Result<()> {
     install_missing(&RIVALS)
-}
-
-/// Installs `reladiff` from PyPI into a folder of its own; `None` where that cannot be done.
-#[must_use]
-pub fn install_reladiff(folder: &Path) -> Option<PathBuf> {
-    let program = folder.join("bin/reladiff");
-    if program.exists() {
-        return Some(program);
-    }
-    let installed = run(Command::new("python3").args(["-m", "venv"]).arg(folder)).and_then(|()| {
-        run(Command::new(folder.join("bin/pip")).args(["install", "-q", "reladiff[postgresql]"]))
-    });
-    match installed {
-        Ok(()) => Some(program),
-        Err(problem) => {
-            eprintln!("reladiff cannot be installed, and does not take part: {problem}");
-            None
-        }
-    }
 }
 
 fn install_missing(needed: &[(Sign, &'static str)]) -> Result<()> {

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crossfade_certificate::{
     Body, CertificateError, Classification, ColumnClaim, Difference, DifferenceKind, Excluded,
-    Expected, Layer, Mapping, Place, Signed, SigningKey, StoreIdentity, TableProof, Verdict, body,
+    Expected, Layer, Mapping, Place, SequenceValues, Signed, SigningKey, StoreIdentity, TableProof,
+    Verdict, body,
 };
 use crossfade_control::{Verdict as Said, quarantine};
 use crossfade_engine as engine;
-use crossfade_engine::{Evidence, ReadAgain, StoreEvidence, TableVerify, VerifyReport};
+use crossfade_engine::{
+    Evidence, ReadAgain, SequenceProblem, SequenceVerify, StoreEvidence, TableVerify, VerifyReport,
+};
 use crossfade_model::{Column, TableMapping};
 use crossfade_store::SumPlace;
 use serde_json::{Value, json};
@@ -96,6 +99,18 @@ fn of_report(report: &VerifyReport) -> Result<Body, Failure> {
         )
         .fix("look at what the report says of it, and give `verify` again once both sides agree"));
     }
+    if let Some(other) = report.sequences.iter().find(|s| !s.equal) {
+        return Err(Failure::new(
+            REFUSED,
+            "certificate.sequence",
+            format!(
+                "sequence {}: {}: no certificate is written of tables alone",
+                other.name,
+                other.problem.map_or("it differs", SequenceProblem::words)
+            ),
+        )
+        .fix("`verify --repair` raises what was set back; make what is missing or goes on by another step as it is on the source"));
+    }
     let both = report.tables.iter().zip(&evidence.mappings);
     let tables: Vec<TableProof> = both.map(|(t, m)| table(t, m)).collect();
     let mappings: Result<Vec<Mapping>, CertificateError> =
@@ -117,10 +132,18 @@ fn of_report(report: &VerifyReport) -> Result<Body, Failure> {
         tables,
         mappings: mappings?,
         projections: Vec::new(),
-        sequences: Vec::new(),
+        sequences: report.sequences.iter().map(sequence).collect(),
         independent: independent(report, evidence),
         overrides: Vec::new(),
     })
+}
+
+fn sequence(compared: &SequenceVerify) -> SequenceValues {
+    SequenceValues {
+        name: compared.name.clone(),
+        source: compared.source,
+        target: compared.target,
+    }
 }
 
 fn store(store: &StoreEvidence) -> StoreIdentity {
@@ -230,6 +253,12 @@ fn independent(report: &VerifyReport, evidence: &Evidence) -> Vec<String> {
     );
     let mut reads = vec![source, target];
     reads.extend(evidence.read_again.as_ref().and_then(read_again));
+    if !report.sequences.is_empty() {
+        reads.push(format!(
+            "both sides: {}, the source's last values read first: the target's are there or beyond, and go on by the same steps",
+            of(report.sequences.len() as u64, "sequence", "sequences")
+        ));
+    }
     for projection in &report.layers.projections {
         reads.push(format!(
             "both sides: the projection {}, read at position {}: {}, the same on both",

@@ -208,3 +208,27 @@ fn nothing_is_written_without_a_key_with_a_contradiction_or_over_a_file() {
     );
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
 }
+
+#[test]
+fn sequences_stand_in_the_certificate_and_one_that_is_behind_keeps_it_from_being_written() {
+    let sequence = |problem: Option<SequenceProblem>| SequenceVerify {
+        name: "public.orders_id_seq".to_owned(),
+        source: Some(9),
+        target: problem.is_none().then_some(12),
+        equal: problem.is_none(),
+        problem,
+    };
+    let mut report = report();
+    report.sequences = vec![sequence(None)];
+    assert!(report.is_equal_as_expected());
+    let body = of_report(&report).unwrap();
+    assert_eq!(
+        (body.sequences[0].source, body.sequences[0].target),
+        (Some(9), Some(12))
+    );
+    let claim = body.independent.iter().find(|r| r.contains("1 sequence"));
+    assert!(claim.unwrap().contains("there or beyond"));
+    report.sequences = vec![sequence(Some(SequenceProblem::Behind))];
+    assert!(!report.is_equal_as_expected());
+    assert!(of_report(&report).is_err());
+}

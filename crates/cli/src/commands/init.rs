@@ -232,6 +232,10 @@ impl Written<'_> {
                 option.name, option.meaning
             ));
         }
+        text.push_str(
+            "\n# Where the digests of a full comparison are computed: \"auto\" (wherever it is sooner), \"program\" or \"server\".\n\
+             # [verify]\n# digests = \"auto\"\n",
+        );
         text.push('\n');
         text.push_str(crossfade_plan::gates::COMMENTED);
         text

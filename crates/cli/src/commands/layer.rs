@@ -32,6 +32,7 @@ pub fn asked(arguments: &args::Verify) -> Result<Comparison, Failure> {
         show_rows: arguments.show_rows,
         repair_rows: arguments.repair.then_some(arguments.max_rows),
         evidence: arguments.certificate.is_some(),
+        gentle: arguments.gentle,
     })
 }
 

@@ -2,7 +2,8 @@
 
 use crossfade_control::Verdict;
 use crossfade_engine::{
-    Cause, Difference, DifferenceKind, Layer, ProofProgress, TableVerify, VerifyReport,
+    Cause, Difference, DifferenceKind, Layer, ProofProgress, SequenceProblem, TableVerify,
+    VerifyReport,
 };
 
 use super::layers;
@@ -33,6 +34,7 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
             lines.push("             … and more".to_owned());
         }
     }
+    lines.extend(sequences(report));
     let seconds = seconds((report.finished - report.started) as f64 / 1000.0);
     let rows: u64 = report.tables.iter().map(|t| t.rows).sum();
     if let Some(repair) = &report.repair {
@@ -79,6 +81,29 @@ pub fn text(report: &VerifyReport, show_rows: bool) -> String {
         })
     ));
     lines.join("\n")
+}
+
+/// How many sequences are where they must be, and those that are not.
+fn sequences(report: &VerifyReport) -> Vec<String> {
+    let (right, wrong): (Vec<_>, Vec<_>) = report.sequences.iter().partition(|s| s.equal);
+    let mut lines = Vec::new();
+    if !right.is_empty() {
+        lines.push(format!(
+            "  equal      {}: the target's at the source's last value or beyond",
+            of(right.len() as u64, "sequence", "sequences")
+        ));
+    }
+    let value = |value: Option<i64>| value.map_or_else(|| "not used".to_owned(), |v| v.to_string());
+    for sequence in wrong {
+        lines.push(format!(
+            "  DIFFERENT  sequence {}: {} (source {}, target {})",
+            sequence.name,
+            sequence.problem.map_or("", SequenceProblem::words),
+            value(sequence.source),
+            value(sequence.target)
+        ));
+    }
+    lines
 }
 
 /// What is proven, in one line.

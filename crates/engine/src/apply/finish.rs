@@ -9,6 +9,7 @@ use crossfade_model::Sequence;
 use crate::error::EngineError;
 use crate::kill;
 use crate::progress::Event;
+use crate::sequences;
 use crate::session::Session;
 use crate::strangers;
 
@@ -18,7 +19,7 @@ const SEQUENCES_EVERY: Duration = Duration::from_secs(30);
 /// Waits until the target follows, completes its schema, then keeps sequences raised until the attempt stops.
 pub(crate) async fn run(
     session: Arc<Session>,
-    sequences: Vec<Sequence>,
+    planned: Vec<Sequence>,
     begun: std::time::Instant,
 ) -> Result<(), EngineError> {
     let Some(position) = session
@@ -46,7 +47,7 @@ pub(crate) async fn run(
             ),
         });
     }
-    raise(&session, &sequences).await?;
+    raise(&session, &planned).await?;
     // only now: the load would have paid for it
     strangers::watch(&session).await?;
     session.lock().finished = true;
@@ -59,33 +60,12 @@ pub(crate) async fn run(
     loop {
         tokio::select! {
             _ = stop.changed() => return Ok(()),
-            () = tokio::time::sleep(SEQUENCES_EVERY) => raise(&session, &sequences).await?,
+            () = tokio::time::sleep(SEQUENCES_EVERY) => sequences::keep(&session, &planned).await?,
         }
     }
 }
 
 /// Raises the target's sequences to the source's present values.
 pub(crate) async fn raise(session: &Session, planned: &[Sequence]) -> Result<(), EngineError> {
-    if planned.is_empty() {
-        return Ok(());
-    }
-    let now = session.source.sequences().await?;
-    let values: Vec<Sequence> = planned
-        .iter()
-        .map(|planned| {
-            let value = now
-                .iter()
-                .find(|s| s.name == planned.name)
-                .and_then(|s| s.last_value);
-            Sequence {
-                last_value: value,
-                ..planned.clone()
-            }
-        })
-        .collect();
-    session
-        .target
-        .raise_sequences(&values, session.tables())
-        .await?;
-    Ok(())
+    sequences::raise(session, planned).await
 }

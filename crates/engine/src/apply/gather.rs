@@ -11,6 +11,7 @@ use crate::apply::decide::PendingTransaction;
 use crate::apply::spill::Spill;
 use crate::error::EngineError;
 use crate::kill;
+use crate::planted;
 
 /// A transaction that did not fit a batch.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ impl Gatherer {
                     spill: None,
                 });
             }
-            StreamEvent::Change(change) => self.change(change)?,
+            StreamEvent::Change(change) => self.change(planted::change(change))?,
             StreamEvent::Commit { end } => return self.commit(end),
             StreamEvent::Progress(position) => {
                 if self.open.is_none() {

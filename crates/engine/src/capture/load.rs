@@ -15,6 +15,7 @@ use crate::capture::bounds;
 use crate::durable::{self, ChunkRecord};
 use crate::error::EngineError;
 use crate::kill;
+use crate::planted;
 use crate::progress::Event;
 use crate::session::{Keying, Parts, Session, State, TableState};
 
@@ -281,7 +282,9 @@ async fn copy_rows(
     let form = read_form(session, mapping);
     let mut stream: Box<dyn RowStream + '_> = snapshot.read(mapping, range, form.clone()).await?;
     while let Some(block) = stream.next().await? {
-        loader.write(mapping, block, &form, upsert).await?;
+        loader
+            .write(mapping, planted::block(block), &form, upsert)
+            .await?;
         kill::point("chunk.rows");
         if session.stopping() {
             return Err(EngineError::Ending);

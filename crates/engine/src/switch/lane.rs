@@ -73,6 +73,7 @@ pub(crate) async fn of(
         sides,
         control: Arc::clone(&home.control),
         projections,
+        verify: home.verify,
         options: home.options,
         lead: Arc::clone(&home.lead),
     }))

@@ -1,6 +1,7 @@
 //! A comparison as it was asked for: what is read, and whether what differs is repaired and compared again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossfade_control::Comparison;
 use tokio::sync::mpsc;
@@ -8,7 +9,8 @@ use tokio::sync::mpsc;
 use crate::error::EngineError;
 use crate::evidence;
 use crate::progress::VerifyReport;
-use crate::run::Run;
+use crate::run::{Run, Until};
+use crate::sequences::{self, SequenceProblem};
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{layers, repair};
@@ -37,16 +39,30 @@ async fn repaired(
     requests: &mpsc::Sender<VerifyRequest>,
     comparison: Comparison,
 ) -> Result<VerifyReport, EngineError> {
-    let report = layers::verify(run, session, requests, comparison.layer).await?;
+    let report = layers::verify(run, session, requests, comparison).await?;
     let Some(cap) = comparison.repair_rows else {
         return Ok(report);
     };
-    if report.tables.iter().all(|t| t.equal) {
+    let behind = report
+        .sequences
+        .iter()
+        .any(|s| s.problem == Some(SequenceProblem::Behind));
+    if behind {
+        sequences::raise(session, &run.migration.plan.sequences).await?;
+    }
+    if report.tables.iter().all(|t| t.equal) && !behind {
         return Ok(report);
     }
+    // an attempt before may have repaired, and come to no report
+    let alone = matches!(run.until, Until::Verified(_));
+    let cap = match alone && run.repaired.swap(true, Ordering::Relaxed) {
+        true => 0,
+        false => cap,
+    };
     let (repaired, again) = repair::of_report(session, requests, &report, cap).await?;
+    let again = again || behind;
     let mut report = if again {
-        layers::verify(run, session, requests, comparison.layer).await?
+        layers::verify(run, session, requests, comparison).await?
     } else {
         report
     };

@@ -21,6 +21,7 @@ use crate::verify::book::{Proofs, Stamp};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::continuous::ensure_cut;
 use crate::verify::differ::MOST_LISTED;
+use crate::verify::gentle::Watched;
 use crate::verify::name::name;
 use crate::verify::pair::Pair;
 use crate::verify::place;
@@ -41,11 +42,12 @@ pub(crate) async fn verify(
     run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
+    gentle: bool,
 ) -> Result<VerifyReport, EngineError> {
     // the applier collects for one comparison at a time
     let _turn = session.comparing.lock().await;
     let committed = Committed::new(run).await?;
-    let outcome = settled(session, requests, committed.salt()).await;
+    let outcome = settled(session, requests, committed.salt(), gentle).await;
     committed.end(run, outcome).await
 }
 
@@ -53,15 +55,16 @@ async fn settled(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     salt: &Salt,
+    gentle: bool,
 ) -> Result<VerifyReport, EngineError> {
-    let mut report = settled_round(session, requests, salt).await?;
+    let mut report = settled_round(session, requests, salt, gentle).await?;
     for _ in 1..MOST_COMPARISONS {
         if report.equal {
             break;
         }
         tokio::time::sleep(COMPARISON_PAUSE).await;
         strangers::look(session).await?;
-        let again = settled_round(session, requests, salt).await?;
+        let again = settled_round(session, requests, salt, gentle).await?;
         let stayed = nothing_new(&report, &again);
         report = again;
         if stayed {
@@ -88,9 +91,10 @@ async fn settled_round(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     salt: &Salt,
+    gentle: bool,
 ) -> Result<VerifyReport, EngineError> {
     for _ in 0..MOST_ROUNDS {
-        if let Some(report) = round(session, requests, salt).await.map_err(told)? {
+        if let Some(report) = round(session, requests, salt, gentle).await.map_err(told)? {
             return Ok(report);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -128,12 +132,13 @@ async fn round(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     salt: &Salt,
+    gentle: bool,
 ) -> Result<Option<VerifyReport>, EngineError> {
     let started = now();
     ensure_cut(session).await?;
     let tickets = session.proofs().as_mut().map(Proofs::begin_all);
     let tickets = tickets.unwrap_or_default();
-    let read = all(session, requests, salt).await;
+    let read = all(session, requests, salt, gentle).await;
     let Ok(Some((position, tables))) = read else {
         if let Some(proofs) = session.proofs().as_mut() {
             tickets.into_iter().for_each(|ticket| proofs.cancel(ticket));
@@ -178,13 +183,25 @@ async fn all(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     salt: &Salt,
+    gentle: bool,
 ) -> Result<Option<(Position, Vec<TableVerify>)>, EngineError> {
     let tables: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
+    let watched = match gentle {
+        true => Some(Watched::begin(&session.source).await?),
+        false => None,
+    };
     let Some(mut pair) = Pair::open(session, requests, &tables).await? else {
         return Ok(None);
     };
     let position = pair.position;
-    let places = place::choose(session, &mut pair, &Digester::new(salt)).await?;
+    let places = match &watched {
+        // a server that has been asked for a sum does not rest
+        Some(watched) => {
+            pair.keep_pace(&watched.pace);
+            vec![Places::default(); tables.len()]
+        }
+        None => place::choose(session, &mut pair, &Digester::new(salt)).await?,
+    };
     let whole = places.into_iter().enumerate();
     let whole = whole.map(|(table, places)| Part::new(table, ChunkRange::All, places));
     let tables = parts(session, pair, salt, whole.collect()).await?;
@@ -227,7 +244,7 @@ impl Part {
     }
 }
 
-/// Sums both sides at once.
+/// Sums both sides at once; one after the other where a pace is kept.
 pub(super) async fn both_sums(
     session: &Arc<Session>,
     pair: Pair,
@@ -239,7 +256,12 @@ pub(super) async fn both_sums(
         mut target,
         position,
         touched,
+        pace,
     } = pair;
+    let ahead = match pace {
+        Some(_) => Some(sum_target(session, target.as_mut(), digester, parts).await?),
+        None => None,
+    };
     // ends with this comparison: a reading that went on by itself would hold the snapshot, and the right to write
     let mut reading = JoinSet::new();
     {
@@ -250,7 +272,10 @@ pub(super) async fn both_sums(
             (source, sums)
         });
     }
-    let ours = sum_target(session, target.as_mut(), digester, parts).await?;
+    let ours = match ahead {
+        Some(ours) => ours,
+        None => sum_target(session, target.as_mut(), digester, parts).await?,
+    };
     let read = reading.join_next().await;
     let (source, theirs) = read
         .ok_or_else(|| EngineError::internal("nothing reads the source"))?
@@ -264,6 +289,7 @@ pub(super) async fn both_sums(
         target,
         position,
         touched,
+        pace,
     };
     Ok((pair, sums))
 }

@@ -183,11 +183,8 @@ async fn range(
         at: compare::now(),
     };
     let salt: Salt = rand::random();
-    let part = Part::new(
-        spec.table,
-        spec.range.clone(),
-        place::known(session, spec.table),
-    );
+    let places = place::known(session, &pair, spec.table);
+    let part = Part::new(spec.table, spec.range.clone(), places);
     let found = compare::parts(session, pair, &salt, vec![part]).await?;
     Ok(found.into_iter().next().map(|found| (stamp, found)))
 }

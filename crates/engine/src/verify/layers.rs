@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossfade_control::VerifyLayer;
+use crossfade_control::{Comparison, VerifyLayer};
 use crossfade_plan::Projection;
 use tokio::sync::mpsc;
 
@@ -10,6 +10,7 @@ use crate::error::EngineError;
 use crate::layer_report::{Layer, LayerReport, ProjectionReport};
 use crate::progress::VerifyReport;
 use crate::run::Run;
+use crate::sequences;
 use crate::session::Session;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
@@ -20,15 +21,18 @@ pub(crate) async fn verify(
     run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
-    layer: VerifyLayer,
+    comparison: Comparison,
 ) -> Result<VerifyReport, EngineError> {
     let projections = &run.migration.projections;
+    let layer = comparison.layer;
     if layer == VerifyLayer::Full {
-        let mut report = compare::verify(run, session, requests).await?;
+        let mut report = compare::verify(run, session, requests, comparison.gentle).await?;
         let _turn = session.comparing.lock().await;
         let found = all(session, requests, projections).await?;
         report.equal &= found.iter().all(|p| p.equal);
         report.layers.projections = found;
+        report.sequences = sequences::compare(session, &run.migration.plan.sequences).await?;
+        report.equal &= report.sequences.iter().all(|s| s.equal);
         report.finished = now();
         return Ok(report);
     }

@@ -101,6 +101,7 @@ impl MeetPair {
                 .iter()
                 .map(|_| Touched::default())
                 .collect(),
+            pace: None,
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod collect;
 pub(crate) mod compare;
 pub(crate) mod continuous;
 pub(crate) mod differ;
+pub(crate) mod gentle;
 pub(crate) mod layers;
 pub(crate) mod meet;
 pub(crate) mod meet_pair;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossfade_model::{Position, Snapshot, Table, TransactionId};
 use crossfade_rules::proof;
+use crossfade_store::pace::Pace;
 use crossfade_store::{SourceSnapshot, TargetSnapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +26,8 @@ pub(crate) struct Pair {
     pub position: Position,
     /// What changed from before S1 was opened up to p2, by table.
     pub touched: Vec<Touched>,
+    /// That of a comparison that is not to be felt.
+    pub pace: Option<Pace>,
 }
 
 impl Pair {
@@ -75,6 +78,7 @@ impl Pair {
             target: collected.reader,
             position: collected.position,
             touched: collected.tables,
+            pace: None,
         };
         if collected.too_much {
             pair.close().await?;
@@ -86,6 +90,13 @@ impl Pair {
     /// What the source's side sees.
     pub fn view(&self) -> &Snapshot {
         self.source.snapshot()
+    }
+
+    /// Reads slowly from now on.
+    pub fn keep_pace(&mut self, pace: &Pace) {
+        self.source.set_pace(pace.clone());
+        self.target.set_pace(pace.clone());
+        self.pace = Some(pace.clone());
     }
 
     /// Ends both reads.

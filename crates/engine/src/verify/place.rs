@@ -1,4 +1,5 @@
-//! Where a table's digests are computed, side by side: wherever a sample of its rows was summed sooner.
+//! Where a table's digests are computed, side by side: where the migration file says, else wherever a sample of its rows was
+//! summed sooner.
 //!
 //! Which place is cheaper depends on the width of rows, on the way to the server and on what else its processors do: it is
 //! measured, once in an attempt and table, in the snapshots that are compared.
@@ -7,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crossfade_model::{Digester, TableMapping};
+use crossfade_plan::verify_options::Digests;
 use crossfade_store::{ChunkRange, Result, SourceSnapshot, SumPlace, TargetSnapshot};
 use tokio::time::Instant;
 
@@ -29,8 +31,7 @@ pub(super) async fn choose(
 ) -> std::result::Result<Vec<Places>, EngineError> {
     let mut places = Vec::with_capacity(session.tables().len());
     for (table, mapping) in session.tables().iter().enumerate() {
-        let known = remembered(session).get(&table).copied();
-        let chosen = match known {
+        let chosen = match decided(session, pair, table) {
             Some(chosen) => chosen,
             None => {
                 let chosen = measured(pair, mapping, digester).await?;
@@ -43,10 +44,37 @@ pub(super) async fn choose(
     Ok(places)
 }
 
-/// The places of one table as they were measured; the program before that.
-pub(super) fn known(session: &Session, table: usize) -> Places {
-    let known = remembered(session).get(&table).copied();
-    known.unwrap_or_default()
+/// The places of one table as they were asked for or measured; the program before that.
+pub(super) fn known(session: &Session, pair: &Pair, table: usize) -> Places {
+    decided(session, pair, table).unwrap_or_default()
+}
+
+/// The places of one table where nothing needs to be measured.
+fn decided(session: &Session, pair: &Pair, table: usize) -> Option<Places> {
+    match session.verify.digests {
+        Digests::Auto => remembered(session).get(&table).copied(),
+        Digests::Program => Some(Places::default()),
+        Digests::Server => {
+            let [source, target] = servers(pair, session.tables().get(table)?);
+            let place = |server| match server {
+                true => SumPlace::Server,
+                false => SumPlace::Program,
+            };
+            Some(Places {
+                source: place(source),
+                target: place(target),
+            })
+        }
+    }
+}
+
+/// Whether the source's server and the target's can sum this table.
+fn servers(pair: &Pair, mapping: &TableMapping) -> [bool; 2] {
+    [
+        pair.source.sum_places(mapping),
+        pair.target.sum_places(mapping),
+    ]
+    .map(|places| places.contains(&SumPlace::Server))
 }
 
 fn remembered(session: &Session) -> std::sync::MutexGuard<'_, HashMap<usize, Places>> {
@@ -60,11 +88,7 @@ async fn measured(
     mapping: &TableMapping,
     digester: &Digester,
 ) -> std::result::Result<Places, EngineError> {
-    let server = [
-        pair.source.sum_places(mapping),
-        pair.target.sum_places(mapping),
-    ]
-    .map(|places| places.contains(&SumPlace::Server));
+    let server = servers(pair, mapping);
     if server == [false; 2] || mapping.source.estimated_rows < LEAST_ROWS {
         return Ok(Places::default());
     }

@@ -100,7 +100,11 @@ fn refusal(report: &VerifyReport, found: u64, more: bool, cap: u64) -> String {
         format!("; the likely cause of {count} of them: {word}")
     });
     let or_more = if more { " or more" } else { "" };
-    format!("{found}{or_more} rows differ, {cap} may be repaired: nothing was{cause}")
+    let again = match cap {
+        0 => " (an order that was interrupted while it repaired has no cap left: give it again)",
+        _ => "",
+    };
+    format!("{found}{or_more} rows differ, {cap} may be repaired: nothing was{again}{cause}")
 }
 
 /// A row as it was read again.

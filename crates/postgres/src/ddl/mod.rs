@@ -26,7 +26,7 @@ pub use keys::{build_key, build_unique_indexes, has_key};
 pub(crate) use patient::patiently;
 pub(crate) use remove::drop_own_schema;
 pub use remove::{made, remove};
-pub use sequences::{raise_for_switch, raise_sequences};
+pub use sequences::{raise_for_switch, raise_sequences, sequence_states};
 
 /// The statements that [`create_tables`] runs on an empty target, for a person to read.
 pub fn create_statements(types: &[UserType], tables: &[TableMapping]) -> Vec<String> {

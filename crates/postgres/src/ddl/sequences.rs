@@ -1,9 +1,10 @@
 //! Sequences are no part of the log: they are raised to the source's values, never set back.
 
 use crossfade_model::{Sequence, TableMapping};
-use crossfade_store::{ErrorKind, Result, StoreError};
+use crossfade_store::{ErrorKind, HeldSequence, Result, StoreError};
 
 use crate::connect::Client;
+use crate::describe::sequences as described;
 use crate::names::{qualified, quote_literal};
 use crate::session::Purpose;
 use crate::store::PostgresStore;
@@ -51,7 +52,7 @@ async fn raise_all(
         let Some(value) = sequence.last_value else {
             continue;
         };
-        if let Some(name) = find(&client, sequence, tables).await? {
+        if let Some((name, _)) = find(&client, sequence, tables).await? {
             raise(&client, &name, value, headroom).await?;
         }
     }
@@ -59,12 +60,53 @@ async fn raise_all(
     Ok(())
 }
 
-/// The target's sequence, quoted: that of the mapped column which the source's serves, else the one of its name.
+/// What is here in the place of each of these sequences.
+///
+/// # Errors
+/// The server's.
+pub async fn sequence_states(
+    store: &PostgresStore,
+    sequences: &[Sequence],
+    tables: &[TableMapping],
+) -> Result<Vec<HeldSequence>> {
+    let client = store.connect(Purpose::Build).await?;
+    let mut places = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
+        places.push(find(&client, sequence, tables).await?);
+    }
+    let all = described::find(&client).await?;
+    store.keep(client);
+    let both = sequences.iter().zip(places);
+    let held = both.map(|(sequence, place)| {
+        let found = place.and_then(|(_, oid)| all.iter().find(|f| f.oid == oid));
+        match found {
+            Some(found) => HeldSequence::Here(found.state),
+            None if is_due(sequence, tables) => HeldSequence::Gone,
+            None => HeldSequence::NotCounted,
+        }
+    });
+    Ok(held.collect())
+}
+
+/// Whether the migration makes it here, or numbers the mapped column.
+fn is_due(sequence: &Sequence, tables: &[TableMapping]) -> bool {
+    let Some((table, column)) = &sequence.owner else {
+        return !sequence.definition.is_empty();
+    };
+    let mapping = tables.iter().find(|m| &m.source.name == table);
+    let mapped = mapping.and_then(|m| {
+        let target = &m.columns.iter().find(|c| &c.source == column)?.target;
+        m.target.columns.iter().find(|c| &c.name == target)
+    });
+    mapped.is_some_and(|c| c.identity.is_some() || !sequence.definition.is_empty())
+}
+
+/// The target's sequence, quoted, and its OID: that of the mapped column which the source's serves, else the one of its name.
 async fn find(
     client: &Client,
     sequence: &Sequence,
     tables: &[TableMapping],
-) -> Result<Option<String>> {
+) -> Result<Option<(String, u32)>> {
     let column = sequence.owner.as_ref().and_then(|(table, column)| {
         let mapping = tables.iter().find(|m| &m.source.name == table)?;
         let mapped = mapping.columns.iter().find(|c| &c.source == column)?;
@@ -77,16 +119,18 @@ async fn find(
     let row = client
         .query_one(
             "looking for a sequence",
-            "SELECT coalesce(
+            "SELECT s.name, s.name::regclass::oid FROM (SELECT coalesce(
                  CASE WHEN to_regclass($1::text) IS NOT NULL AND EXISTS (
                           SELECT FROM pg_attribute WHERE attrelid = to_regclass($1::text) AND attname = $2::text
                           AND NOT attisdropped)
                       THEN pg_get_serial_sequence($1::text, $2::text) END,
-                 (SELECT $3::text FROM pg_class WHERE oid = to_regclass($3::text) AND relkind = 'S'))",
+                 (SELECT $3::text FROM pg_class WHERE oid = to_regclass($3::text) AND relkind = 'S')) AS name) s",
             &[&table, &column, &qualified(&sequence.name)],
         )
         .await?;
-    Ok(row.get(0))
+    let name: Option<String> = row.get(0);
+    let oid: Option<u32> = row.get(1);
+    Ok(name.zip(oid))
 }
 
 async fn raise(client: &Client, name: &str, value: i64, headroom: &str) -> Result<()> {

@@ -5,13 +5,13 @@ mod definition;
 pub mod key;
 mod omissions;
 mod partitions;
-mod sequences;
+pub mod sequences;
 mod sql;
 mod table;
 mod types;
 
-use crossfade_model::{Schema, Sequence};
-use crossfade_store::Result;
+use crossfade_model::{Schema, Sequence, TableName};
+use crossfade_store::{Result, SequenceState};
 
 use crate::connect::Client;
 use crate::session::Purpose;
@@ -63,6 +63,18 @@ pub async fn sequences(store: &PostgresStore) -> Result<Vec<Sequence>> {
     let sequences = sequences::read(&client).await?;
     store.keep(client);
     Ok(sequences)
+}
+
+/// The same with how they go on.
+///
+/// # Errors
+/// The server's or the connection's.
+pub async fn sequence_states(store: &PostgresStore) -> Result<Vec<(TableName, SequenceState)>> {
+    let client = store.connect(Purpose::Describe).await?;
+    let found = sequences::find(&client).await?;
+    store.keep(client);
+    let states = found.into_iter().map(|f| (f.sequence.name, f.state));
+    Ok(states.collect())
 }
 
 async fn begin(client: &Client) -> Result<()> {

@@ -1,17 +1,50 @@
 //! Sequences and their present values.
 
 use crossfade_model::{Sequence, TableName};
-use crossfade_store::Result;
+use crossfade_store::{Result, SequenceState};
 use tokio_postgres::Row;
 
 use super::sql;
 use crate::connect::Client;
 use crate::names::qualified;
 
+/// A sequence with how it goes on.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// It, with its present value.
+    pub sequence: Sequence,
+    /// How it stands and goes on.
+    pub state: SequenceState,
+    /// What the server calls it inside.
+    pub oid: u32,
+}
+
 /// Reads all sequences of users. A value that the role may not read is `None`; the findings say so.
 pub async fn read(client: &Client) -> Result<Vec<Sequence>> {
+    let found = find(client).await?;
+    Ok(found.into_iter().map(|f| f.sequence).collect())
+}
+
+/// The same, with how they go on.
+pub async fn find(client: &Client) -> Result<Vec<Found>> {
     let doing = "reading the sequences";
     let rows = client.query(doing, &sql::sequences(), &[]).await?;
+    let sequences = values(client, doing, &rows).await?;
+    let both = rows.iter().zip(sequences);
+    let found = both.map(|(row, sequence)| Found {
+        state: SequenceState {
+            value: sequence.last_value,
+            first: Some(row.get("start")),
+            increment: Some(row.get("increment")),
+            cycles: row.get("cycle"),
+        },
+        oid: row.get("oid"),
+        sequence,
+    });
+    Ok(found.collect())
+}
+
+async fn values(client: &Client, doing: &str, rows: &[Row]) -> Result<Vec<Sequence>> {
     let mut sequences: Vec<Sequence> = rows.iter().map(sequence).collect();
     let restarted: Vec<(usize, String)> = rows
         .iter()

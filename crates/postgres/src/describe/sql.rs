@@ -217,7 +217,7 @@ pub fn sequences() -> String {
     let not_of_extension = not_of_extension("pg_class", "c.oid");
     format!(
         "
-    SELECT n.nspname::text AS schema, c.relname::text AS name,
+    SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name,
            format_type(s.seqtypid, NULL) AS type, s.seqincrement AS increment, s.seqmin AS min,
            s.seqmax AS max, s.seqstart AS start, s.seqcache AS cache, s.seqcycle AS cycle,
            readable.yes AS readable,

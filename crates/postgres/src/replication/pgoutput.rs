@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use crossfade_model::Cell;
+use crossfade_store::planted::{Planted, planted};
 
 /// Microseconds between the Unix epoch and PostgreSQL's (2000-01-01).
 pub const EPOCH_SHIFT_MICROS: i64 = 946_684_800_000_000;
@@ -316,7 +317,8 @@ impl Reader<'_> {
                     }
                     let from = self.at;
                     self.at += length;
-                    Cell::TextForm(self.bytes.slice(from..self.at))
+                    let lost = usize::from(length > 20 && planted(Planted::Decoder));
+                    Cell::TextForm(self.bytes.slice(from..self.at - lost))
                 }
                 b'n' => Cell::Null,
                 b'u' => Cell::Unchanged,

@@ -32,6 +32,7 @@ pub async fn sum(
         sums: BucketSums::default(),
         scratch: Vec::new(),
     };
+    let mut rests = second.rests();
     if let Some(reading) = second.begin(client).await {
         let mut lines = Lines::default();
         let each = |message: &[u8]| {
@@ -61,6 +62,7 @@ pub async fn sum(
         lines
             .read(&message, |line| summing.line(line))
             .map_err(|e| summing.error(e, label))?;
+        rests.take().await;
         bytes += message.len();
         if bytes > TURN {
             bytes = 0;

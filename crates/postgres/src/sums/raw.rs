@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytes::Buf as _;
+use crossfade_store::pace::{Pace, Rests};
 use crossfade_store::{Result, StoreError};
 use tokio::time::Instant;
 
@@ -22,6 +23,9 @@ const DOING: &str = "reading rows";
 
 /// Room for one read.
 const READ_BUFFER: usize = 256 << 10;
+
+/// The same where a pace is kept: what is read at once is what is worked at once.
+const SLOW_READ_BUFFER: usize = 32 << 10;
 
 /// Bytes after which other tasks have their turn.
 const TURN: usize = 1 << 20;
@@ -41,6 +45,7 @@ const SEEN: &str = "txid_current_snapshot()::text, pg_postmaster_start_time()::t
 pub struct RawReads {
     store: PostgresStore,
     purpose: Purpose,
+    pace: Option<Pace>,
     state: State,
 }
 
@@ -67,8 +72,19 @@ impl RawReads {
         RawReads {
             store: store.clone(),
             purpose,
+            pace: None,
             state: State::Untried,
         }
+    }
+
+    /// Keeps to a pace from now on.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = Some(pace);
+    }
+
+    /// For a reading by whichever session.
+    pub fn rests(&self) -> Rests {
+        Rests::new(self.pace.as_ref())
     }
 
     /// A session in a transaction that sees what the client's does; `None` where none is to be had.
@@ -94,6 +110,11 @@ impl RawReads {
         (rows.await.ok()? == [exported.sees.clone()]).then_some(RawRead {
             session,
             exported,
+            rests: Rests::new(self.pace.as_ref()),
+            room: match self.pace {
+                Some(_) => SLOW_READ_BUFFER,
+                None => READ_BUFFER,
+            },
             state: &mut self.state,
         })
     }
@@ -120,6 +141,8 @@ pub fn waited_for_lock(error: &StoreError) -> bool {
 pub struct RawRead<'a> {
     session: ReplicationSession,
     exported: Exported,
+    rests: Rests,
+    room: usize,
     state: &'a mut State,
 }
 
@@ -153,6 +176,8 @@ impl RawRead<'_> {
                 }
             }
             buffer.advance(used);
+            // the server goes on until the socket's buffers are full, and then rests, too
+            self.rests.take().await;
             bytes += used;
             if bytes > TURN {
                 bytes = 0;
@@ -171,7 +196,7 @@ impl RawRead<'_> {
     async fn fill(&mut self, client: &Client, sign: &mut Instant) -> Result<()> {
         loop {
             let next = *sign + SIGN_EVERY;
-            let reading = self.session.fill(DOING, READ_BUFFER);
+            let reading = self.session.fill(DOING, self.room);
             let read = tokio::time::timeout_at(next, reading).await;
             if read.is_err() || Instant::now() >= next {
                 client.batch("keeping the snapshot", "SELECT 1").await?;

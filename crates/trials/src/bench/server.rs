@@ -15,7 +15,9 @@ pub const PROGRAMS_VARIABLE: &str = "CROSSFADE_BENCH_PROGRAMS";
 /// The program PgBouncer.
 pub const PGBOUNCER_VARIABLE: &str = "CROSSFADE_BENCH_PGBOUNCER";
 /// The program `reladiff`, where it could be installed.
-pub const RELADIFF_VARIABLE: &str = "CROSSFADE_BENCH_RELADIFF";
+pub const RELADIFF_VARIABLE: &str = "CROSSFADE_RIVAL_RELADIFF";
+/// A `pgcopydb` that has `compare data`.
+pub const PGCOPYDB_VARIABLE: &str = "CROSSFADE_RIVAL_PGCOPYDB";
 
 /// One database of a server.
 #[derive(Debug, Clone)]

@@ -18,6 +18,9 @@ const RATE: u32 = 200;
 const WARM: Duration = Duration::from_secs(2);
 /// How long the writers work alone to show their latency.
 const ALONE: Duration = Duration::from_secs(8);
+/// How long the writers go on beside a reading at full speed, and beside a slow one.
+const SHORT: Duration = Duration::from_secs(10);
+const SLOW: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(600);
 /// The columns that reladiff is told of, of the one table that counts.
 const COLUMNS: [&str; 3] = ["bid", "abalance", "filler"];
@@ -36,6 +39,7 @@ pub fn run(options: &Options) {
         Contender::new("p95 alone", || bench.alone()),
         Contender::new("copy", || bench.copy()),
         Contender::new("crossfade", || bench.crossfade()),
+        Contender::new("gentle", || bench.gentle()),
     ];
     let report = contest::hold("verify-pg", "ms", options, &mut live);
     drop(live);
@@ -44,31 +48,35 @@ pub fn run(options: &Options) {
         .fact("transactions a second", RATE)
         .print(&[
             goal("crossfade", "copy", 1.5),
-            goal("p95 beside crossfade", "p95 alone", 1.3),
+            goal("p95 beside gentle", "p95 alone", 1.3),
         ]);
     bench.settle();
-    let program = reladiff();
+    let reladiff = program(server::RELADIFF_VARIABLE);
+    // not every version has `compare`: not the system's own, say
+    let pgcopydb = program(server::PGCOPYDB_VARIABLE);
     let mut quiet = vec![Contender::new("crossfade, no writers", || bench.quiet())];
     let mut goals = Vec::new();
-    let pgcopydb = pgcopydb_compares();
-    if pgcopydb {
-        quiet.push(Contender::new("pgcopydb", || bench.pgcopydb()));
+    if let Some(program) = &pgcopydb {
+        quiet.push(Contender::new("pgcopydb", || bench.pgcopydb(program)));
         goals.push(goal("crossfade, no writers", "pgcopydb", 1.0));
     }
-    if let Some(program) = &program {
+    if let Some(program) = &reladiff {
         quiet.push(Contender::new("reladiff", || bench.reladiff(program)));
         goals.push(goal("crossfade, no writers", "reladiff", 0.1));
     }
     let report = contest::hold("verify-pg-rivals", "ms", options, &mut quiet);
     drop(quiet);
-    let compares = match &program {
-        Some(_) => "compares pgbench_accounts only",
+    let compares = |program: &Option<String>, what: &'static str| match program {
+        Some(_) => what,
         None => "could not be installed",
     };
     report
         .fact("rows", pgbench::rows(pgbench::scale(options)))
-        .fact("reladiff", compares)
-        .fact("pgcopydb can compare", pgcopydb)
+        .fact(
+            "reladiff",
+            compares(&reladiff, "compares pgbench_accounts only"),
+        )
+        .fact("pgcopydb", compares(&pgcopydb, "compares all tables"))
         .print(&goals);
     running.stop();
     bench.clean();
@@ -87,16 +95,9 @@ fn milliseconds(work: impl FnOnce()) -> f64 {
     seconds(work) * 1000.0
 }
 
-/// Not every version has `compare`.
-fn pgcopydb_compares() -> bool {
-    let mut help = Command::new("pgcopydb");
-    help.args(["compare", "data", "--help"]);
-    help.output().is_ok_and(|output| output.status.success())
-}
-
-/// The program, where it is installed.
-fn reladiff() -> Option<String> {
-    std::env::var(server::RELADIFF_VARIABLE).ok()
+/// A rival, where it is installed.
+fn program(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
 }
 
 impl Bench {
@@ -125,9 +126,9 @@ impl Bench {
     }
 
     /// What is measured beside writers: the milliseconds it took, and the writers' 95th percentile while it went on.
-    fn beside_writers(&self, work: impl FnOnce()) -> (f64, f64) {
+    fn beside_writers(&self, at_most: Duration, work: impl FnOnce()) -> (f64, f64) {
         server::settle();
-        let writers = Writers::start(&self.source);
+        let writers = Writers::start(&self.source, WARM + at_most);
         sleep(WARM);
         let from = now();
         let took = milliseconds(work);
@@ -136,12 +137,13 @@ impl Bench {
     }
 
     fn alone(&self) -> Figures {
-        let (_, latency) = self.beside_writers(|| sleep(self.options.size(ALONE, ALONE / 4)));
+        let (_, latency) =
+            self.beside_writers(SHORT, || sleep(self.options.size(ALONE, ALONE / 4)));
         vec![("p95 alone", latency)]
     }
 
     fn copy(&self) -> Figures {
-        let (took, latency) = self.beside_writers(|| {
+        let (took, latency) = self.beside_writers(SHORT, || {
             let both = [&self.source, &self.target].map(|place| {
                 let mut psql = Command::new(server::program("psql"));
                 psql.args(["-Xq", "-d", &place.url()]);
@@ -160,11 +162,19 @@ impl Bench {
     }
 
     fn crossfade(&self) -> Figures {
-        let (took, latency) = self.beside_writers(|| {
+        let (took, latency) = self.beside_writers(SHORT, || {
             // equal, or it does not end well
             self.product.start("verify", &[]).wait();
         });
         vec![("crossfade", took), ("p95 beside crossfade", latency)]
+    }
+
+    /// As slowly as `--gentle` has it: what counts is what the writers feel.
+    fn gentle(&self) -> Figures {
+        let (took, latency) = self.beside_writers(SLOW, || {
+            self.product.start("verify", &["--gentle"]).wait();
+        });
+        vec![("gentle", took), ("p95 beside gentle", latency)]
     }
 
     /// Waits until the target has all that was written.
@@ -185,12 +195,12 @@ impl Bench {
         vec![("crossfade, no writers", took)]
     }
 
-    fn pgcopydb(&self) -> Figures {
+    fn pgcopydb(&self, program: &str) -> Figures {
         server::settle();
         let folder = tempfile::tempdir().expect("a folder can be made");
         let took = milliseconds(|| {
             server::run(
-                Command::new("pgcopydb")
+                Command::new(program)
                     .args(["compare", "data", "--source", &self.source.url()])
                     .args(["--target", &self.target.url(), "--dir"])
                     .arg(folder.path()),
@@ -199,16 +209,35 @@ impl Bench {
         vec![("pgcopydb", took)]
     }
 
+    /// Whatever happens to it, it ends with 0: only what it says of rows shows that it has compared them.
     fn reladiff(&self, program: &str) -> Figures {
         server::settle();
-        let table = TABLES[0].name;
+        let table = &TABLES[0];
         let mut command = Command::new(program);
-        command.args([&self.source.url(), table, &self.target.url(), table]);
-        command.args(["-k", "aid"]);
+        for place in [&self.source, &self.target] {
+            // it knows one of the two schemes, and wants a password, which the servers do not ask for
+            let url = place.url();
+            let url = url.replacen("postgres://postgres@", "postgresql://postgres:none@", 1);
+            command.args([&url, table.name]);
+        }
+        command.args(["--stats", "-k", "aid"]);
         for column in COLUMNS {
             command.args(["-c", column]);
         }
-        vec![("reladiff", milliseconds(|| server::run(&mut command)))]
+        let mut said = String::new();
+        let took = milliseconds(|| {
+            let output = command.output().expect("reladiff can be started");
+            said = [output.stdout, output.stderr]
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .concat();
+        });
+        let rows = self.source.ask("SELECT count(*) FROM pgbench_accounts");
+        let all = format!("{rows} rows unchanged");
+        assert!(
+            said.contains(&all),
+            "reladiff has not compared all rows:\n{said}"
+        );
+        vec![("reladiff", took)]
     }
 
     fn clean(self) {
@@ -231,10 +260,11 @@ struct Writers {
 }
 
 impl Writers {
-    fn start(place: &Place) -> Self {
+    fn start(place: &Place, time: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let child = Command::new(server::program("pgbench"))
-            .args(["-n", "-c", "4", "-j", "1", "-T", "12", "-l"])
+            .args(["-n", "-c", "4", "-j", "1", "-l"])
+            .args(["-T", &time.as_secs().to_string()])
             .args(["-R", &RATE.to_string()])
             .arg("--log-prefix")
             .arg(folder.path().join("log"))

@@ -2,14 +2,11 @@
 
 use super::kinds::How;
 use super::kinds::rows::{self, ROWS, Rows};
-use super::kinds::sequence;
+use super::kinds::sequence::{SEQUENCES, Sequence};
 use super::kinds::values::{Value, values};
 use super::scene::Scene;
 use super::schema::FIRST_VALUE;
-
-/// Kinds that `verify` does not compare yet: planted, and both sides must count as equal. Take a kind off this list once
-/// `verify` names it.
-pub const NOT_COMPARED: &[&str] = &[sequence::KIND];
+use crate::database::Dialect;
 
 /// A corruption, ready to be planted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +39,8 @@ pub enum Expected {
     Same(String),
     /// Nothing: both sides are equal.
     Equal,
-    /// Nothing: it is not compared.
-    NotCompared,
+    /// No row differs, and the table's sequence does, in this way.
+    Sequence(&'static str),
 }
 
 /// All kinds, in the table's order.
@@ -51,7 +48,7 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
     let values = values().map(|value| value.kind);
     values
         .chain(ROWS.iter().map(|rows| rows.kind))
-        .chain([sequence::KIND])
+        .chain(SEQUENCES.iter().map(|sequence| sequence.kind))
 }
 
 /// The cases of a pair; kinds that one of its engines has no words for are left out.
@@ -60,7 +57,8 @@ pub fn cases(scene: &Scene<'_>) -> Vec<Case> {
         .enumerate()
         .filter_map(|(place, value)| of_value(scene, FIRST_VALUE as usize + place, value));
     let rows = ROWS.iter().filter_map(|rows| of_rows(scene, rows));
-    values.chain(rows).chain(of_sequence(scene)).collect()
+    let sequences = SEQUENCES.iter().filter_map(|s| of_sequence(scene, s));
+    values.chain(rows).chain(sequences).collect()
 }
 
 fn of_value(scene: &Scene<'_>, id: usize, value: &Value) -> Option<Case> {
@@ -117,26 +115,18 @@ fn of_rows(scene: &Scene<'_>, rows: &Rows) -> Option<Case> {
     })
 }
 
-fn of_sequence(scene: &Scene<'_>) -> Option<Case> {
+fn of_sequence(scene: &Scene<'_>, sequence: &Sequence) -> Option<Case> {
     let (source, target) = scene.dialects();
-    if source != target {
+    if sequence.postgres_only && source != Dialect::Postgres {
         return None;
     }
-    let expected = if NOT_COMPARED.contains(&sequence::KIND) {
-        Expected::NotCompared
-    } else {
-        Expected::Named {
-            rows: Vec::new(),
-            column: None,
-        }
-    };
     Some(Case {
-        kind: sequence::KIND,
+        kind: sequence.kind,
         side: rows::Side::Target,
         table: "rich",
-        sql: sequence::BACK.of(target)?.to_owned(),
-        back: sequence::FORTH.of(target),
-        expected,
+        sql: sequence.sql.of(target)?.to_owned(),
+        back: sequence.back.of(target),
+        expected: Expected::Sequence(sequence.problem),
     })
 }
 
@@ -153,6 +143,5 @@ mod tests {
         assert_eq!(names.len(), kinds().count());
         assert!(names.len() >= 40);
         assert!(values().count() <= (FROZEN_ROWS - FIRST_VALUE) as usize);
-        assert!(NOT_COMPARED.iter().all(|kind| names.contains(kind)));
     }
 }

@@ -19,8 +19,6 @@ pub enum Verdict {
     Equal,
     /// The target cannot hold the corrupt value: it holds what it held before.
     NotHeld,
-    /// Not compared, and so not found.
-    NotCompared,
     /// Not found, or not as it was planted.
     Failed(String),
 }
@@ -37,7 +35,6 @@ impl Verdict {
             Self::Same(claim) => format!("equivalent by claim: {claim}"),
             Self::Equal => "equal".to_owned(),
             Self::NotHeld => "cannot be held".to_owned(),
-            Self::NotCompared => "not compared".to_owned(),
             Self::Failed(_) => "MISSED".to_owned(),
         }
     }
@@ -71,7 +68,7 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Verdict {
         }
         Expected::Same(claim) => equal(outcome).map(|()| Verdict::Same(claim.clone())),
         Expected::Equal => equal(outcome).map(|()| Verdict::Equal),
-        Expected::NotCompared => equal(outcome).map(|()| Verdict::NotCompared),
+        Expected::Sequence(problem) => sequence(outcome, problem),
     };
     judged.unwrap_or_else(|why| Verdict::Failed(format!("{}: {why}", case.sql)))
 }
@@ -89,6 +86,27 @@ pub fn equal(outcome: &Outcome) -> Result<(), String> {
         "exit code {:?} where nothing differs, named {:?}",
         outcome.code, found.rows
     ))
+}
+
+/// No row may differ, and of the sequences exactly one, in this way.
+fn sequence(outcome: &Outcome, problem: &str) -> Result<Verdict, String> {
+    let found = differences(outcome, false)?;
+    let report = report(outcome)?;
+    let wrong: Vec<&Value> = array(&report["sequences"])
+        .iter()
+        .filter(|s| s["equal"] != true)
+        .collect();
+    let [one] = wrong.as_slice() else {
+        return Err(format!("{} sequences differ, one was planted", wrong.len()));
+    };
+    let named = found.rows.is_empty() && one["problem"] == problem;
+    if outcome.code != Some(2) || !named {
+        return Err(format!(
+            "exit code {:?}, rows {:?}, sequence {one}: planted {problem}",
+            outcome.code, found.rows
+        ));
+    }
+    Ok(Verdict::Found(BTreeSet::from([problem.to_owned()])))
 }
 
 /// What a report names.
@@ -214,6 +232,34 @@ mod tests {
             assert!(
                 matches!(verdict, Verdict::Failed(_)),
                 "{code} {differences}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sequence_must_be_named_alone_and_for_what_it_is() {
+        let planted = case(Expected::Sequence("behind"));
+        let with = |code: i32, rows: &str, sequences: &str| {
+            let mut outcome = said(code, rows);
+            let list = format!("{{\"report\":{{\"sequences\":[{sequences}],");
+            outcome.stdout = outcome.stdout.replace("{\"report\":{", &list);
+            judge(&planted, &outcome)
+        };
+        const BEHIND: &str = r#"{"name":"s","equal":false,"problem":"behind"}"#;
+        const RIGHT: &str = r#"{"name":"t","equal":true}"#;
+        let found = with(2, "", &format!("{RIGHT},{BEHIND}"));
+        assert_eq!(found.word(), "found: behind");
+        for (code, rows, sequences) in [
+            (0, "", BEHIND.to_owned()),
+            (2, ONE, BEHIND.to_owned()),
+            (2, "", RIGHT.to_owned()),
+            (2, "", BEHIND.replace("behind", "missing")),
+            (2, "", format!("{BEHIND},{BEHIND}")),
+        ] {
+            let verdict = with(code, rows, &sequences);
+            assert!(
+                matches!(verdict, Verdict::Failed(_)),
+                "{code} {rows} {sequences}"
             );
         }
     }

@@ -169,6 +169,11 @@ pub fn make(source: &Database, target: Dialect) {
          INSERT INTO few SELECT i, 'few ' || i FROM {};",
         numbers(1, 5)
     ));
+    sql.push_str(if postgres {
+        "SELECT setval(pg_get_serial_sequence('rich', 'id'), 5000);"
+    } else {
+        "UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'rich';"
+    });
     if postgres {
         sql.push_str(
             "INSERT INTO bag SELECT i % 10, 'b' || (i % 10), i % 10 + 0.50 FROM generate_series(1, 20) i;
