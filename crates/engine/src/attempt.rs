@@ -64,7 +64,14 @@ pub(crate) enum End {
 /// Runs one attempt.
 pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
     let migration = &run.migration;
-    let tenure = migration.target.acquire(&migration.plan.migration).await?;
+    let acquired = migration.target.acquire(&migration.plan.migration).await;
+    let tenure = match acquired {
+        Err(error) if error.kind == ErrorKind::AlreadyRunning => {
+            locate::rescue(&run.home, &run.lease, run.observer.as_ref()).await?;
+            return Err(error.into());
+        }
+        acquired => acquired?,
+    };
     let direction = locate::settle(&run.home, &run.lease, run.observer.as_ref()).await?;
     if direction != run.direction {
         return Ok(End::Turned);

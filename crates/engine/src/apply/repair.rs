@@ -29,8 +29,10 @@ impl ApplierTask {
         } = repairs;
         let mut answer = Answer::default();
         let mut ready = Vec::with_capacity(rows.len());
+        // from the fence on the target may be somebody else's at any moment: a row of the old authority must not come after
+        let closing = self.session.draining();
         for row in rows {
-            if self.may_repair(collector.as_ref(), &row, &view)? {
+            if !closing && self.may_repair(collector.as_ref(), &row, &view)? {
                 ready.push(row);
             } else {
                 answer.again.push(row.key);

@@ -15,6 +15,9 @@ use crate::run::Migration;
 use crate::switch::lane::Direction;
 use crate::switch::route;
 
+/// So long nobody who lives stands between two steps.
+const STOPPED: Duration = Duration::from_secs(5);
+
 /// How often a step that must be taken is tried within one call, before the caller's own retries.
 const TRIES: u32 = 3;
 
@@ -39,7 +42,9 @@ pub(crate) async fn settle(
                     Some(Side::Source) | None => Direction::Forward,
                 };
                 let epoch = [x, y].iter().flatten().map(|r| r.epoch).max().unwrap_or(0);
-                route::agree(&home.lead, &home.plan.migration, direction, epoch, observer).await;
+                let interrupted = interrupted(home).await?;
+                let name = &home.plan.migration;
+                route::agree(&home.lead, name, direction, epoch, interrupted, observer).await;
                 enter_phase(home, lease, direction).await?;
                 settle_intents(home, lease, direction, [x, y]).await?;
                 return Ok(direction);
@@ -162,6 +167,40 @@ pub(crate) async fn enter_phase(
         _ => return Ok(()),
     };
     home.control.move_phase(lease, now, to).await?;
+    Ok(())
+}
+
+/// The epoch of a switch that a process has begun and of which none has said how it ended.
+async fn interrupted(home: &Migration) -> Result<Option<u64>, EngineError> {
+    let state = home.control.state().await?;
+    let switches = state.open_intents.iter().filter(|i| i.kind == INTENT);
+    Ok(switches.filter_map(|i| i.detail["epoch"].as_u64()).max())
+}
+
+/// What a process does that may not run the migration, as another holds it: where a switch has stood half done for longer than any window
+/// lasts, it is released or finished all the same, so that a stopped process does not keep every writer out. Both are
+/// compare-and-swaps: a process that lives on after all finds out.
+pub(crate) async fn rescue(
+    home: &Arc<Migration>,
+    lease: &Lease,
+    observer: &dyn Observer,
+) -> Result<(), EngineError> {
+    let name = &home.plan.migration;
+    let peek = || async {
+        let (x, y) = tokio::try_join!(
+            home.sides.source.peek_standing(name),
+            home.sides.target.peek_standing(name)
+        )?;
+        Ok::<_, EngineError>([x, y].map(|s| s.map(|s| s.register)))
+    };
+    let first = peek().await?;
+    if verdict(first[0], first[1]).swap().is_none() {
+        return Ok(());
+    }
+    tokio::time::sleep(STOPPED).await;
+    if peek().await? == first {
+        settle(home, lease, observer).await?;
+    }
     Ok(())
 }
 

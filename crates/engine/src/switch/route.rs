@@ -104,39 +104,62 @@ async fn once(lead: &Lead, migration: &str, to: Direction, epoch: u64) -> Result
     lead.routes.resume(epoch).await
 }
 
-/// A process that begins finds the routes as the one before has left them: whatever does not lead to the authority, or still waits, is
-/// put right. Before the first switch a route is its owner's.
+/// A process that begins finds the routes as the one before has left them: whatever does not lead to the authority is pointed there,
+/// whatever still waits goes on. `interrupted`: the epoch of a switch whose process did not come to its end. Before the first switch a
+/// route is its owner's.
 pub(crate) async fn agree(
     lead: &Lead,
     migration: &str,
     direction: Direction,
     epoch: u64,
+    interrupted: Option<u64>,
     observer: &dyn Observer,
 ) {
-    if lead.routes.is_empty() || epoch == 0 {
+    if lead.routes.is_empty() || (epoch == 0 && interrupted.is_none()) {
         return;
     }
     let side = authority(direction);
+    let (mut strays, mut waits) = (false, false);
     for (label, shown) in lead.routes.shows().await {
-        let agrees = match &shown {
-            Ok(state) => state.writes.is_none_or(|to| to == side) && state.paused != Some(true),
-            Err(_) => false,
-        };
-        if agrees {
-            continue;
-        }
-        observer.event(&Event::Warning {
-            what: format!(
-                "route {label} does not lead writes to the {}: it is pointed there",
-                side.word()
+        let (stray, waiting) = match &shown {
+            Ok(state) => (
+                epoch > 0 && state.writes.is_some_and(|to| to != side),
+                state.paused.unwrap_or(interrupted.is_some()),
             ),
-        });
-        if let Err(error) = once(lead, migration, direction, epoch).await {
+            Err(_) => (epoch > 0, true),
+        };
+        if stray || waiting {
+            let what = if stray {
+                "does not lead writes to"
+            } else {
+                "waits before"
+            };
             observer.event(&Event::Warning {
-                what: format!("a route could not be put right: {error}"),
+                what: format!(
+                    "route {label} {what} the {}: that is put right",
+                    side.word()
+                ),
             });
         }
-        return;
+        strays |= stray;
+        waits |= waiting;
+    }
+    let mut done = Ok(());
+    if strays {
+        let destination = lead.ends.destination(side, epoch, migration);
+        done = lead.routes.point(&destination, &Traffic::Writes).await;
+    }
+    if waits {
+        let resumed = lead
+            .routes
+            .resume(interrupted.unwrap_or(0).max(epoch))
+            .await;
+        done = done.and(resumed);
+    }
+    if let Err(error) = done {
+        observer.event(&Event::Warning {
+            what: format!("a route could not be put right: {error}"),
+        });
     }
 }
 

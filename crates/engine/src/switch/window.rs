@@ -25,6 +25,8 @@ use crate::verify_report::VerifyReport;
 
 /// Pause between two tries of a step that must happen.
 const AGAIN: Duration = Duration::from_millis(200);
+/// Tries to take a fence back before that is left to the next command.
+const UNDO_TRIES: u32 = 20;
 /// How often the holder shows that it lives.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,8 @@ struct Window<'a> {
     prepared: &'a Prepared,
     begun: Instant,
     deadline: Instant,
+    /// The fence was, or may have been, committed.
+    closing: bool,
     steps: Vec<Taken>,
 }
 
@@ -90,6 +94,7 @@ pub(crate) async fn pass(
         prepared,
         begun,
         deadline: begun + within,
+        closing: false,
         steps: Vec::new(),
     };
     let fire = Fire {
@@ -100,7 +105,10 @@ pub(crate) async fn pass(
     };
     session.drain.store(true, Ordering::SeqCst);
     let outcome = window.passed(&fire).await;
-    session.drain.store(false, Ordering::SeqCst);
+    if outcome.is_err() {
+        // after a switch the attempt ends
+        session.drain.store(false, Ordering::SeqCst);
+    }
     if outcome.is_err() && window.given() {
         // the next look at the registers says how it ended
         return outcome;
@@ -200,6 +208,7 @@ impl Window<'_> {
         self.step("proved");
         kill::point("switch.proved");
         let fenced = Register::new(Mode::Fenced, epoch);
+        self.closing = true;
         self.in_time(latch.commit(from, fenced)).await?;
         self.step("fenced");
         kill::point("switch.fenced");
@@ -236,12 +245,8 @@ impl Window<'_> {
         });
     }
 
-    fn took(&self, step: &str) -> bool {
-        self.steps.iter().any(|taken| taken.step == step)
-    }
-
     fn given(&self) -> bool {
-        self.took("given")
+        self.steps.iter().any(|taken| taken.step == "given")
     }
 
     /// A step that is given up when the box ends.
@@ -377,19 +382,34 @@ impl Window<'_> {
 
     /// Nothing has been given: the source goes on as before. Where this fails, the next look at the registers does it.
     async fn undo(&self, mut latch: Box<dyn Latch>) {
-        let epoch = self.prepared.epoch;
-        let (from, to) = (
-            Register::new(Mode::Fenced, epoch),
-            Register::new(Mode::Open, epoch),
-        );
-        let fenced = self.took("fenced");
-        if fenced && !self.given() {
-            // a give whose reply was lost has been settled before: this compares
-            if let Err(error) = latch.commit(from, to).await {
-                tracing::warn!(error = %error, "the fence was not taken back; the next command does it");
-            }
+        if !self.closing || self.given() {
+            return self.release(latch).await;
         }
+        let epoch = self.prepared.epoch;
+        let fenced = Register::new(Mode::Fenced, epoch);
+        let open = Register::new(Mode::Open, epoch);
+        // a commit that was given up half-way may have happened: this compares
+        let undone = latch.commit(fenced, open).await;
         self.release(latch).await;
+        let Err(error) = undone else { return };
+        for _ in 0..UNDO_TRIES {
+            match self.reopened(fenced, open).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(error = %error, "taking the fence back, again"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        tracing::error!(error = %error, "the fence was not taken back: the next command does it");
+    }
+
+    /// The old authority is open, by its own word.
+    async fn reopened(&self, fenced: Register, open: Register) -> Result<(), StoreError> {
+        let (source, base) = (&self.run.migration.sides.source, self.run.base());
+        let standing = source.standing(base).await?;
+        if standing.is_some_and(|s| s.register == fenced) {
+            source.swap(base, fenced, open).await?;
+        }
+        Ok(())
     }
 }
 
