@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{CommandId, EntryId, IntentState};
+use crossfade_control::{CommandId, Comparison, EntryId, IntentState};
 use crossfade_model::TransactionId;
 use crossfade_plan::Phase;
 use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
@@ -344,6 +344,10 @@ async fn reached(
     }
     match &run.until {
         Until::Switched(direction, order) => {
+            // no run was there before that could have read both sides
+            if *direction == run.direction {
+                ask::compared(run, session, requests, Comparison::default()).await?;
+            }
             let report = obey::obey(run, session, requests, *direction, order).await?;
             Ok(End::Switched {
                 report: Box::new(report),
