@@ -119,7 +119,10 @@ impl<'a> Teller<'a> {
     fn make(&mut self, transfer: &Transfer, accounts_first: bool) {
         let begun = Instant::now();
         while !self.work.over.load(Ordering::Relaxed) {
-            let (hinted, stubborn) = hint(&self.work.folder);
+            // without a hint the trial is over, whatever became of it
+            let Some((hinted, stubborn)) = hint(&self.work.folder) else {
+                return;
+            };
             if !(stubborn && self.number % 2 == 1) {
                 self.side = hinted;
             }
@@ -171,12 +174,12 @@ impl<'a> Teller<'a> {
     }
 }
 
-fn hint(folder: &Path) -> (Side, bool) {
-    let text = fs::read_to_string(hint_file(folder)).expect("the hint can be read");
+fn hint(folder: &Path) -> Option<(Side, bool)> {
+    let text = fs::read_to_string(hint_file(folder)).ok()?;
     let hint: serde_json::Value = serde_json::from_str(&text).expect("the hint is JSON");
     let side = hint["writes"].as_str().and_then(Side::of);
-    (
+    Some((
         side.expect("the hint names a side"),
         hint["stubborn"] == true,
-    )
+    ))
 }

@@ -11,8 +11,9 @@ use crossfade_trials::{Database, Engine, Trial};
 const SOME: usize = 60;
 
 struct Scene {
-    trial: Trial,
+    // before the trial, whose folder they work in
     bank: Bank,
+    trial: Trial,
     options: Options,
 }
 
@@ -48,6 +49,7 @@ impl Scene {
     }
 
     fn switch(&self) {
+        self.trial.call(&["verify", "--json"]).expect(0);
         let words = [
             "switch", "writes", "--owner", "bank", "--within", "30s", "--json",
         ];
@@ -56,6 +58,8 @@ impl Scene {
     }
 
     fn rollback(&self) {
+        // a run that has just turned round has read nothing yet
+        self.trial.call(&["verify", "--json"]).expect(0);
         let words = ["rollback", "--owner", "bank", "--within", "30s", "--json"];
         self.trial.call(&words).expect(0);
         self.bank.hint(Side::Source, false);
@@ -69,7 +73,6 @@ impl Scene {
                 .stdout_so_far()
                 .contains("\"followed\",\"position\"")
         });
-        self.trial.call(&["verify", "--json"]).expect(0);
         running
     }
 

@@ -168,6 +168,8 @@ impl<'a> Scene<'a> {
         if self.plan.rollback {
             self.trial.call(&order(false, "30s")).expect(0);
             self.bank.hint(Side::Target, true);
+            // a run that has just turned round has read nothing yet
+            self.trial.call(&["verify", "--json"]).expect(0);
         } else {
             self.bank.hint(Side::Source, true);
         }
