@@ -7,6 +7,7 @@ mod certificate;
 mod directions;
 mod generated;
 mod harness;
+mod interrupted;
 mod keyless;
 mod keys;
 mod layers;
