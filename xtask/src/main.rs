@@ -17,6 +17,8 @@ cargo xtask test [-p CRATE] [-- FILTER…]
 cargo xtask chaos [--built] [--seeds N] [--from SEED]
                                        migrations under live writes in which everything fails that can (200 seeds);
                                        --built: with the debug programs as they are
+cargo xtask chaos [--built] switch [--seeds N] [--from SEED]
+                                       switches and rollbacks that are disturbed at every point, while a bank is open (300 seeds)
 cargo xtask mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
                                        corruption planted one kind at a time behind a migration that follows: `verify`
                                        must name exactly those rows; --rivals: pgcopydb, data-diff and reladiff get the same

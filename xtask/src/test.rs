@@ -91,6 +91,8 @@ fn everything(phases: &mut Phases) -> Result<()> {
 fn slices(phases: &mut Phases) -> Result<()> {
     let arguments = ["--seeds", "10"].map(str::to_owned);
     phases.run("chaos", || chaos::built(&arguments))?;
+    let arguments = ["switch", "--seeds", "8"].map(str::to_owned);
+    phases.run("chaos of the switch", || chaos::built(&arguments))?;
     let arguments = ["--seconds", "30"].map(str::to_owned);
     phases.run("soak", || soak::built(&arguments))
 }

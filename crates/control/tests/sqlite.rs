@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use crossfade_control::{
-    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl,
+    Command, CommandState, ControlError, ControlStore, IntentState, SqliteControl, SwitchOrder,
+    Traffic,
 };
 use crossfade_plan::Phase;
 use serde_json::json;
@@ -218,4 +219,33 @@ fn another_migration_and_a_newer_version_are_refused() {
         "{refused}"
     );
     assert_eq!(refused.exit_code(), 3);
+}
+
+/// Who gave the order was told that its run had ended. A run that begins later must not stop writes for it, unasked.
+#[tokio::test]
+async fn a_switch_is_not_begun_by_a_run_that_it_was_not_given_to() {
+    let (_directory, path) = place();
+    let order = SwitchOrder {
+        what: Traffic::Writes,
+        owner: "ann".to_owned(),
+        within_ms: 30_000,
+        dry_run: false,
+        kill_blockers: false,
+        overrides: Vec::new(),
+    };
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let lease = store.acquire().await.unwrap();
+    let taken = store.post(Command::Switch(order.clone())).await.unwrap();
+    store.acknowledge(&lease, taken).await.unwrap();
+    let late = store.post(Command::Rollback(order)).await.unwrap();
+    drop(lease);
+
+    let again = SqliteControl::open(&path, "m").unwrap();
+    let _lease = again.acquire().await.unwrap();
+    let open = again.open_commands().await.unwrap();
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(open[0].id, taken);
+    assert_eq!(open[0].state, CommandState::Acknowledged);
+    let state = again.command(late).await.unwrap().state;
+    assert!(matches!(state, CommandState::Failed(_)), "{state:?}");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{CommandId, EntryId, IntentState};
+use crossfade_control::{CommandId, Comparison, EntryId, IntentState};
 use crossfade_model::TransactionId;
 use crossfade_plan::Phase;
 use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
@@ -64,14 +64,7 @@ pub(crate) enum End {
 /// Runs one attempt.
 pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
     let migration = &run.migration;
-    let acquired = migration.target.acquire(&migration.plan.migration).await;
-    let tenure = match acquired {
-        Err(error) if error.kind == ErrorKind::AlreadyRunning => {
-            locate::rescue(&run.home, &run.lease, run.observer.as_ref()).await?;
-            return Err(error.into());
-        }
-        acquired => acquired?,
-    };
+    let tenure = tenure(run).await?;
     let direction = locate::settle(&run.home, &run.lease, run.observer.as_ref()).await?;
     if direction != run.direction {
         return Ok(End::Turned);
@@ -122,6 +115,25 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         .open_stream(&session.spec, start.checkpoint)
         .await?;
     work(run, session, changes, stop).await
+}
+
+/// The right to write to the lane's target. A tool that stands still, or is cut off, with the fence of that store in its hand keeps
+/// everybody out, us too: it is ended, as whoever looks at the register would.
+async fn tenure(run: &Run) -> Result<Box<dyn Tenure>, EngineError> {
+    let migration = &run.migration;
+    let busy = match migration.target.acquire(&migration.plan.migration).await {
+        Err(error) if error.kind == ErrorKind::Busy => error,
+        Err(error) if error.kind == ErrorKind::AlreadyRunning => {
+            locate::rescue(&run.home, &run.lease, run.observer.as_ref()).await?;
+            return Err(error.into());
+        }
+        acquired => return Ok(acquired?),
+    };
+    let Some(who) = migration.sides.target.end_holder(run.base()).await? else {
+        return Err(busy.into());
+    };
+    tracing::warn!(holder = %who, "a fence that was held by another process was taken from it");
+    Ok(migration.target.acquire(&migration.plan.migration).await?)
 }
 
 /// Applied transactions that readers of the source may not see yet. What a process before this one has applied only the source
@@ -359,6 +371,10 @@ async fn reached(
     }
     match &run.until {
         Until::Switched(direction, order) => {
+            // no run was there before that could have read both sides
+            if *direction == run.direction {
+                ask::compared(run, session, requests, Comparison::default()).await?;
+            }
             let report = obey::obey(run, session, requests, *direction, order).await?;
             Ok(End::Switched {
                 report: Box::new(report),

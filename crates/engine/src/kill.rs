@@ -1,7 +1,7 @@
 //! Named points at which a chaos run ends the process at once, as `kill -9` would.
 //!
-//! `CROSSFADE_KILL=point:n` ends the process the n-th time that it passes the point. Without the variable a point costs
-//! one atomic load.
+//! `CROSSFADE_KILL=point:n` ends the process the n-th time that it passes the point; `CROSSFADE_KILL=point:n:stop` stops it there, as
+//! SIGSTOP does, until somebody sends SIGCONT. Without the variable a point costs one atomic load.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 struct Armed {
     point: String,
     left: AtomicU64,
+    stop: bool,
 }
 
 static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
@@ -63,17 +64,33 @@ pub(crate) fn point(name: &'static str) {
     );
     let armed = ARMED.get_or_init(|| {
         let value = std::env::var("CROSSFADE_KILL").ok()?;
-        let (point, count) = value.split_once(':').unwrap_or((&value, "1"));
+        let mut words = value.split(':');
         Some(Armed {
-            point: point.to_owned(),
-            left: AtomicU64::new(count.parse().unwrap_or(1)),
+            point: words.next().unwrap_or_default().to_owned(),
+            left: AtomicU64::new(words.next().and_then(|n| n.parse().ok()).unwrap_or(1)),
+            stop: words.next() == Some("stop"),
         })
     });
     if let Some(armed) = armed
         && armed.point == name
         && armed.left.fetch_sub(1, Ordering::Relaxed) == 1
     {
+        if armed.stop && stand_still() {
+            return;
+        }
         // no destructor and no flush runs, like SIGKILL
         std::process::abort();
     }
+}
+
+/// Stops the whole process; true once it goes on.
+#[cfg(unix)]
+fn stand_still() -> bool {
+    use rustix::process::{Signal, getpid, kill_process};
+    kill_process(getpid(), Signal::STOP).is_ok()
+}
+
+#[cfg(not(unix))]
+fn stand_still() -> bool {
+    false
 }

@@ -260,6 +260,15 @@ impl Running {
             .is_none()
     }
 
+    /// Whether it was ended by a signal.
+    ///
+    /// # Panics
+    /// When the operating system does not say.
+    pub fn ended_by_signal(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        ended.is_some_and(|status| status.code().is_none())
+    }
+
     /// What it has written to standard error up to now.
     #[must_use]
     pub fn stderr_so_far(&self) -> String {

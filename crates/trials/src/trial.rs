@@ -75,6 +75,18 @@ impl Trial {
         self
     }
 
+    /// With these URLs in the migration file, whatever the databases' own are.
+    ///
+    /// # Panics
+    /// When the file has others already.
+    #[must_use]
+    pub fn by_way_of(self, source: String, target: String) -> Self {
+        self.urls
+            .set((source, target))
+            .expect("the file has not been written yet");
+        self
+    }
+
     /// With everything done by the superuser.
     #[must_use]
     pub fn as_superuser(mut self) -> Self {

@@ -26,12 +26,35 @@ pub(super) fn post(t: &Transaction<'_>, command: &Command) -> Result<CommandId, 
     Ok(id)
 }
 
-/// What a run that died had taken is open again.
+/// Orders that move authority: never obeyed but by the run that they were given to, while somebody waits for them.
+const OF_ONE_RUN: &str = "json_extract(command, '$.command') IN ('switch', 'rollback')";
+
+/// What a run that died had taken is open again. Not so a switch: who gave the order was told how it ended, or that the run did, and
+/// nobody expects writes to stop for it at some later time. One that was taken stays so, for the next run to say what became of it; one that
+/// was not has failed.
 pub(super) fn reopen(t: &Transaction<'_>) -> Result<(), Trouble> {
     t.execute(
-        "UPDATE command SET state = 'posted' WHERE state = 'acknowledged'",
+        &format!(
+            "UPDATE command SET state = 'posted' WHERE state = 'acknowledged' AND NOT {OF_ONE_RUN}"
+        ),
         [],
     )?;
+    let why = "the run that it was given to has ended: nothing has changed";
+    let late: Vec<i64> = t
+        .prepare(&format!(
+            "UPDATE command SET state = 'failed', outcome = ?1 WHERE state = 'posted' AND {OF_ONE_RUN} RETURNING id"
+        ))?
+        .query_map([why], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in late {
+        ended(
+            t,
+            CommandId(id),
+            audit::FINISHED,
+            "failed",
+            Some(why.to_owned()),
+        )?;
+    }
     Ok(())
 }
 

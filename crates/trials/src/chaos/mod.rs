@@ -8,6 +8,7 @@ pub mod plan;
 pub mod points;
 mod quota;
 mod run;
+pub mod switch;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,14 +32,21 @@ impl Tally {
         *self.0.entry(what.to_owned()).or_default() += times;
     }
 
-    /// One line each, and the points at which no process died.
+    /// One line each.
     #[must_use]
-    pub fn summary(&self) -> String {
-        let mut lines: Vec<String> = self
+    pub fn lines(&self) -> String {
+        let lines: Vec<String> = self
             .0
             .iter()
             .map(|(what, times)| format!("{times:>6}  {what}"))
             .collect();
+        lines.join("\n")
+    }
+
+    /// One line each, and the points at which no process died.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut lines = vec![self.lines()];
         let never: Vec<&str> = POINTS
             .iter()
             .copied()

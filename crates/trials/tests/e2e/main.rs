@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bank;
 mod certificate;
 mod directions;
 mod generated;
 mod gentle;
 mod harness;
+mod interrupted;
 mod keyless;
 mod keys;
 mod layers;

@@ -1,0 +1,48 @@
+//! Chaos of the switch: at a named point of a switch or a rollback, with tellers at work, the process is killed, stands still, loses
+//! its sessions, its servers, its way to them or its memory. There is never a moment with two stores that take writes, one command
+//! ends what was left half done, and the bank's books are right.
+
+pub mod plan;
+pub mod points;
+mod proxy;
+mod run;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+pub use run::run;
+
+use super::Tally;
+use super::control::Servers;
+use plan::Plan;
+
+/// Runs `count` seeds from `from` on, and gives those that failed.
+#[must_use]
+pub fn seeds(from: u64, count: u64) -> Vec<u64> {
+    let servers = Servers::partner();
+    let mut tally = Tally::default();
+    let mut failed = Vec::new();
+    let begun = Instant::now();
+    for seed in from..from + count {
+        let plan = Plan::new(seed);
+        eprintln!("seed {seed}: {plan:?}");
+        let since = Instant::now();
+        // the panic's own message was printed where it arose
+        let ended = catch_unwind(AssertUnwindSafe(|| run(&plan, servers, &mut tally)));
+        let word = if ended.is_ok() { "right" } else { "FAILED" };
+        eprintln!(
+            "seed {seed}: {word} after {:.1} s",
+            since.elapsed().as_secs_f64()
+        );
+        if ended.is_err() {
+            failed.push(seed);
+        }
+    }
+    eprintln!("{}", tally.lines());
+    eprintln!(
+        "switch: {count} seeds from {from} in {:.0} s, {} failed {failed:?}",
+        begun.elapsed().as_secs_f64(),
+        failed.len()
+    );
+    failed
+}

@@ -1,0 +1,84 @@
+//! Orders to switch whose process ends before they do: orderings that went wrong once.
+
+use crossfade_trials::bank::{self, Door, Options, Side};
+use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::{Engine, Running, Trial};
+
+const SWITCH: [&str; 7] = [
+    "switch", "writes", "--owner", "e2e", "--within", "30s", "--json",
+];
+
+fn made(source: Engine, target: Engine) -> Trial {
+    let trial = Trial::new(source, target).as_superuser();
+    bank::make(&trial.source, Options::default());
+    trial
+}
+
+fn followed(trial: &Trial, environment: &[(&str, &str)]) -> Running {
+    let mut running = trial.start_with(&["run", "--json"], environment);
+    wait_until("the run follows", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        running
+            .stdout_so_far()
+            .contains("\"followed\",\"position\"")
+    });
+    trial.call(&["verify", "--json"]).expect(0);
+    running
+}
+
+#[track_caller]
+fn assert_authority(trial: &Trial, side: Side) {
+    let (found, doors) = bank::assert_one_at_most(&trial.source, &trial.target, "now");
+    assert_eq!(found, Some(side), "{doors:?}");
+    assert_eq!(doors[side.other() as usize], Door::Closed);
+}
+
+#[test]
+fn a_switch_without_a_run_reads_both_sides_itself() {
+    for (source, target) in [
+        (Engine::Sqlite, Engine::Sqlite),
+        (Engine::Pg15, Engine::Pg17),
+    ] {
+        let trial = made(source, target);
+        trial.follow();
+        trial.call(&SWITCH).expect(0);
+        assert_authority(&trial, Side::Target);
+    }
+}
+
+#[test]
+fn a_run_begins_on_a_target_that_was_armed_before() {
+    for target in [Engine::Pg18, Engine::Sqlite] {
+        let trial = made(Engine::Pg17, target);
+        trial.follow();
+        let died = trial
+            .start_with(&SWITCH, &[("CROSSFADE_KILL", "switch.laid:1")])
+            .wait(LONG);
+        assert_eq!(died.code, None, "{}", died.text());
+        trial.follow();
+        assert_authority(&trial, Side::Source);
+        trial.call(&SWITCH).expect(0);
+        assert_authority(&trial, Side::Target);
+    }
+}
+
+/// Nobody waits for it any more: writes must not stop for it at some later time.
+#[test]
+fn an_order_whose_run_died_is_not_obeyed_by_the_next_one() {
+    let trial = made(Engine::Sqlite, Engine::Pg17);
+    let mut running = followed(&trial, &[("CROSSFADE_KILL", "switch.armed:1:stop")]);
+    let ordered = trial.start(&SWITCH);
+    wait_until("the run stands still in the order", LONG, || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.id())).unwrap();
+        running.is_running() && stat.contains(") T ")
+    });
+    // who gave it is gone, and so is the run
+    ordered.kill();
+    running.kill();
+    let later = followed(&trial, &[]);
+    assert_authority(&trial, Side::Source);
+    trial.call(&SWITCH).expect(0);
+    assert_authority(&trial, Side::Target);
+    later.interrupt();
+    later.wait(LONG).expect(0);
+}
