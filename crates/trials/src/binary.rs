@@ -308,6 +308,14 @@ impl Running {
         self.signal(Signal::STOP);
     }
 
+    /// `kill -9`; whoever waits for it sees the end.
+    ///
+    /// # Panics
+    /// When it has ended before.
+    pub fn shoot(&self) {
+        self.signal(Signal::KILL);
+    }
+
     /// Lets a frozen process go on.
     ///
     /// # Panics

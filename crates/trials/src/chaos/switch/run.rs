@@ -205,7 +205,7 @@ impl<'a> Scene<'a> {
             }
             How::TakenOver => {
                 self.one_at_most("while it stands still");
-                self.second("migration.toml");
+                self.second("migration.toml", &ordered);
                 self.one_at_most("another has taken over");
                 self.go_on(&ordered);
                 sleep(Duration::from_millis(500));
@@ -228,7 +228,7 @@ impl<'a> Scene<'a> {
                 self.cut(true);
                 self.go_on(&ordered);
                 if second {
-                    self.second(DIRECT);
+                    self.second(DIRECT, &ordered);
                 } else {
                     let pause = self.random.random_range(500..22_000);
                     sleep(Duration::from_millis(pause));
@@ -270,7 +270,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Another operator's next command, with what the control store said before the order.
-    fn second(&mut self, file: &str) {
+    fn second(&mut self, file: &str, ordered: &Running) {
         fs::copy(
             self.trial.folder().join(OLD),
             self.trial.folder().join(SECOND),
@@ -285,13 +285,20 @@ impl<'a> Scene<'a> {
         words.insert(own, file);
         for _ in 0..6 {
             let outcome = Running::start(self.trial.folder(), &words, &[]).wait(LONG);
-            let Some(process) = in_the_way(&outcome) else {
+            if outcome.code != Some(2) || !outcome.text().contains("already_running") {
                 self.ended_by(&outcome);
                 return;
-            };
-            // it says which session of the first is to be ended
+            }
+            // it says who is to be ended: a session of the first, or the first
             self.one_at_most("another is refused");
-            self.end_session(process);
+            match session_in_the_way(&outcome) {
+                Some(process) => self.end_session(process),
+                None => {
+                    self.running.as_ref().unwrap_or(ordered).shoot();
+                    self.tally.count("first ones killed by hand");
+                    sleep(Duration::from_millis(200));
+                }
+            }
         }
         panic!("the first one's sessions have no end");
     }
@@ -444,11 +451,8 @@ fn order(rollback: bool, within: &'static str) -> Vec<&'static str> {
 }
 
 /// The server process that a refusal names: of a run that stands still.
-fn in_the_way(outcome: &Outcome) -> Option<u32> {
+fn session_in_the_way(outcome: &Outcome) -> Option<u32> {
     let text = outcome.text();
-    if outcome.code != Some(2) || !text.contains("already_running") {
-        return None;
-    }
     let (_, after) = text.split_once("server process ")?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
