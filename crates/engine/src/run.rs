@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossfade_control::{CommandId, Comparison, ControlStore, Lease, SwitchOrder};
 use crossfade_model::TransactionId;
 use crossfade_plan::{Phase, Plan, Projection, RunOptions};
+use crossfade_rules::gates::GateLimits;
 use crossfade_store::{ErrorKind, Made, Recovery, Source, Target};
 use tokio::sync::watch;
 
@@ -40,6 +41,8 @@ pub struct Migration {
     pub sides: Sides,
     /// Where traffic goes.
     pub lead: Arc<Lead>,
+    /// What a switch asks for.
+    pub gates: GateLimits,
 }
 
 /// When a run ends by itself.

@@ -17,6 +17,7 @@ use crate::error::EngineError;
 use crate::progress::{Observer, Places};
 use crate::retry::Reached;
 use crate::strangers::Marks;
+use crate::switch::gates::watch::Watch;
 use crate::verify::book::Proofs;
 
 /// One table's frontier.
@@ -201,6 +202,7 @@ pub(crate) struct Session {
     pub switch: AtomicBool,
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
+    gates: Mutex<Watch>,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -233,6 +235,7 @@ impl Session {
             places: Mutex::default(),
             switch: AtomicBool::new(false),
             strangers: Marks::default(),
+            gates: Mutex::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
             changed: Notify::new(),
@@ -264,6 +267,14 @@ impl Session {
     pub fn proofs(&self) -> MutexGuard<'_, Option<Proofs>> {
         // a panic while it was held ends the attempt, and the proofs with it
         self.proofs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What is watched for the gates. Held for short computations only, never together with the state or the proofs.
+    pub fn gates(&self) -> MutexGuard<'_, Watch> {
+        // a panic while it was held ends the attempt, and what was watched with it
+        self.gates
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }

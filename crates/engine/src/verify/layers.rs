@@ -24,7 +24,11 @@ pub(crate) async fn verify(
 ) -> Result<VerifyReport, EngineError> {
     let projections = &run.migration.projections;
     if layer == VerifyLayer::Full {
+        let written = session.strangers.count();
         let mut report = compare::verify(run, session, requests).await?;
+        if report.equal {
+            session.strangers.resolve(written);
+        }
         let _turn = session.comparing.lock().await;
         let found = all(session, requests, projections).await?;
         report.equal &= found.iter().all(|p| p.equal);

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authority;
 mod certificate;
 mod directions;
+mod gates;
 mod generated;
 mod harness;
 mod keyless;
