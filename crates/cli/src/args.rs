@@ -58,7 +58,6 @@ pub enum Command {
     /// End the migration where the target has authority: stop the way back, remove what was made, leave old tables read-only.
     Complete(Complete),
     /// What a switch asks for, and how each gate stands: evidence, trend, what to do.
-    #[command(hide = true)]
     Gates(Gates),
     /// Switch and roll back on a copy, with writes and a proof, and time each step.
     #[command(hide = true)]

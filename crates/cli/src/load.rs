@@ -157,6 +157,7 @@ impl Loaded {
             options: self.file.run,
             sides: self.sides.clone(),
             lead: Arc::clone(&self.lead),
+            gates: self.file.gates,
         })
     }
 }

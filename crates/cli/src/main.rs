@@ -94,7 +94,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Command::Switch(asked) => Box::pin(commands::switch::switch(&asked, output)).await,
         Command::Rollback(asked) => Box::pin(commands::switch::rollback(&asked, output)).await,
         Command::Complete(asked) => Box::pin(commands::switch::complete(&asked, output)).await,
-        Command::Gates(asked) => commands::switch::gates(&asked).await,
+        Command::Gates(asked) => Box::pin(commands::gates::show(&asked, output)).await,
         Command::Rehearse(asked) => commands::switch::rehearse(&asked).await,
         Command::Log(asked) => commands::log::log(&asked, output).await,
         Command::Certificate(args::Certificate::Keygen(keygen)) => {

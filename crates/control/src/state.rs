@@ -134,6 +134,8 @@ pub enum Command {
         /// Drop the tables that the migration made on the target, too.
         drop_target_tables: bool,
     },
+    /// Say how the gates of a switch stand now.
+    Gates,
     /// Give traffic to the target.
     Switch(SwitchOrder),
     /// Give it back to the source.
@@ -154,6 +156,7 @@ impl Command {
             Command::Verify(_) => "verify",
             Command::Retry { .. } => "retry",
             Command::Abort { .. } => "abort",
+            Command::Gates => "gates",
             Command::Switch(_) => "switch",
             Command::Rollback(_) => "rollback",
             Command::Complete { .. } => "complete",

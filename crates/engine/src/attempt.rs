@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{CommandId, Comparison, EntryId, IntentState};
+use crossfade_control::{CommandId, Comparison, EntryId, IntentState, SwitchOrder};
 use crossfade_model::TransactionId;
 use crossfade_plan::Phase;
+use crossfade_rules::gates::Gate;
 use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
 use crate::strangers;
 use crate::switch::report::SwitchReport;
-use crate::switch::{Direction, keeper, locate, obey, seed};
+use crate::switch::{Direction, gates, keeper, locate, obey, seed};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, continuous, repair};
 
@@ -284,6 +285,7 @@ async fn work(
     tasks.spawn(continuous::run(Arc::clone(&session), requests.clone()));
     tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(keeper::run(Arc::clone(run), Arc::clone(&session)));
+    tasks.spawn(gates::watch::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(commands::run(
         Arc::clone(run),
         Arc::clone(&session),
@@ -373,7 +375,7 @@ async fn reached(
         Until::Switched(direction, order) => {
             // no run was there before that could have read both sides
             if *direction == run.direction {
-                ask::compared(run, session, requests, Comparison::default()).await?;
+                proven_first(run, session, requests, order).await?;
             }
             let report = obey::obey(run, session, requests, *direction, order).await?;
             Ok(End::Switched {
@@ -402,6 +404,21 @@ async fn reached(
             })
         }
     }
+}
+
+/// A run that is there for the switch alone has read nothing yet: it does what `verify` does, unless the proof is passed.
+async fn proven_first(
+    run: &Arc<Run>,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    order: &SwitchOrder,
+) -> Result<(), EngineError> {
+    let passed = |gate: &crossfade_control::Override| gate.gate == Gate::Proof.word();
+    if order.overrides.iter().any(passed) {
+        return Ok(());
+    }
+    let mut report = ask::compared(run, session, requests, Comparison::default()).await?;
+    keep_report(run, &mut report).await
 }
 
 /// Waits until the checkpoint is where the source's end was when this was asked.

@@ -15,9 +15,9 @@ use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
 use crate::run::{Run, Until, keep_report};
 use crate::session::Session;
-use crate::switch::Direction;
 use crate::switch::obey::{self, Ordered};
 use crate::switch::report::SwitchReport;
+use crate::switch::{Direction, gates};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, repair};
 
@@ -46,6 +46,8 @@ enum Asked {
     Report(Comparison),
     /// To repair entries of the quarantine, and to find out which are still there.
     Retry { ids: Vec<EntryId> },
+    /// How the gates stand.
+    Gates,
     /// To give authority away, in this direction.
     Switch(Direction, SwitchOrder),
 }
@@ -115,6 +117,7 @@ pub(crate) async fn run(
                         .await;
                     continue;
                 }
+                Command::Gates => Asked::Gates,
                 Command::Switch(order) => Asked::Switch(Direction::Forward, order),
                 Command::Rollback(order) => Asked::Switch(Direction::Reverse, order),
                 Command::Complete { owner } => {
@@ -140,12 +143,30 @@ pub(crate) async fn run(
                 });
                 continue;
             }
+            if matches!(asked, Asked::Gates) {
+                comparing.spawn(async move {
+                    gates_told(&run, &session, posted.id).await?;
+                    Ok(posted.id)
+                });
+                continue;
+            }
             comparing.spawn(async move {
                 compare(&run, &session, &requests, posted.id, asked).await?;
                 Ok(posted.id)
             });
         }
     }
+}
+
+/// Tells how the gates stand.
+async fn gates_told(run: &Run, session: &Session, command: CommandId) -> Result<(), EngineError> {
+    let gates = gates::now(run, session).await?;
+    let answer = serde_json::to_value(gates).map_err(|e| e.to_string());
+    Ok(run
+        .migration
+        .control
+        .finish(&run.lease, command, answer)
+        .await?)
 }
 
 /// Compares once the target follows, and tells whoever asked.
@@ -160,7 +181,7 @@ async fn compare(
     let ready = session
         .wait_for(|state| match (state.paused, &asked) {
             (false, _) => state.finished.then_some(true),
-            (true, Asked::Report(_) | Asked::Switch(..)) => Some(false),
+            (true, Asked::Report(_) | Asked::Switch(..) | Asked::Gates) => Some(false),
             // nobody need wait for it: it is obeyed after `resume`
             (true, Asked::Retry { .. }) => None,
         })
@@ -209,7 +230,7 @@ async fn compared(
     asked: &Asked,
 ) -> Result<(VerifyReport, u64), EngineError> {
     match asked {
-        Asked::Switch(..) => Err(EngineError::internal("a switch is no comparison")),
+        Asked::Switch(..) | Asked::Gates => Err(EngineError::internal("this is no comparison")),
         Asked::Report(comparison) => {
             let report = ask::compared(run, session, requests, *comparison).await?;
             Ok((report, 0))
@@ -235,7 +256,9 @@ async fn answer(
             show_rows: true, ..
         }) => serde_json::to_value(&report),
         Asked::Report(_) => serde_json::to_value(report.without_rows()),
-        Asked::Switch(..) => return Err(EngineError::internal("a switch is no comparison")),
+        Asked::Switch(..) | Asked::Gates => {
+            return Err(EngineError::internal("this is no comparison"));
+        }
         Asked::Retry { ids } => {
             serde_json::to_value(quarantine::retried(run, ids, repaired, &report).await?)
         }

@@ -34,7 +34,8 @@ pub use layer_report::{
     TableAggregates, TableSample,
 };
 pub use lifecycle::{
-    DurableStatus, DurableTable, abort, complete, durable_status, leftovers, status,
+    DurableStatus, DurableTable, abort, complete, durable_status, leftovers, made_on_source,
+    made_on_target, status,
 };
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
 pub use progress::{
@@ -47,6 +48,8 @@ pub use run::{Migration, Until, run};
 pub use sequences::{SequenceProblem, SequenceVerify};
 pub use session::Altered;
 pub use strangers::seen as strangers_seen;
+pub use switch::gates::{durable as durable_gates, line as gates_line};
 pub use switch::report::SwitchReport;
-pub use switch::{Direction, Lead, Sides, SwitchAnswer};
+pub use switch::whose::{Whose, whose};
+pub use switch::{Direction, Gates, Lead, Sides, SwitchAnswer};
 pub use verify::cause::Cause;

@@ -6,7 +6,7 @@ use crossfade_control::{ControlStore, IntentId, IntentState, Lease};
 use crossfade_model::{TableMapping, reverse_lane};
 use crossfade_plan::{Phase, Plan};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::{Made, Source, Target, TargetState};
+use crossfade_store::{Made, Source, Store, Target, TargetState};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, SourceRecord};
@@ -14,7 +14,7 @@ use crate::error::EngineError;
 use crate::progress::Silent;
 use crate::run::Migration;
 use crate::switch::prepare::refused;
-use crate::switch::{Direction, locate};
+use crate::switch::{Direction, Sides, locate};
 
 /// Ends a migration that no process runs: removes what was made on the source, and crossfade's own rows on the target.
 ///
@@ -44,13 +44,39 @@ pub async fn complete(migration: Arc<Migration>, owner: &str) -> Result<Vec<Made
 /// A store that cannot be read.
 pub async fn leftovers(migration: &Migration) -> Result<Vec<Made>, EngineError> {
     let base = &migration.plan.migration;
-    let back = reverse_lane(base);
-    let (old, new) = (&migration.sides.source, &migration.sides.target);
-    let mut found = Source::made(old.as_ref(), base).await?;
-    found.extend(Source::made(new.as_ref(), &back).await?);
-    found.extend(Target::made(old.as_ref(), &back).await?);
-    found.extend(Target::made(new.as_ref(), base).await?);
-    found.extend(new.fence_made(base).await?);
+    let mut found = made_of_lanes(&migration.sides.source, base, Direction::Forward).await?;
+    found.extend(made_on_target(&migration.sides, base).await?);
+    Ok(found)
+}
+
+/// All that the migration has made on its source: for the way there, for the way back, and the fence.
+///
+/// # Errors
+/// The store's.
+pub async fn made_on_source(sides: &Sides, base: &str) -> crossfade_store::Result<Vec<Made>> {
+    let mut found = made_of_lanes(&sides.source, base, Direction::Forward).await?;
+    found.extend(sides.source.fence_made(base).await?);
+    Ok(found)
+}
+
+/// All that the migration has made on its target but the tables.
+///
+/// # Errors
+/// The store's.
+pub async fn made_on_target(sides: &Sides, base: &str) -> crossfade_store::Result<Vec<Made>> {
+    let mut found = made_of_lanes(&sides.target, base, Direction::Reverse).await?;
+    found.extend(sides.target.fence_made(base).await?);
+    Ok(found)
+}
+
+/// What both lanes have made on a store that `from` begins at, without the fence.
+async fn made_of_lanes(
+    store: &Arc<dyn Store>,
+    base: &str,
+    from: Direction,
+) -> crossfade_store::Result<Vec<Made>> {
+    let mut found = Source::made(store.as_ref(), &from.lane(base)).await?;
+    found.extend(Target::made(store.as_ref(), &from.other().lane(base)).await?);
     Ok(found)
 }
 
@@ -74,6 +100,8 @@ pub(crate) async fn retire(
     let (old, new) = (&migration.sides.source, &migration.sides.target);
     let mut removed = new.remove_capture(&back).await?;
     removed.extend(old.remove_capture(base).await?);
+    // the freeze of the new tables goes with their fence
+    old.freeze_ddl(base, &[], false).await?;
     // the old tables' fence stays: nobody is to write where nobody reads any more
     removed.extend(old.remove(&back, &[]).await?);
     removed.extend(new.remove_fence(base).await?);

@@ -2,10 +2,12 @@
 //! and for the control store; their fields are documented and stable.
 
 use crossfade_plan::Phase;
+use crossfade_rules::gates::GateResult;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
 use serde::{Deserialize, Serialize};
 
+use crate::switch::Direction;
 use crate::switch::report::SwitchReport;
 pub use crate::verify_report::{Difference, DifferenceKind, Places, TableVerify, VerifyReport};
 
@@ -127,6 +129,12 @@ pub struct Progress {
     /// Writes on the target that are not this migration's.
     #[serde(default)]
     pub strangers: StrangersSeen,
+    /// Which way rows go.
+    #[serde(default)]
+    pub direction: Direction,
+    /// The gates of the next switch in this direction, as they were last judged; empty before.
+    #[serde(default)]
+    pub gates: Vec<GateResult>,
 }
 
 /// Writes on the target that are not this migration's, as the target has noted them.

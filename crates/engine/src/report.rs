@@ -12,6 +12,7 @@ use crate::progress::{
 };
 use crate::run::Run;
 use crate::session::{Keying, Session, TableState};
+use crate::switch::Direction;
 
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -78,7 +79,7 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
     loop {
         rates.update(&session);
         let last = last_verified(&run).await?;
-        let progress = progress(&session, &rates, first_changes, &made, last);
+        let progress = progress(run.direction, &session, &rates, first_changes, &made, last);
         run.observer.progress(&progress);
         let value = serde_json::to_value(&progress).ok();
         run.migration.control.heartbeat(&run.lease, value).await?;
@@ -94,7 +95,14 @@ pub(crate) async fn last(run: &Run, session: &Session) {
     let rates = Rates::new(session);
     let made = session.source.made(&session.name).await.unwrap_or_default();
     let verified = last_verified(run).await.ok().flatten();
-    let progress = progress(session, &rates, rates.changes, &made, verified);
+    let progress = progress(
+        run.direction,
+        session,
+        &rates,
+        rates.changes,
+        &made,
+        verified,
+    );
     run.observer.progress(&progress);
     if let Ok(value) = serde_json::to_value(&progress) {
         // for people only: the run's outcome does not depend on it
@@ -114,12 +122,14 @@ async fn last_verified(run: &Run) -> Result<Option<VerifySummary>, EngineError> 
 }
 
 fn progress(
+    direction: Direction,
     session: &Session,
     rates: &Rates,
     first_changes: u64,
     made: &[Made],
     last_verified: Option<VerifySummary>,
 ) -> Progress {
+    let gates = session.gates().shown().to_vec();
     let state = session.lock();
     let followed = state.followed();
     let tables: Vec<TableProgress> = session
@@ -158,7 +168,9 @@ fn progress(
     Progress {
         at: now_micros() / 1000,
         epoch: session.tenure.state().epoch,
-        phase: if followed && state.finished {
+        phase: if direction == Direction::Reverse {
+            Phase::WritesSwitched
+        } else if followed && state.finished {
             Phase::Following
         } else {
             Phase::Copying
@@ -183,6 +195,8 @@ fn progress(
         made: made.to_vec(),
         last_verified,
         strangers: session.strangers.shown(),
+        direction,
+        gates,
         proof: {
             let proofs = session.proofs();
             proofs

@@ -9,6 +9,7 @@ use crossfade_control::{CommandId, Comparison, ControlStore, Lease, SwitchOrder}
 use crossfade_model::TransactionId;
 use crossfade_plan::verify_options::VerifyOptions;
 use crossfade_plan::{Phase, Plan, Projection, RunOptions};
+use crossfade_rules::gates::GateLimits;
 use crossfade_store::{ErrorKind, Made, Recovery, Source, Target};
 use tokio::sync::watch;
 
@@ -43,6 +44,8 @@ pub struct Migration {
     pub sides: Sides,
     /// Where traffic goes.
     pub lead: Arc<Lead>,
+    /// What a switch asks for.
+    pub gates: GateLimits,
 }
 
 /// When a run ends by itself.

@@ -19,6 +19,7 @@ use crate::progress::{Observer, Places};
 use crate::retry::Reached;
 use crate::sequences::Raised;
 use crate::strangers::Marks;
+use crate::switch::gates::watch::Watch;
 use crate::verify::book::Proofs;
 
 /// One table's frontier.
@@ -208,6 +209,7 @@ pub(crate) struct Session {
     pub raised: tokio::sync::Mutex<Raised>,
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
+    gates: Mutex<Watch>,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -244,6 +246,7 @@ impl Session {
             drain: AtomicBool::new(false),
             raised: tokio::sync::Mutex::default(),
             strangers: Marks::default(),
+            gates: Mutex::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
             changed: Notify::new(),
@@ -275,6 +278,14 @@ impl Session {
     pub fn proofs(&self) -> MutexGuard<'_, Option<Proofs>> {
         // a panic while it was held ends the attempt, and the proofs with it
         self.proofs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What is watched for the gates. Held for short computations only, never together with the state or the proofs.
+    pub fn gates(&self) -> MutexGuard<'_, Watch> {
+        // a panic while it was held ends the attempt, and what was watched with it
+        self.gates
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -44,6 +44,8 @@ struct Known {
     /// Digests of the keys that were written, by the source's table name.
     keys: HashMap<String, HashSet<String>>,
     kept: usize,
+    /// So many of the first writes were resolved by a comparison since.
+    resolved: u64,
     /// Tables that were emptied.
     emptied: HashSet<String>,
 }
@@ -65,6 +67,24 @@ impl Marks {
             stranger: written || emptied,
             ..Facts::default()
         }
+    }
+
+    /// Writes that are known.
+    pub fn count(&self) -> u64 {
+        let known = self.known();
+        known.shown.writes + u64::from(known.shown.more)
+    }
+
+    /// The rows of the first `count` writes were read again on both sides and found equal.
+    pub fn resolve(&self, count: u64) {
+        let mut known = self.known();
+        known.resolved = known.resolved.max(count);
+    }
+
+    /// Writes whose rows were not read again since.
+    pub fn unresolved(&self) -> u64 {
+        let known = self.known();
+        (known.shown.writes + u64::from(known.shown.more)).saturating_sub(known.resolved)
     }
 
     /// For people.

@@ -99,7 +99,7 @@ pub const LIFECYCLE: &[PhaseFacts] = &[
         writes: Authority::Source,
         what: "the target follows, fenced, and answers reads, which may be behind by the lag; only for traffic that never \
                writes from what it read",
-        way_back: "`switch reads --back` sends reads to the source again; no row is touched and nothing is lost.",
+        way_back: "`switch reads --percent 0` sends reads to the source again; no row is touched and nothing is lost.",
     },
     PhaseFacts {
         phase: Phase::WritesSwitched,
@@ -273,7 +273,7 @@ pub const MOVES: &[PhaseMove] = &[
     step(
         Phase::ReadsSwitched,
         Phase::Following,
-        "switch reads --back",
+        "switch reads --percent 0",
         &[],
     ),
     step(

@@ -24,6 +24,8 @@ pub struct Trial {
     pub target: Database,
     /// What the file's `[run]` says. Small chunks, so that a small table has many.
     pub options: Vec<(String, u64)>,
+    /// What the file's `[gates]` says: nothing was rehearsed, and the lag's window is short.
+    pub gates: String,
     /// Further text of the file: `[[table]]` and such.
     pub tables: String,
     /// Roles are made by the SQL that `plan --grants` prints, and used. Else everything runs with all rights.
@@ -61,6 +63,7 @@ impl Trial {
                 ("chunk_rows".to_owned(), 500),
                 ("retry_seconds".to_owned(), 60),
             ],
+            gates: "rehearsal = \"off\"\nlag_window_seconds = 2\n".to_owned(),
             tables: String::new(),
             least_privileges: true,
             urls: OnceLock::new(),
@@ -125,8 +128,8 @@ impl Trial {
             .collect();
         format!(
             "[migration]\nname = \"{}\"\n\n[source]\nurl = \"{source}\"\n\n[target]\nurl = \"{target}\"\n\n\
-             [run]\n{options}\n{}",
-            self.name, self.tables
+             [run]\n{options}\n[gates]\n{}\n{}",
+            self.name, self.gates, self.tables
         )
     }
 

@@ -5,6 +5,7 @@ pub mod against;
 pub mod belongs;
 pub mod certificate;
 pub mod certify;
+pub mod gates;
 pub mod init;
 pub mod layer;
 pub mod log;

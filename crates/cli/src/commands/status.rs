@@ -3,22 +3,24 @@
 //! Works beside a running `run` (from the snapshot that it keeps in the control store, and from the target) and without one.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_control::ControlState;
 use crossfade_engine::{
-    DurableStatus, EngineError, Lag, Progress, StrangersSeen, VerifyReport, durable_status,
-    stored_altered, stored_plan, strangers_seen,
+    Direction, DurableStatus, EngineError, Lag, Progress, StrangersSeen, VerifyReport,
+    durable_status, made_on_source, made_on_target, stored_altered, stored_plan, strangers_seen,
+    whose,
 };
 use crossfade_plan::Phase;
-use crossfade_store::{Made, TargetState};
+use crossfade_store::{Source, Store, TargetState};
 
 use super::signal;
 use crate::args;
 use crate::failure::Failure;
 use crate::load::{Loaded, load};
 use crate::show::status::{Shown, answers, json, text};
-use crate::show::{Output, number};
+use crate::show::{Output, authority, number};
 
 /// A snapshot of a running `run` that is older than this is not shown as the present, in milliseconds.
 const FRESH: i64 = 15_000;
@@ -83,7 +85,10 @@ pub async fn gather(loaded: &Loaded) -> Result<Shown, Failure> {
         lag: None,
         report: None,
         altered: None,
+        direction: Direction::Forward,
+        authority: None,
         made: Vec::new(),
+        made_on_target: Vec::new(),
         open_intents: state
             .as_ref()
             .map(|s| s.open_intents.clone())
@@ -94,6 +99,9 @@ pub async fn gather(loaded: &Loaded) -> Result<Shown, Failure> {
     };
     if let Some(state) = &state {
         remembered(state, &mut shown);
+    }
+    if state.is_some() {
+        told_by_both(loaded, &mut shown).await;
     }
     let live = shown.running
         && shown
@@ -127,57 +135,109 @@ fn remembered(state: &ControlState, shown: &mut Shown) {
     }
 }
 
+/// Who has authority, and what was made on both stores: neither is in any snapshot of a run.
+async fn told_by_both(loaded: &Loaded, shown: &mut Shown) {
+    let name = &loaded.file.name;
+    let (whose, on_source, on_target) = tokio::join!(
+        whose(&loaded.sides, name, PATIENCE),
+        bounded(made_on_source(&loaded.sides, name)),
+        bounded(made_on_target(&loaded.sides, name)),
+    );
+    for why in [&whose.source, &whose.target]
+        .into_iter()
+        .filter_map(|read| read.as_ref().err())
+    {
+        shown.cannot_ask(why.clone());
+    }
+    let authority = authority::Shown::of(&whose);
+    shown.phase = authority.phase(shown.phase);
+    shown.direction = authority::direction(shown.phase);
+    shown.authority = Some(authority);
+    match on_source {
+        Ok(made) => shown.made = made,
+        Err(why) => shown.cannot_ask(why),
+    }
+    match on_target {
+        Ok(made) => shown.made_on_target = made,
+        Err(why) => shown.cannot_ask(why),
+    }
+}
+
+/// The lane at work: where its rows come from and go to, and its name.
+struct Lane {
+    source: Arc<dyn Store>,
+    target: Arc<dyn Store>,
+    name: String,
+}
+
+impl Lane {
+    fn of(loaded: &Loaded, direction: Direction) -> Lane {
+        let sides = match direction {
+            Direction::Forward => loaded.sides.clone(),
+            Direction::Reverse => loaded.sides.exchanged(),
+        };
+        Lane {
+            source: sides.source,
+            target: sides.target,
+            name: direction.lane(&loaded.file.name),
+        }
+    }
+}
+
 /// What the stores say themselves.
 async fn asked(loaded: &Loaded, shown: &mut Shown) {
-    let target = bounded(loaded.target.peek(&loaded.file.name)).await;
+    let lane = Lane::of(loaded, shown.direction);
+    let target = bounded(lane.target.peek(&lane.name)).await;
     let state = match target {
         Ok(state) => state,
         Err(why) => {
-            shown.unreachable.push(why);
+            shown.cannot_ask(why);
             None
         }
     };
-    match bounded(loaded.source.made(&loaded.file.name)).await {
-        Ok(made) => shown.made = made,
-        Err(why) => shown.unreachable.push(why),
-    }
     let Some(state) = state else { return };
-    match bounded(loaded.target.strangers(&loaded.file.name, None)).await {
+    match bounded(lane.target.strangers(&lane.name, None)).await {
         Ok(found) => shown.strangers = strangers_seen(&found),
-        Err(why) => shown.unreachable.push(why),
+        Err(why) => shown.cannot_ask(why),
     }
     if shown.phase == Phase::Planned {
         // the control store was lost or is elsewhere; the target knows that something was begun
         shown.phase = Phase::Copying;
     }
-    match durable(loaded, &state) {
+    match durable(&lane, &state) {
         Ok(found) => shown.durable = found,
-        Err(error) => shown.unreachable.push(error.to_string()),
+        Err(error) => shown.cannot_ask(error.to_string()),
     }
     match stored_altered(&state) {
         Ok(found) => shown.altered = found,
-        Err(error) => shown.unreachable.push(error.to_string()),
+        Err(error) => shown.cannot_ask(error.to_string()),
     }
-    match lag(loaded, &state, &shown.made).await {
+    match lag(&lane, &state).await {
         Ok(found) => shown.lag = found,
-        Err(why) => shown.unreachable.push(why),
+        Err(why) => shown.cannot_ask(why),
     }
 }
 
 /// What the target's state says, by the plan that is kept in it.
-fn durable(loaded: &Loaded, state: &TargetState) -> Result<Option<DurableStatus>, EngineError> {
-    let plan = stored_plan(state, loaded.target.as_ref())?;
-    plan.map(|plan| durable_status(&plan, loaded.source.as_ref(), state))
+fn durable(lane: &Lane, state: &TargetState) -> Result<Option<DurableStatus>, EngineError> {
+    let plan = stored_plan(state, lane.target.as_ref())?;
+    plan.map(|plan| durable_status(&plan, lane.source.as_ref(), state))
         .transpose()
 }
 
 /// The lag without a run: the source's end minus the checkpoint.
-async fn lag(loaded: &Loaded, state: &TargetState, made: &[Made]) -> Result<Option<Lag>, String> {
-    let (Some(checkpoint), false) = (state.checkpoint, made.is_empty()) else {
+async fn lag(lane: &Lane, state: &TargetState) -> Result<Option<Lag>, String> {
+    let Some(checkpoint) = state.checkpoint else {
         return Ok(None);
     };
-    let probe = bounded(loaded.source.probe(&loaded.file.name)).await?;
-    Ok(loaded
+    if bounded(Source::made(lane.source.as_ref(), &lane.name))
+        .await?
+        .is_empty()
+    {
+        return Ok(None);
+    }
+    let probe = bounded(lane.source.probe(&lane.name)).await?;
+    Ok(lane
         .source
         .log_bytes(checkpoint, probe.log_end)
         .map(|bytes| Lag {

@@ -1,4 +1,4 @@
-//! `switch`, `rollback`, `complete`, `gates`, `rehearse`.
+//! `switch`, `rollback`, `complete`, `rehearse`.
 
 use crossfade_control::{Command, ControlStore, SwitchOrder};
 use crossfade_engine::switch::report::{Outcome, Part};
@@ -18,7 +18,10 @@ use crate::show::{Output, made};
 /// A refusal (exit 2) or a failure. Before authority was given nothing has changed; afterwards whoever looks next finishes it.
 pub async fn switch(asked: &args::Switch, output: &Output) -> Result<u8, Failure> {
     match asked {
-        args::Switch::Reads(_) => Err(unavailable("switch reads")),
+        args::Switch::Reads(reads) => {
+            reads.order()?;
+            Err(unavailable("switch reads"))
+        }
         args::Switch::Writes(writes) => {
             let order = writes.order()?;
             authority(&writes.order.file, Direction::Forward, order, output).await
@@ -79,14 +82,6 @@ pub async fn complete(asked: &args::Complete, output: &Output) -> Result<u8, Fai
     ));
     output.tell(&json!({ "removed": removed }));
     Ok(0)
-}
-
-/// Shows the gates.
-///
-/// # Errors
-/// They cannot be judged.
-pub async fn gates(_asked: &args::Gates) -> Result<u8, Failure> {
-    Err(unavailable("gates"))
 }
 
 /// Does it all on a copy.

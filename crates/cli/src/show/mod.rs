@@ -1,8 +1,10 @@
 //! Printing: text for people, JSON for programs.
 
 pub mod against;
+pub mod authority;
 pub mod certificate;
 pub mod findings;
+pub mod gates;
 pub mod layers;
 pub mod log;
 pub mod made;

@@ -1,12 +1,15 @@
 //! The status of a migration: three answers first, then how far everything is.
 
 use crossfade_control::{Holder, Intent, QuarantineCounts};
-use crossfade_engine::{Altered, DurableStatus, Lag, Progress, StrangersSeen, VerifySummary};
-use crossfade_plan::Phase;
+use crossfade_engine::{
+    Altered, Direction, DurableStatus, Lag, Progress, StrangersSeen, VerifySummary, gates_line,
+};
+use crossfade_plan::{Authority, Phase};
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::Made;
 use serde::Serialize;
 
+use super::authority;
 use super::made;
 use super::number::{ago, bytes, count, lag, of, rate};
 use super::quarantine;
@@ -41,8 +44,14 @@ pub struct Shown {
     pub report: Option<VerifySummary>,
     /// The run ended at a table that was altered on the source.
     pub altered: Option<Altered>,
+    /// Which way rows go.
+    pub direction: Direction,
+    /// Who takes writes, by the word of both stores; `None` where nothing was begun.
+    pub authority: Option<authority::Shown>,
     /// What the migration has made on the source.
     pub made: Vec<Made>,
+    /// What it has made on the target, but for tables.
+    pub made_on_target: Vec<Made>,
     /// Steps that were begun and whose outcome nobody has settled.
     pub open_intents: Vec<Intent>,
     /// How many rows are in quarantine.
@@ -54,6 +63,29 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Notes what could not be asked, once.
+    pub fn cannot_ask(&mut self, why: String) {
+        if !self.unreachable.contains(&why) {
+            self.unreachable.push(why);
+        }
+    }
+
+    /// Who takes writes: the stores' word where it is known. `None`: nobody does, or nobody knows.
+    fn writes(&self) -> Option<Authority> {
+        match (&self.authority, self.phase) {
+            (None, _) | (_, Phase::Retired | Phase::Aborted) => Some(self.phase.facts().writes),
+            (Some(authority), _) => authority.writes,
+        }
+    }
+
+    /// Why writers wait, and what to do.
+    fn held_up(&self) -> Option<&str> {
+        match self.phase {
+            Phase::Retired | Phase::Aborted => None,
+            _ => self.authority.as_ref()?.held_up.as_deref(),
+        }
+    }
+
     /// The checkpoint: from the target where it was asked, else as a run has last shown it.
     fn checkpoint(&self) -> Option<&str> {
         match &self.durable {
@@ -86,7 +118,9 @@ pub fn json(shown: &Shown) -> serde_json::Value {
     let mut value = serde_json::to_value(shown).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
         fields.insert("reads".to_owned(), facts.reads.to_string().into());
-        fields.insert("writes".to_owned(), facts.writes.to_string().into());
+        let writes = shown.writes().map(|writes| writes.to_string());
+        fields.insert("writes".to_owned(), writes.into());
+        fields.insert("blocked".to_owned(), shown.held_up().into());
         fields.insert("way_back".to_owned(), facts.way_back.into());
         fields.insert("checkpoint".to_owned(), shown.checkpoint().into());
         fields.insert("ledger_balanced".to_owned(), balanced(shown).into());
@@ -102,13 +136,20 @@ fn balanced(shown: &Shown) -> bool {
 pub fn answers(shown: &Shown) -> String {
     let facts = shown.phase.facts();
     let store = |authority| match authority {
-        crossfade_plan::Authority::Source => format!("the source ({})", shown.source),
-        crossfade_plan::Authority::Target => format!("the target ({})", shown.target),
+        Authority::Source => format!("the source ({})", shown.source),
+        Authority::Target => format!("the target ({})", shown.target),
+    };
+    let writes = match (shown.writes(), shown.held_up()) {
+        (Some(side), None) => store(side),
+        (Some(side), Some(why)) => format!("{}, whose writers wait: {why}", store(side)),
+        (None, why) => format!(
+            "BLOCKED, unknown: {}",
+            why.unwrap_or("neither store could be asked")
+        ),
     };
     format!(
-        "Truth      reads: {}; writes: {}\nEqual      {}\nWay back   {}",
+        "Truth      reads: {}; writes: {writes}\nEqual      {}\nWay back   {}",
         store(facts.reads),
-        store(facts.writes),
         equality(shown),
         facts.way_back
     )
@@ -160,7 +201,7 @@ fn equality(shown: &Shown) -> String {
 pub fn text(shown: &Shown) -> String {
     let mut parts = vec![head(shown)];
     if let Some(progress) = shown.progress.as_ref().filter(|_| shown.running) {
-        parts.push(moving(progress));
+        parts.push(moving(shown.direction, progress));
         parts.push(tables(progress));
     } else if let Some(durable) = &shown.durable {
         parts.push(standing(shown, durable));
@@ -175,11 +216,17 @@ pub fn text(shown: &Shown) -> String {
     if !shown.strangers.is_empty() {
         parts.push(strangers::text(&shown.strangers));
     }
-    if !shown.made.is_empty() {
-        parts.push(format!(
-            "Made on the source (`abort` removes it):\n{}",
-            made::lines(&shown.made)
-        ));
+    let removes = match shown.direction {
+        Direction::Forward => "abort",
+        Direction::Reverse => "complete",
+    };
+    for (side, made) in [("source", &shown.made), ("target", &shown.made_on_target)] {
+        if !made.is_empty() {
+            parts.push(format!(
+                "Made on the {side} (`{removes}` removes it):\n{}",
+                made::lines(made)
+            ));
+        }
     }
     // of a comparison that did not end nothing is left
     let steps = shown.open_intents.iter().filter(|i| i.kind != "verify");
@@ -221,6 +268,9 @@ fn head(shown: &Shown) -> String {
         shown.phase,
         shown.phase.facts().what
     );
+    if let Some(line) = shown.authority.as_ref().and_then(authority::Shown::line) {
+        head.push_str(&format!("\n{line}"));
+    }
     if let Some(altered) = &shown.altered {
         head.push_str(&format!(
             "\nTable {} was altered on the source: {}. Everything before it is applied; make the same change on the target \
@@ -231,23 +281,34 @@ fn head(shown: &Shown) -> String {
     head
 }
 
-fn moving(progress: &Progress) -> String {
+fn moving(direction: Direction, progress: &Progress) -> String {
+    let from = direction.source_word();
     let mut lines = vec![
         format!("  now         {}", progress.activity),
         format!(
-            "  checkpoint  {}   source end {}",
+            "  checkpoint  {}   {from} end {}",
             progress.checkpoint.as_deref().unwrap_or("none yet"),
             progress.source_end.as_deref().unwrap_or("unknown")
         ),
         format!("  lag         {}", lag(&progress.lag)),
         format!("  proven      {}", proven(progress)),
-        format!("  log kept    {} on the source", log_kept(progress)),
+        format!("  log kept    {} on the {from}", log_kept(progress)),
         format!(
             "  applied     {} changes in this run, {} changes/s",
             count(progress.applied_changes),
             rate(progress.changes_per_second)
         ),
     ];
+    if direction == Direction::Reverse {
+        let to = direction.target_word();
+        lines.insert(
+            0,
+            format!("  direction   back: from the {from} to the {to}"),
+        );
+    }
+    if !progress.gates.is_empty() {
+        lines.push(format!("  gates       {}", gates_line(&progress.gates)));
+    }
     if !progress.followed {
         lines.push(format!(
             "  copied      {} rows, {} rows/s",
@@ -306,7 +367,11 @@ fn state_word(state: crossfade_engine::TableState) -> &'static str {
 fn standing(shown: &Shown, durable: &DurableStatus) -> String {
     let behind = match &shown.lag {
         Some(lag) => lag.bytes.map_or_else(String::new, |b| {
-            format!("; {} behind the source's end", bytes(b))
+            format!(
+                "; {} behind the {}'s end",
+                bytes(b),
+                shown.direction.source_word()
+            )
         }),
         None => String::new(),
     };
@@ -316,7 +381,8 @@ fn standing(shown: &Shown, durable: &DurableStatus) -> String {
         .map(|t| vec![t.name.clone(), count(t.copied_rows), count(t.chunks_loaded)])
         .collect();
     let head = format!(
-        "  durable in the target: checkpoint {}{behind}",
+        "  durable in the {}: checkpoint {}{behind}",
+        shown.direction.target_word(),
         durable.checkpoint.as_deref().unwrap_or("none yet")
     );
     if rows.is_empty() {

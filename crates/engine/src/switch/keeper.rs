@@ -9,6 +9,7 @@ use crossfade_model::Mode;
 use crate::error::EngineError;
 use crate::run::Run;
 use crate::session::Session;
+use crate::switch::{Direction, gates};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(10);
@@ -17,6 +18,10 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), EngineError> {
     let mut stop = session.stop.clone();
     disarm(&run, &session).await;
+    // a switch that was given up, or a rollback, has come to its end
+    if run.direction == Direction::Forward && !session.switching() {
+        gates::thaw(&run, &session).await;
+    }
     loop {
         tokio::select! {
             _ = stop.changed() => return Ok(()),

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use crossfade_model::{ColumnMapping, Schema, Table, TableMapping, TableName, reverse_lane};
 use crossfade_plan::Plan;
+use crossfade_rules::gates::LossyColumn;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
 use crate::run::Migration;
 
 /// Which way rows go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the migration's source to its target.
+    #[default]
     Forward,
     /// From its target back to its source.
     Reverse,
@@ -76,6 +78,7 @@ pub(crate) async fn of(
         verify: home.verify,
         options: home.options,
         lead: Arc::clone(&home.lead),
+        gates: home.gates,
     }))
 }
 
@@ -100,6 +103,41 @@ pub(crate) async fn reversed_plan(home: &Migration) -> Result<Plan, EngineError>
         findings: Vec::new(),
         statements: Vec::new(),
     })
+}
+
+/// The columns that the way back would lose, table by table.
+///
+/// # Errors
+/// A store that cannot be read; a table that is not as planned.
+pub(crate) async fn lossy(home: &Migration) -> Result<Vec<LossyColumn>, EngineError> {
+    let (ours, theirs) = tokio::try_join!(home.target.describe(), home.source.describe())?;
+    let mut lossy = Vec::new();
+    for mapping in &home.plan.tables {
+        let found = one_sided_columns(mapping, &ours)?;
+        if found.is_empty() {
+            turned(mapping, &ours, &theirs)?;
+        }
+        lossy.extend(found);
+    }
+    Ok(lossy)
+}
+
+/// Columns of the target's table that have none on the source.
+fn one_sided_columns(
+    mapping: &TableMapping,
+    ours: &Schema,
+) -> Result<Vec<LossyColumn>, EngineError> {
+    let table = find(ours, &mapping.target.name)?;
+    let known = |name: &str| mapping.columns.iter().any(|c| c.target == name);
+    let one_sided = table.captured().filter(|column| !known(&column.name));
+    Ok(one_sided
+        .map(|column| LossyColumn {
+            table: mapping.source.name.to_string(),
+            column: column.name.clone(),
+            loses: "it is on the target only: its values have no place on the source".to_owned(),
+            declared: false,
+        })
+        .collect())
 }
 
 /// A mapping turned around: `ours` is the migration's target, where rows now come from.
@@ -211,6 +249,9 @@ mod tests {
             tables: vec![table],
             ..Schema::default()
         };
+        let lossy = one_sided_columns(&mapping, &schema(ours.clone())).unwrap();
+        let names: Vec<&str> = lossy.iter().map(|c| c.column.as_str()).collect();
+        assert_eq!(names, ["extra"]);
         let refused = turned(&mapping, &schema(ours), &schema(mapping.source.clone()));
         assert_eq!(refused.unwrap_err().code(), "switch.not_invertible");
     }

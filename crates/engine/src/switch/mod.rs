@@ -6,6 +6,7 @@
 //! however long it takes, by this process or by the next ([`locate::settle`]).
 
 mod answer;
+pub mod gates;
 pub(crate) mod keeper;
 pub(crate) mod lane;
 pub(crate) mod locate;
@@ -15,6 +16,7 @@ pub mod report;
 pub(crate) mod route;
 pub(crate) mod seed;
 pub(crate) mod tell;
+pub mod whose;
 pub(crate) mod window;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use crossfade_store::Store;
 
 pub use answer::SwitchAnswer;
+pub use gates::Gates;
 pub use lane::Direction;
 pub use route::Lead;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crossfade_control::{CommandId, SwitchOrder};
+use crossfade_control::{CommandId, SwitchOrder, Traffic};
 use tokio::sync::mpsc;
 
 use crate::commands::Order;
@@ -15,7 +15,7 @@ use crate::switch::Direction;
 use crate::switch::answer::SwitchAnswer;
 use crate::switch::prepare::{self, millis, refused};
 use crate::switch::report::{Outcome, SwitchReport};
-use crate::switch::{keeper, locate, tell, window};
+use crate::switch::{gates, keeper, locate, route, tell, window};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
 
@@ -108,6 +108,9 @@ pub(crate) async fn obey(
         .is_ok_and(|report| report.outcome == Outcome::Done)
     {
         keeper::disarm(run, session).await;
+        if run.direction == Direction::Forward {
+            gates::thaw(run, session).await;
+        }
         session.switch.store(false, Ordering::SeqCst);
     }
     outcome
@@ -119,6 +122,10 @@ async fn obeyed(
     requests: &mpsc::Sender<VerifyRequest>,
     order: &SwitchOrder,
 ) -> Result<SwitchReport, EngineError> {
+    if order.what != Traffic::Writes {
+        // no run obeys that yet: reads are led by their owners
+        return Err(route::without_routes());
+    }
     let began = now();
     let begun = Instant::now();
     let mut report = tell::blank(run, run.direction, order, began);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentState, SwitchOrder};
 use crossfade_model::{Finding, Mode, Register, Severity, Table};
+use crossfade_rules::gates::GateResult;
 use crossfade_rules::switch::next_epoch;
 use crossfade_store::{CaptureSpec, Source, Store};
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
 use crate::switch::window::Taken;
-use crate::switch::{lane, route};
+use crate::switch::{gates, lane, route};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
 
@@ -40,6 +41,8 @@ pub(crate) struct Prepared {
     pub predicted_ms: f64,
     /// What was proven last.
     pub proof: VerifyReport,
+    /// The gates as they stood, with overrides.
+    pub gates: Vec<GateResult>,
     /// The steps, in milliseconds after the beginning.
     pub steps: Vec<Taken>,
 }
@@ -66,6 +69,7 @@ pub(crate) async fn prepare(
         .wait_for(|state| state.finished.then_some(()))
         .await
         .ok_or(EngineError::Ending)?;
+    gates::early(run, session, order).await?;
     let base = run.base();
     let sides = &run.migration.sides;
     let tables: Vec<Table> = session.tables().iter().map(|t| t.source.clone()).collect();
@@ -77,6 +81,7 @@ pub(crate) async fn prepare(
     step("preflight");
     let (from, to) = registers(sides, base).await?;
     let epoch = next_epoch(Some(from), Some(to));
+    gates::freeze(run, session, &tables, &others).await?;
     way_back(run, session).await?;
     sides.target.arm(base, &others, ARM_PATIENCE).await?;
     step("way_back");
@@ -84,14 +89,17 @@ pub(crate) async fn prepare(
     sides.source.arm(base, &tables, ARM_PATIENCE).await?;
     step("armed");
     kill::point("switch.armed");
-    let (proof, predicted_ms) = approach(session, requests, order).await?;
+    let (proof, predicted_ms) = approach(session, requests).await?;
     step("approached");
+    let gates = gates::ready(run, session, order).await?;
+    step("gates");
     Ok(Prepared {
         epoch,
         from,
         to,
         predicted_ms,
         proof,
+        gates,
         steps,
     })
 }
@@ -201,15 +209,12 @@ async fn works(source: &dyn Source, spec: &CaptureSpec) -> bool {
 async fn approach(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
-    order: &SwitchOrder,
 ) -> Result<(VerifyReport, f64), EngineError> {
-    let overridden = order.overrides.iter().any(|o| o.gate == "proof");
     let mut best = None;
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         let report = recheck::recheck(session, requests).await?;
         let checked = begun.elapsed();
-        proven(&report, overridden)?;
         let read: u64 = report.tables.iter().map(|t| t.rows).sum();
         let begun = Instant::now();
         let end = session.source.probe(&session.name).await?.log_end;
@@ -227,23 +232,15 @@ async fn approach(
     best.ok_or_else(|| EngineError::internal("no proof was made before the switch"))
 }
 
-/// Refuses where equality is not proven: what was never read, or differs, is no base for a switch.
-pub(crate) fn proven(report: &VerifyReport, overridden: bool) -> Result<(), EngineError> {
+/// Refuses where rows differ: no override passes that. What was never read is the gate's to judge.
+pub(crate) fn equal(report: &VerifyReport) -> Result<(), EngineError> {
     let differs = report.tables.iter().any(|t| !t.equal);
-    let unproven = report.proof.as_ref().map_or(1, |p| p.unproven);
     let differ = report.proof.as_ref().map_or(0, |p| p.differ);
     if differs || differ > 0 {
         return Err(refused(
             "gate.proof",
             "rows differ between the two sides",
             "`crossfade verify` names them; `verify --repair` reads them again",
-        ));
-    }
-    if unproven > 0 && !overridden {
-        return Err(refused(
-            "gate.proof",
-            format!("{unproven} ranges of rows have not been read on both sides by this run"),
-            "`crossfade verify` reads them; or wait until the continuous proof has come round",
         ));
     }
     Ok(())

@@ -91,6 +91,7 @@ pub(crate) fn prepared(report: &mut SwitchReport, prepared: &Prepared, now: i64)
     report.epoch = prepared.epoch;
     report.pause.predicted_ms = Some(whole(prepared.predicted_ms));
     report.proof = Some(summary(&prepared.proof));
+    report.gates.clone_from(&prepared.gates);
     steps(report, &prepared.steps, 0.0);
     report.ended = now;
 }

@@ -17,7 +17,7 @@ use crate::kill;
 use crate::run::Run;
 use crate::session::Session;
 use crate::switch::locate::INTENT;
-use crate::switch::prepare::{Prepared, millis, proven, refused};
+use crate::switch::prepare::{Prepared, equal, millis, refused};
 use crate::switch::route;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
@@ -291,7 +291,7 @@ impl Window<'_> {
                 () = tokio::time::sleep(KEEP_EVERY) => latch.keep().await?,
             }
         };
-        proven(&report, true)?;
+        equal(&report)?;
         Ok(report)
     }
 

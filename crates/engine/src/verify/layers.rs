@@ -26,7 +26,11 @@ pub(crate) async fn verify(
     let projections = &run.migration.projections;
     let layer = comparison.layer;
     if layer == VerifyLayer::Full {
+        let written = session.strangers.count();
         let mut report = compare::verify(run, session, requests, comparison.gentle).await?;
+        if report.equal {
+            session.strangers.resolve(written);
+        }
         let _turn = session.comparing.lock().await;
         let found = all(session, requests, projections).await?;
         report.equal &= found.iter().all(|p| p.equal);

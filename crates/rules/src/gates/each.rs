@@ -340,7 +340,7 @@ fn ddl_frozen(found: &DdlFreeze) -> Judged {
     match found {
         DdlFreeze::Frozen => met("changes of the tables' shapes by others are refused"),
         DdlFreeze::Watched => met(
-            "the store cannot refuse changes of the tables' shapes here; one is noticed, and stops the switch before anything changes hands",
+            "a change of a table's shape is noticed, and stops the switch before anything changes hands; nothing refuses it",
         ),
         DdlFreeze::Open => unmet(
             "others can change the tables' shapes",

@@ -137,7 +137,7 @@ pub struct ShadowEvidence {
 pub enum DdlFreeze {
     /// The store refuses it.
     Frozen,
-    /// The store cannot refuse it; it is noticed, and the switch then stops before anything changes hands.
+    /// The store cannot refuse it, or was not asked to yet; it is noticed, and the switch then stops before anything changes hands.
     Watched,
     /// Nothing refuses it yet.
     Open,

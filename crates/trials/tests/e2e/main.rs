@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authority;
 mod bank;
 mod certificate;
 mod directions;
+mod gates;
 mod generated;
 mod gentle;
 mod harness;

@@ -1,0 +1,193 @@
+//! What a switch asks for: gates that are not met refuse it, with their evidence; what passes them is written down.
+
+use crossfade_trials::binary::{Outcome, Running};
+use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::{Engine, Trial};
+use serde_json::Value;
+
+const RUN: &[&str] = &["run", "--json"];
+
+fn made(source: Engine, target: Engine, gates: &str) -> Trial {
+    // nothing is proven but by a command
+    let mut trial = Trial::new(source, target)
+        .as_superuser()
+        .option("reconcile_percent", 0);
+    trial.gates = gates.to_owned();
+    trial.source.run(
+        "CREATE TABLE t (id integer PRIMARY KEY, a text);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+         INSERT INTO t SELECT i, 'a' || i FROM n;",
+    );
+    trial
+}
+
+fn followed(trial: &Trial) -> Running {
+    let mut running = trial.start(RUN);
+    wait_until("the run follows", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        running
+            .stdout_so_far()
+            .contains("\"followed\",\"position\"")
+    });
+    running
+}
+
+fn switch(trial: &Trial, more: &[&str]) -> Outcome {
+    let mut words = vec![
+        "switch", "writes", "--owner", "e2e", "--within", "30s", "--json",
+    ];
+    words.extend(more);
+    trial.call(&words)
+}
+
+/// A gate of an answer: its state.
+fn state(gates: &Value, name: &str) -> String {
+    let gates = gates["gates"].as_array().unwrap();
+    let gate = gates.iter().find(|gate| gate["name"] == name).unwrap();
+    gate["state"].as_str().unwrap().to_owned()
+}
+
+/// The codes of the findings that refused.
+fn codes(outcome: &Outcome) -> Vec<String> {
+    let failure = &outcome.json()["error"];
+    let findings = failure["findings"].as_array().unwrap();
+    let code = |finding: &Value| finding["code"].as_str().unwrap().to_owned();
+    findings.iter().map(code).collect()
+}
+
+fn records(trial: &Trial, kind: &str) -> Vec<Value> {
+    let log = trial.call(&["log", "--json"]).expect(0);
+    let lines = log.stdout.lines();
+    let records = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["kind"] == kind).collect()
+}
+
+fn unmet_gates_refuse(source: Engine, target: Engine) {
+    let trial = made(source, target, "lag_window_seconds = 2\n");
+    let before = trial.call(&["gates", "--json"]).expect(2);
+    assert!(
+        before.text().contains("switch.not_begun"),
+        "{}",
+        before.text()
+    );
+    let running = followed(&trial);
+    // nobody has read both sides, and nobody has rehearsed
+    let refused = switch(&trial, &[]).expect(2);
+    assert_eq!(codes(&refused), ["gate.proof", "gate.rehearsal"]);
+    trial.call(&["verify", "--json"]).expect(0);
+    let gates = trial.call(&["gates", "--json"]).expect(2).json();
+    assert_eq!(gates["direction"], "forward");
+    assert_eq!(gates["running"], true);
+    for met in [
+        "lag",
+        "proof",
+        "quarantine",
+        "strangers",
+        "invertible",
+        "ddl_frozen",
+    ] {
+        assert_eq!(state(&gates, met), "met", "{gates}");
+    }
+    assert_eq!(state(&gates, "rehearsal"), "unmet");
+    assert_eq!(state(&gates, "shadow"), "not_configured");
+    let refused = switch(&trial, &[]).expect(2);
+    assert_eq!(codes(&refused), ["gate.rehearsal"]);
+    // nothing was closed
+    trial
+        .source
+        .run("INSERT INTO t VALUES (90001, 'still here')");
+    let reason = "rehearsal=done by hand on a copy";
+    let report = switch(&trial, &["--override", reason]).expect(0).json()["report"].clone();
+    assert_eq!(report["outcome"], "done", "{report}");
+    let shown = report["gates"].as_array().unwrap();
+    let passed: Vec<&Value> = shown
+        .iter()
+        .filter(|g| !g["overridden"].is_null())
+        .collect();
+    assert_eq!(passed.len(), 1, "{report}");
+    assert_eq!(passed[0]["name"], "rehearsal");
+    assert_eq!(passed[0]["overridden"], "done by hand on a copy");
+    // each judgement is in the log: three switches, two of them refused
+    let judged = records(&trial, "gates");
+    let refusals: Vec<u64> = judged
+        .iter()
+        .map(|r| r["detail"]["refused"].as_u64().unwrap())
+        .collect();
+    assert_eq!(refusals, [2, 1, 0], "{judged:?}");
+    assert!(judged.iter().all(|record| record["who"] == "e2e"));
+    running.interrupt();
+    running.wait(LONG).expect(0);
+    // without a run only what is durable is known, and the way is back now
+    let gates = trial.call(&["gates", "--json"]).expect(2).json();
+    assert_eq!(gates["direction"], "reverse");
+    assert_eq!(gates["running"], false);
+    assert_eq!(state(&gates, "lag"), "unknown");
+    assert_eq!(state(&gates, "proof"), "unknown");
+    assert_eq!(state(&gates, "rehearsal"), "not_configured");
+    assert_eq!(state(&gates, "quarantine"), "met");
+}
+
+#[test]
+fn gates_that_are_not_met_refuse_from_postgres_to_postgres() {
+    unmet_gates_refuse(Engine::Pg15, Engine::Pg17);
+}
+
+#[test]
+fn gates_that_are_not_met_refuse_from_sqlite_to_sqlite() {
+    unmet_gates_refuse(Engine::Sqlite, Engine::Sqlite);
+}
+
+/// A switch without a run follows, proves, and gives authority away.
+#[test]
+fn a_switch_without_a_run_proves_first() {
+    let gates = "lag_window_seconds = 2\nrehearsal = \"off\"\n";
+    let trial = made(Engine::Sqlite, Engine::Sqlite, gates);
+    trial.follow();
+    let done = switch(&trial, &[]).expect(0);
+    assert!(
+        done.stdout.contains("\"outcome\":\"done\""),
+        "{}",
+        done.text()
+    );
+    assert!(
+        done.stdout.contains("the lag is watched for another"),
+        "{}",
+        done.text()
+    );
+    trial.target.run("INSERT INTO t VALUES (90001, 'there')");
+    let refused = trial.source.try_run("INSERT INTO t VALUES (90002, 'x')");
+    assert!(refused.is_err());
+}
+
+/// A row that differs is no matter of opinion: overriding the gate passes what was not read, never what is known to differ.
+#[test]
+fn a_difference_refuses_whatever_is_overridden() {
+    let gates = "lag_window_seconds = 2\nrehearsal = \"off\"\n";
+    let trial = made(Engine::Pg17, Engine::Pg18, gates);
+    let running = followed(&trial);
+    trial
+        .target
+        .run("SET session_replication_role = replica; UPDATE t SET a = 'other' WHERE id = 7");
+    trial.call(&["verify", "--json"]).expect(2);
+    let gates = trial.call(&["gates", "--json"]).expect(2).json();
+    assert_eq!(state(&gates, "proof"), "unmet", "{gates}");
+    assert_eq!(state(&gates, "quarantine"), "unmet", "{gates}");
+    let forced = [
+        "--override",
+        "proof=x",
+        "--override",
+        "quarantine=x",
+        "--override",
+        "strangers=x",
+    ];
+    let refused = switch(&trial, &forced).expect(2);
+    assert_eq!(codes(&refused), ["gate.proof"], "{}", refused.text());
+    trial
+        .source
+        .run("INSERT INTO t VALUES (90001, 'still here')");
+    trial.call(&["verify", "--repair", "--json"]).expect(0);
+    let report = switch(&trial, &[]).expect(0).json()["report"].clone();
+    assert_eq!(report["outcome"], "done", "{report}");
+    running.interrupt();
+    running.wait(LONG).expect(0);
+}
