@@ -61,7 +61,6 @@ pub enum Command {
     #[command(hide = true)]
     Gates(Gates),
     /// Switch and roll back on a copy, with writes and a proof, and time each step.
-    #[command(hide = true)]
     Rehearse(Rehearse),
     /// Every step, order, override and person, in an append-only log; `--check` shows it whole.
     Log(Log),

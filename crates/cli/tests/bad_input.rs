@@ -221,7 +221,7 @@ fn wrong_usage_is_exit_code_3_and_help_is_0() {
     ] {
         assert!(text.contains(&format!("  {command} ")), "{command}");
     }
-    for later in ["gates", "rehearse", "demo-app"] {
+    for later in ["gates", "demo-app"] {
         assert!(!text.contains(later), "{later} is not there yet");
     }
     assert_eq!(code(&place.run(&["--version"])), 0);

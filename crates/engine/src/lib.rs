@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod planning;
 pub mod progress;
 pub mod quarantine;
+pub mod rehearse;
 mod report;
 mod retry;
 mod run;
@@ -41,6 +42,7 @@ pub use progress::{
     TableVerify, VerifyReport, VerifySummary,
 };
 pub use quarantine::{Retried, Revealed, reveal};
+pub use rehearse::{Rehearsal, RehearsalReport, rehearse};
 pub use run::{Migration, Until, run};
 pub use session::Altered;
 pub use strangers::seen as strangers_seen;

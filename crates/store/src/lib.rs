@@ -9,16 +9,18 @@ pub mod error;
 pub mod exact_sum;
 pub mod query;
 pub mod record;
+pub mod scratch;
 pub mod source;
 pub mod strangers;
 pub mod sums;
 pub mod target;
 
 pub use aggregates::{Aggregates, Measure};
-pub use authority::{Blocker, Fence, Fire, Latch, Standing, Store};
+pub use authority::{Blocker, Fence, Fire, Latch, Standing, Store, WriteProbe};
 pub use error::{ErrorKind, Recovery, Result, StoreError};
 pub use query::{ColumnClass, Query, QueryColumn};
 pub use record::{Record, RecordKey, RecordWrite, TargetState};
+pub use scratch::{Exerciser, Rehearsing, Scratch};
 pub use source::{
     Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,
     RowBlock, RowStream, Source, SourceIdentity, SourceSnapshot, WatchOutcome,

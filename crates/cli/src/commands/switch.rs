@@ -1,4 +1,4 @@
-//! `switch`, `rollback`, `complete`, `gates`, `rehearse`.
+//! `switch`, `rollback`, `complete`, `gates`.
 
 use crossfade_control::{Command, ControlStore, SwitchOrder};
 use crossfade_engine::switch::report::{Outcome, Part};
@@ -87,14 +87,6 @@ pub async fn complete(asked: &args::Complete, output: &Output) -> Result<u8, Fai
 /// They cannot be judged.
 pub async fn gates(_asked: &args::Gates) -> Result<u8, Failure> {
     Err(unavailable("gates"))
-}
-
-/// Does it all on a copy.
-///
-/// # Errors
-/// It cannot be done.
-pub async fn rehearse(_asked: &args::Rehearse) -> Result<u8, Failure> {
-    Err(unavailable("rehearse"))
 }
 
 fn unavailable(command: &str) -> Failure {

@@ -14,6 +14,7 @@ use crate::kill;
 use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
+use crate::switch::probe::{self, Probes};
 use crate::switch::window::Taken;
 use crate::switch::{lane, route};
 use crate::verify::collect::VerifyRequest;
@@ -42,6 +43,8 @@ pub(crate) struct Prepared {
     pub proof: VerifyReport,
     /// The steps, in milliseconds after the beginning.
     pub steps: Vec<Taken>,
+    /// What measures for how long writes wait, once the fence is fired.
+    pub probes: Option<Probes>,
 }
 
 /// Does everything up to firing.
@@ -84,6 +87,10 @@ pub(crate) async fn prepare(
     sides.source.arm(base, &tables, ARM_PATIENCE).await?;
     step("armed");
     kill::point("switch.armed");
+    let probes = match order.dry_run {
+        true => None,
+        false => probe::open(sides, base).await,
+    };
     let (proof, predicted_ms) = approach(session, requests, order).await?;
     step("approached");
     Ok(Prepared {
@@ -93,6 +100,7 @@ pub(crate) async fn prepare(
         predicted_ms,
         proof,
         steps,
+        probes,
     })
 }
 
