@@ -60,7 +60,6 @@ pub enum Command {
     /// What a switch asks for, and how each gate stands: evidence, trend, what to do.
     Gates(Gates),
     /// Switch and roll back on a copy, with writes and a proof, and time each step.
-    #[command(hide = true)]
     Rehearse(Rehearse),
     /// Every step, order, override and person, in an append-only log; `--check` shows it whole.
     Log(Log),

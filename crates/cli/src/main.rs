@@ -95,7 +95,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Command::Rollback(asked) => Box::pin(commands::switch::rollback(&asked, output)).await,
         Command::Complete(asked) => Box::pin(commands::switch::complete(&asked, output)).await,
         Command::Gates(asked) => Box::pin(commands::gates::show(&asked, output)).await,
-        Command::Rehearse(asked) => commands::switch::rehearse(&asked).await,
+        Command::Rehearse(asked) => Box::pin(commands::rehearse::rehearse(&asked, output)).await,
         Command::Log(asked) => commands::log::log(&asked, output).await,
         Command::Certificate(args::Certificate::Keygen(keygen)) => {
             commands::certificate::keygen(&keygen, output)

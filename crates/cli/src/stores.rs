@@ -39,6 +39,22 @@ fn store(url: &StoreUrl, folder: &Path, role: Role) -> Result<Arc<dyn Store>, St
     })
 }
 
+/// Opens a store as where rows come from.
+///
+/// # Errors
+/// As [`source`].
+pub fn store_as_source(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    store(url, folder, Role::Source)
+}
+
+/// Opens a store as where rows go to.
+///
+/// # Errors
+/// As [`source`], but for a file that is not there.
+pub fn store_as_target(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    store(url, folder, Role::Target)
+}
+
 /// Opens a target. `folder` is where relative paths begin.
 ///
 /// # Errors

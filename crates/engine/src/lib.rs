@@ -14,6 +14,7 @@ pub mod planning;
 mod planted;
 pub mod progress;
 pub mod quarantine;
+pub mod rehearse;
 mod report;
 mod retry;
 mod run;
@@ -44,6 +45,7 @@ pub use progress::{
     TableVerify, VerifyReport, VerifySummary,
 };
 pub use quarantine::{Retried, Revealed, reveal};
+pub use rehearse::{Rehearsal, RehearsalReport, rehearse};
 pub use run::{Migration, Until, run};
 pub use sequences::{SequenceProblem, SequenceVerify};
 pub use session::Altered;

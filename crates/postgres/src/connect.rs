@@ -76,6 +76,15 @@ impl ConnectTarget {
         })
     }
 
+    /// Another database of the same server. `label` is its URL without secrets.
+    pub(crate) fn with_database(&self, dbname: &str, label: String) -> ConnectTarget {
+        ConnectTarget {
+            dbname: dbname.to_owned(),
+            label,
+            ..self.clone()
+        }
+    }
+
     /// What to try, in order: `true` is encrypted, `false` is plain. The next is tried after [`ConnectTarget::falls_back`].
     pub fn attempts(&self) -> &'static [bool] {
         self.sslmode.attempts()

@@ -28,6 +28,7 @@ mod query;
 pub mod range;
 pub mod reader;
 pub mod replication;
+mod scratch;
 pub mod session;
 pub mod snapshot;
 pub mod source;

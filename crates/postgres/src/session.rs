@@ -27,6 +27,8 @@ pub enum Purpose {
     Read,
     /// Arming, firing and holding the fence, and its register.
     Fence,
+    /// Writing as an application would, on a scratch database.
+    Rehearse,
 }
 
 impl Purpose {
@@ -44,6 +46,7 @@ impl Purpose {
             Purpose::Build => "crossfade:build",
             Purpose::Read => "crossfade:read",
             Purpose::Fence => "crossfade:fence",
+            Purpose::Rehearse => "crossfade:rehearse",
         }
     }
 
@@ -56,7 +59,8 @@ impl Purpose {
             | Purpose::Capture
             | Purpose::Snapshot
             | Purpose::Stream
-            | Purpose::Fence => "5s",
+            | Purpose::Fence
+            | Purpose::Rehearse => "5s",
             Purpose::Apply | Purpose::Load | Purpose::Tenure | Purpose::Read => "30s",
             // building an index concurrently waits for the transactions of all others
             Purpose::Build => "15min",

@@ -41,15 +41,26 @@ impl PostgresStore {
     pub fn open_with(url: &str, environment: Environment<'_>) -> Result<PostgresStore> {
         let url = ConnectUrl::parse(url, environment)?;
         let label = url.label();
-        Ok(PostgresStore {
+        Ok(PostgresStore::at(ConnectTarget::new(url, &label)?))
+    }
+
+    fn at(target: ConnectTarget) -> PostgresStore {
+        PostgresStore {
             inner: Arc::new(Inner {
-                target: ConnectTarget::new(url, &label)?,
-                label,
+                label: target.label.clone(),
+                target,
                 migration: Mutex::new(None),
                 prober: tokio::sync::Mutex::new(None),
                 spares: Arc::default(),
             }),
-        })
+        }
+    }
+
+    /// Another database of the same server, as the same role.
+    pub(crate) fn other_database(&self, dbname: &str) -> PostgresStore {
+        let own = self.connect_target();
+        let head = own.label.rsplit_once('/').map_or("", |(head, _)| head);
+        PostgresStore::at(own.with_database(dbname, format!("{head}/{dbname}")))
     }
 
     /// The URL without secrets.

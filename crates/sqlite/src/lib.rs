@@ -38,6 +38,7 @@ mod own_tables;
 mod poll;
 mod query;
 mod reader;
+mod scratch;
 mod sink;
 mod sizes;
 mod snapshot;

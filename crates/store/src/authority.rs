@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crossfade_model::{Beginning, Finding, Position, Register, Sequence, Table, TableName};
 
-use crate::{Made, Result, Source, Target};
+use crate::{Made, Rehearsing, Result, Source, Target};
 
 /// What a store holds of its authority over a migration's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,15 @@ pub trait Latch: Send {
     async fn release(self: Box<Self>) -> Result<()>;
 }
 
+/// Writes as an application writes, through an ordinary connection and under the same fence, into a table of crossfade's own: so it is
+/// seen for how long writes were blocked.
+#[async_trait]
+pub trait WriteProbe: Send + Sync {
+    /// Writes once, and returns once that is committed. Waits at the fence as an application does, for a bounded time; an error where the
+    /// store refuses or somebody is in the way. Can be tried again, unless the error is of kind [`crate::ErrorKind::Connection`].
+    async fn write(&mut self) -> Result<()>;
+}
+
 /// The authority of a store over a migration's tables.
 #[async_trait]
 pub trait Fence: Send + Sync {
@@ -97,6 +106,10 @@ pub trait Fence: Send + Sync {
     /// Takes the fence off tables where nobody is in the way just now (the register says open): afterwards writes cost nothing more.
     /// Returns the tables that are still armed.
     async fn disarm(&self, migration: &str, tables: &[Table]) -> Result<Vec<TableName>>;
+
+    /// Opens a probe under this migration's fence; makes its table, fenced, where there is none. Needs the register. To be called
+    /// before the fence is fired.
+    async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>>;
 
     /// Who would keep the latch from being taken at once: open writing transactions, prepared ones, a holder.
     async fn blockers(&self, migration: &str) -> Result<Vec<Blocker>>;
@@ -139,6 +152,6 @@ pub trait Fence: Send + Sync {
 }
 
 /// A store that can be both sides of a migration, in turn.
-pub trait Store: Source + Target + Fence {}
+pub trait Store: Source + Target + Fence + Rehearsing {}
 
-impl<T: Source + Target + Fence> Store for T {}
+impl<T: Source + Target + Fence + Rehearsing> Store for T {}

@@ -11,6 +11,7 @@ pub mod pace;
 pub mod planted;
 pub mod query;
 pub mod record;
+pub mod scratch;
 pub mod sequences;
 pub mod source;
 pub mod strangers;
@@ -18,10 +19,11 @@ pub mod sums;
 pub mod target;
 
 pub use aggregates::{Aggregates, Measure};
-pub use authority::{Blocker, Fence, Fire, Latch, Standing, Store};
+pub use authority::{Blocker, Fence, Fire, Latch, Standing, Store, WriteProbe};
 pub use error::{ErrorKind, Recovery, Result, StoreError};
 pub use query::{ColumnClass, Query, QueryColumn};
 pub use record::{Record, RecordKey, RecordWrite, TargetState};
+pub use scratch::{Exerciser, Rehearsing, Scratch};
 pub use sequences::{HeldSequence, SequenceState};
 pub use source::{
     Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,

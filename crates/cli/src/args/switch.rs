@@ -112,10 +112,13 @@ pub struct Gates {
 pub struct Rehearse {
     #[command(flatten)]
     pub file: File,
-    /// Where the copy of the source is made and removed [default: beside it, on the same server].
+    /// Who answers for it: a name for the audit log and the report.
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub owner: String,
+    /// An empty database in which the copy of the source is made and removed [default: one beside the source, on the same server].
     #[arg(long, value_name = "URL")]
     pub scratch_source: Option<String>,
-    /// Where the copy of the target is made and removed [default: beside it, on the same server].
+    /// An empty database in which the copy of the target is made and removed [default: one beside the target, on the same server].
     #[arg(long, value_name = "URL")]
     pub scratch_target: Option<String>,
     /// The time box of each switch in it, such as 500ms, 30s or 2m.

@@ -12,6 +12,7 @@ pub mod log;
 pub mod pause;
 pub mod plan;
 pub mod quarantine;
+pub mod rehearse;
 pub mod run;
 pub mod signal;
 pub mod status;

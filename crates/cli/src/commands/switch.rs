@@ -1,4 +1,4 @@
-//! `switch`, `rollback`, `complete`, `rehearse`.
+//! `switch`, `rollback`, `complete`.
 
 use crossfade_control::{Command, ControlStore, SwitchOrder};
 use crossfade_engine::switch::report::{Outcome, Part};
@@ -82,14 +82,6 @@ pub async fn complete(asked: &args::Complete, output: &Output) -> Result<u8, Fai
     ));
     output.tell(&json!({ "removed": removed }));
     Ok(0)
-}
-
-/// Does it all on a copy.
-///
-/// # Errors
-/// It cannot be done.
-pub async fn rehearse(_asked: &args::Rehearse) -> Result<u8, Failure> {
-    Err(unavailable("rehearse"))
 }
 
 fn unavailable(command: &str) -> Failure {

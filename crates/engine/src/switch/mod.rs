@@ -12,6 +12,7 @@ pub(crate) mod lane;
 pub(crate) mod locate;
 pub(crate) mod obey;
 pub(crate) mod prepare;
+mod probe;
 pub mod report;
 pub(crate) mod route;
 pub(crate) mod seed;

@@ -14,6 +14,7 @@ use crate::session::Session;
 use crate::switch::Direction;
 use crate::switch::answer::SwitchAnswer;
 use crate::switch::prepare::{self, millis, refused};
+use crate::switch::probe::Measuring;
 use crate::switch::report::{Outcome, SwitchReport};
 use crate::switch::{gates, keeper, locate, route, tell, window};
 use crate::verify::collect::VerifyRequest;
@@ -129,7 +130,7 @@ async fn obeyed(
     let began = now();
     let begun = Instant::now();
     let mut report = tell::blank(run, run.direction, order, began);
-    let prepared = prepare::prepare(run, session, requests, order).await?;
+    let mut prepared = prepare::prepare(run, session, requests, order).await?;
     tell::prepared(&mut report, &prepared, now());
     if prepared.predicted_ms > order.within_ms as f64 {
         return Err(refused(
@@ -144,9 +145,21 @@ async fn obeyed(
     if order.dry_run {
         return Ok(report);
     }
+    let measuring = match prepared.probes.take() {
+        Some(probes) => Some(Measuring::begin(probes).await),
+        None => None,
+    };
     let offset = millis(begun.elapsed());
-    let switched = window::pass(run, session, requests, order, &prepared).await?;
+    let passed = window::pass(run, session, requests, order, &prepared, measuring.as_ref());
+    let switched = passed.await?;
+    let measured = match measuring {
+        Some(measuring) => measuring.end().await,
+        None => None,
+    };
     tell::switched(&mut report, run, &switched, offset, now());
+    if let Some(measured) = measured {
+        report.pause.measured_ms = Some(tell::whole(millis(measured)));
+    }
     // for people; the next attempt would do it
     if let Err(error) = locate::enter_phase(&run.home, &run.lease, run.direction.other()).await {
         tracing::warn!(error = %error, "the phase is entered by the next attempt");

@@ -15,6 +15,7 @@ use crate::kill;
 use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
+use crate::switch::probe::{self, Probes};
 use crate::switch::window::Taken;
 use crate::switch::{gates, lane, route};
 use crate::verify::collect::VerifyRequest;
@@ -45,6 +46,8 @@ pub(crate) struct Prepared {
     pub gates: Vec<GateResult>,
     /// The steps, in milliseconds after the beginning.
     pub steps: Vec<Taken>,
+    /// What measures for how long writes wait, once the fence is fired.
+    pub probes: Option<Probes>,
 }
 
 /// Does everything up to firing.
@@ -89,6 +92,10 @@ pub(crate) async fn prepare(
     sides.source.arm(base, &tables, ARM_PATIENCE).await?;
     step("armed");
     kill::point("switch.armed");
+    let probes = match order.dry_run {
+        true => None,
+        false => probe::open(sides, base).await,
+    };
     let (proof, predicted_ms) = approach(session, requests).await?;
     step("approached");
     let gates = gates::ready(run, session, order).await?;
@@ -101,6 +108,7 @@ pub(crate) async fn prepare(
         proof,
         gates,
         steps,
+        probes,
     })
 }
 

@@ -180,6 +180,11 @@ pub struct SwitchReport {
     pub audit_head: Option<String>,
 }
 
+/// A text in which nothing means anything to Markdown.
+pub(crate) fn escaped(text: &str) -> String {
+    markdown::text(text)
+}
+
 impl SwitchReport {
     /// As Markdown, for a ticket.
     #[must_use]

@@ -105,6 +105,7 @@ pub(crate) fn switched(
     now: i64,
 ) {
     report.outcome = Outcome::Done;
+    // as long as the window, where no probe has measured it
     report.pause.measured_ms = switched.steps.last().map(|step| whole(step.at_ms));
     report.barrier = Some(run.migration.source.show_position(switched.barrier));
     // a position of the store that takes authority
@@ -152,6 +153,6 @@ fn steps(report: &mut SwitchReport, taken: &[Taken], offset: f64) {
 }
 
 /// Whole milliseconds; never negative.
-fn whole(ms: f64) -> u64 {
+pub(crate) fn whole(ms: f64) -> u64 {
     ms.max(0.0).round() as u64
 }

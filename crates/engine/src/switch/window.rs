@@ -18,6 +18,7 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::switch::locate::INTENT;
 use crate::switch::prepare::{Prepared, equal, millis, refused};
+use crate::switch::probe::Measuring;
 use crate::switch::route;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
@@ -57,6 +58,7 @@ struct Window<'a> {
     session: &'a Arc<Session>,
     requests: &'a mpsc::Sender<VerifyRequest>,
     prepared: &'a Prepared,
+    measuring: Option<&'a Measuring>,
     begun: Instant,
     deadline: Instant,
     /// The fence was, or may have been, committed.
@@ -74,6 +76,7 @@ pub(crate) async fn pass(
     requests: &mpsc::Sender<VerifyRequest>,
     order: &SwitchOrder,
     prepared: &Prepared,
+    measuring: Option<&Measuring>,
 ) -> Result<Switched, EngineError> {
     let within = Duration::from_millis(order.within_ms);
     let detail = serde_json::json!({
@@ -92,6 +95,7 @@ pub(crate) async fn pass(
         session,
         requests,
         prepared,
+        measuring,
         begun,
         deadline: begun + within,
         closing: false,
@@ -225,6 +229,9 @@ impl Window<'_> {
         self.give(latch, fenced, Register::new(Mode::Given, epoch))
             .await?;
         self.step("given");
+        if let Some(measuring) = self.measuring {
+            measuring.given();
+        }
         kill::point("switch.given");
         self.open(Register::new(Mode::Open, epoch)).await?;
         self.step("opened");

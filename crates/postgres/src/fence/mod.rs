@@ -17,6 +17,7 @@ mod fire;
 mod freeze;
 mod hold;
 mod names;
+mod probe;
 mod register;
 mod remove;
 mod skip;
@@ -28,7 +29,7 @@ use async_trait::async_trait;
 use crossfade_model::{
     Beginning, Finding, Position, Register, Sequence, Table, TableMapping, TableName,
 };
-use crossfade_store::{Blocker, Fence, Fire, Latch, Made, Result, Standing};
+use crossfade_store::{Blocker, Fence, Fire, Latch, Made, Result, Standing, WriteProbe};
 
 use crate::ddl;
 use crate::session::Purpose;
@@ -63,6 +64,10 @@ impl Fence for PostgresStore {
 
     async fn disarm(&self, migration: &str, tables: &[Table]) -> Result<Vec<TableName>> {
         arm::disarm(self, migration, tables).await
+    }
+
+    async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>> {
+        Ok(Box::new(probe::open(self, migration).await?))
     }
 
     async fn blockers(&self, migration: &str) -> Result<Vec<Blocker>> {

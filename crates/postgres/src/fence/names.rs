@@ -22,6 +22,11 @@ pub(super) fn function(migration: &str) -> String {
     format!("{OWN_SCHEMA}.latch_{}", digest(migration))
 }
 
+/// The table that the probe writes into.
+pub(super) fn probe(migration: &str) -> String {
+    format!("probe_{}", digest(migration))
+}
+
 /// The statement trigger on a fenced table.
 pub(super) fn trigger(migration: &str) -> String {
     capture_name(&format!("latch_{migration}"))

@@ -3,7 +3,7 @@
 use crossfade_model::TableName;
 use crossfade_store::{Made, Result};
 
-use super::{freeze, names, register};
+use super::{freeze, names, probe, register};
 use crate::connect::Client;
 use crate::ddl::{drop_own_schema, patiently};
 use crate::names::{OWN_SCHEMA, qualified, quote_ident};
@@ -44,13 +44,15 @@ async fn found(client: &Client, migration: &str) -> Result<Vec<Made>> {
             "SELECT 'event trigger', evtname::text, 'refuses changes of shape' FROM pg_event_trigger WHERE evtname = ANY ($1)
              UNION ALL SELECT 'function', f.name, 'the fence''s' FROM unnest($2::text[]) AS f (name)
                  WHERE to_regprocedure(f.name) IS NOT NULL
-             UNION ALL SELECT 'sequence', $3, 'what writers read' WHERE to_regclass($3) IS NOT NULL",
+             UNION ALL SELECT 'sequence', $3, 'what writers read' WHERE to_regclass($3) IS NOT NULL
+             UNION ALL SELECT 'table', $4, 'what the probe of a switch writes into' WHERE to_regclass($4) IS NOT NULL",
             &[
                 &names::freezes(migration).as_slice(),
                 &[names::function(migration), names::freeze_function(migration)]
                     .map(|name| format!("{name}()"))
                     .as_slice(),
                 &names::gate(migration),
+                &probe::table(migration).to_string(),
             ],
         )
         .await?;
@@ -111,7 +113,8 @@ pub(super) async fn remove(store: &PostgresStore, migration: &str) -> Result<Vec
     }
     let doing = "removing the fence";
     let sql = format!(
-        "DROP FUNCTION IF EXISTS {}(), {}(); DROP SEQUENCE IF EXISTS {}",
+        "DROP TABLE IF EXISTS {}; DROP FUNCTION IF EXISTS {}(), {}(); DROP SEQUENCE IF EXISTS {}",
+        qualified(&probe::table(migration)),
         names::function(migration),
         names::freeze_function(migration),
         names::gate(migration)

@@ -4,6 +4,7 @@ mod findings;
 mod holder;
 mod latch;
 mod lock;
+mod probe;
 pub(crate) mod register;
 pub(crate) mod triggers;
 
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use crossfade_model::{
     Beginning, Finding, Position, Register, Sequence, Table, TableMapping, TableName,
 };
-use crossfade_store::{Blocker, ErrorKind, Fence, Fire, Latch, Made, Result, Standing};
+use crossfade_store::{Blocker, ErrorKind, Fence, Fire, Latch, Made, Result, Standing, WriteProbe};
 use rusqlite::Connection;
 
 use crate::capture::trim::Trimmer;
@@ -178,6 +179,17 @@ impl Fence for SqliteStore {
         }
     }
 
+    async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>> {
+        self.latched(migration, PATIENCE, |conn, place, migration| {
+            register::expect(conn, place, migration)?;
+            probe::make(conn, migration).map_err(place.failed("cannot make the probe's table"))
+        })
+        .await?;
+        let (place, migration) = (self.place.clone(), migration.to_owned());
+        let probe = blocking(&self.place, move || probe::Probe::open(place, &migration)).await?;
+        Ok(Box::new(probe))
+    }
+
     /// Since when they have it is not told by the system: their age is zero. None can be ended: an application's transaction ends with
     /// its process only.
     async fn blockers(&self, _migration: &str) -> Result<Vec<Blocker>> {
@@ -302,6 +314,9 @@ impl Fence for SqliteStore {
             let triggers = triggers::found(conn, &migration)
                 .map_err(place.failed("cannot list the fence's triggers"))?;
             out.extend(triggers.into_iter().map(|name| made("trigger", name, "")));
+            let probe = probe::found(conn, &migration)
+                .map_err(place.failed("cannot look for the probe's table"))?;
+            out.extend(probe.map(|name| made("table", name, "")));
             Ok(out)
         })
         .await
@@ -315,6 +330,8 @@ impl Fence for SqliteStore {
             let failed = place.failed("cannot remove the fence");
             let gone = triggers::remove(conn, migration).map_err(&failed)?;
             let mut out: Vec<Made> = gone.into_iter().map(|t| made("trigger", t, "")).collect();
+            let probe = probe::remove(conn, migration).map_err(&failed)?;
+            out.extend(probe.map(|name| made("table", name, "")));
             let tables = register::remove(conn, migration).map_err(&failed)?;
             out.extend(tables.into_iter().map(|t| made("table", t, "")));
             Ok(out)

@@ -75,7 +75,15 @@ pub(crate) fn arm(conn: &Connection, migration: &str, table: &str) -> Result<boo
     let Some(info) = table_info::read(conn, table)? else {
         return Ok(false);
     };
-    for (name, sql) in triggers(migration, &info.name) {
+    put(conn, migration, &info.name)?;
+    guard::open(conn, &info.name)?;
+    register::remember(conn, migration, &info.name)?;
+    Ok(true)
+}
+
+/// Makes a table's triggers; what is there is put right.
+pub(crate) fn put(conn: &Connection, migration: &str, table: &str) -> Result<()> {
+    for (name, sql) in triggers(migration, table) {
         let there = stored(conn, &name)?;
         if there.as_deref() == Some(sql.as_str()) {
             continue;
@@ -85,9 +93,7 @@ pub(crate) fn arm(conn: &Connection, migration: &str, table: &str) -> Result<boo
         }
         conn.execute_batch(&sql)?;
     }
-    guard::open(conn, &info.name)?;
-    register::remember(conn, migration, &info.name)?;
-    Ok(true)
+    Ok(())
 }
 
 /// Takes the fence off a table.

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod authority;
 mod bank;
 mod certificate;
 mod directions;
@@ -21,10 +20,12 @@ mod places;
 mod planted;
 mod proof;
 mod quarantine;
+mod rehearse;
 mod sequences;
 mod standby;
 mod strangers;
 mod switch;
+mod switch_refused;
 mod toast;
 mod transactions;
 mod truncate;

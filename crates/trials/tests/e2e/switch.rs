@@ -7,7 +7,7 @@ use serde_json::Value;
 
 const ROWS: u32 = 2_000;
 
-fn made(source: Engine, target: Engine) -> Trial {
+pub(crate) fn made(source: Engine, target: Engine) -> Trial {
     let trial = Trial::new(source, target).as_superuser();
     trial.source.run(&format!(
         "CREATE TABLE t (id integer PRIMARY KEY, a text, b boolean, n numeric(12, 2));
@@ -19,7 +19,7 @@ fn made(source: Engine, target: Engine) -> Trial {
     trial
 }
 
-fn followed(trial: &Trial) -> Running {
+pub(crate) fn followed(trial: &Trial) -> Running {
     let mut running = trial.start(&["run", "--json"]);
     wait_until("the run follows", LONG, || {
         assert!(running.is_running(), "{}", running.stdout_so_far());
@@ -31,12 +31,12 @@ fn followed(trial: &Trial) -> Running {
     running
 }
 
-fn ended(running: Running) {
+pub(crate) fn ended(running: Running) {
     running.interrupt();
     running.wait(LONG).expect(0);
 }
 
-fn switch(trial: &Trial) -> Outcome {
+pub(crate) fn switch(trial: &Trial) -> Outcome {
     trial.call(&[
         "switch", "writes", "--owner", "e2e", "--within", "30s", "--json",
     ])
@@ -46,20 +46,20 @@ fn rollback(trial: &Trial) -> Outcome {
     trial.call(&["rollback", "--owner", "e2e", "--within", "30s", "--json"])
 }
 
-fn report(outcome: Outcome) -> Value {
+pub(crate) fn report(outcome: Outcome) -> Value {
     let report = outcome.expect(0).json()["report"].clone();
     assert_eq!(report["outcome"], "done", "{report}");
-    eprintln!("{report}");
+    assert!(report["pause"]["measured_ms"].is_u64(), "{report}");
     report
 }
 
-fn refuses(database: &Database, sql: &str) {
+pub(crate) fn refuses(database: &Database, sql: &str) {
     let refused = database.try_run(sql);
     let why = refused.expect_err("a closed store took a write");
     assert!(why.contains("crossfade"), "{why}");
 }
 
-fn arrives(database: &Database, id: u32, a: &str) {
+pub(crate) fn arrives(database: &Database, id: u32, a: &str) {
     let sql = format!("SELECT 1 FROM t WHERE id = {id} AND a = '{a}'");
     wait_until("the change arrives", LONG, || {
         database.rows(&sql).len() == 1

@@ -247,7 +247,7 @@ fn known(value: Option<u64>) -> String {
 }
 
 /// Others' text (names, reasons): on one line, and nothing in it that Markdown or HTML obeys.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
