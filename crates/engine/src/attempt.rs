@@ -292,7 +292,13 @@ async fn work(
         orders,
         requests.clone(),
     ));
-    let end = until_end(run, &session, &mut tasks, &mut ordered, &requests).await;
+    let end = match until_end(run, &session, &mut tasks, &mut ordered, &requests).await {
+        // whoever opens the target takes the right to fill it from all, and from this attempt as well
+        Err(EngineError::Store(error)) if error.kind == ErrorKind::Fenced && session.turned() => {
+            Err(EngineError::Again)
+        }
+        end => end,
+    };
     stop.send_replace(true);
     session.notify();
     let end = end.map(|end| {
@@ -437,6 +443,9 @@ async fn watch_source(session: Arc<Session>) -> Result<(), EngineError> {
         tokio::select! {
             _ = stop.changed() => return Ok(()),
             () = tokio::time::sleep(WATCH_EVERY) => {}
+        }
+        if session.turned() {
+            continue;
         }
         session.tenure.check().await?;
         let probe = session.source.probe(&session.name).await?;

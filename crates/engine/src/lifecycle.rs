@@ -6,7 +6,7 @@ use crossfade_control::{ControlStore, IntentId, IntentState, Lease};
 use crossfade_model::{TableMapping, reverse_lane};
 use crossfade_plan::{Phase, Plan};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::{Made, Source, Store, Target, TargetState};
+use crossfade_store::{Made, Source, Store, Target, TargetState, Tenure};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, SourceRecord};
@@ -80,12 +80,36 @@ async fn made_of_lanes(
     Ok(found)
 }
 
+/// The right to write to both sides, where there was ever a register: nobody switches while what a switch rests on is taken away.
+async fn alone(migration: &Migration) -> Result<Vec<Box<dyn Tenure>>, EngineError> {
+    let base = &migration.plan.migration;
+    let mut held = Vec::new();
+    for (store, direction) in [
+        (&migration.sides.target, Direction::Forward),
+        (&migration.sides.source, Direction::Reverse),
+    ] {
+        if store.peek_standing(base).await?.is_some() {
+            held.push(store.acquire(&direction.lane(base)).await?);
+        }
+    }
+    Ok(held)
+}
+
+/// An earlier order of this kind was begun and did not come to its end: it goes on where it was, whatever the registers say, which may be gone by now.
+async fn begun(migration: &Migration, kind: &str) -> Result<bool, EngineError> {
+    let state = migration.control.state().await?;
+    Ok(state.open_intents.iter().any(|intent| intent.kind == kind))
+}
+
 pub(crate) async fn retire(
     migration: &Arc<Migration>,
     lease: &Lease,
     owner: &str,
 ) -> Result<Vec<Made>, EngineError> {
-    if locate::settle(migration, lease, &Silent).await? == Direction::Forward {
+    let held = alone(migration).await?;
+    if !begun(migration, "complete").await?
+        && locate::settle(migration, lease, &Silent).await? == Direction::Forward
+    {
         return Err(refused(
             "complete.authority",
             "the source has authority for writes",
@@ -102,10 +126,12 @@ pub(crate) async fn retire(
     removed.extend(old.remove_capture(base).await?);
     // the freeze of the new tables goes with their fence
     old.freeze_ddl(base, &[], false).await?;
+    drop(held);
     // the old tables' fence stays: nobody is to write where nobody reads any more
     removed.extend(old.remove(&back, &[]).await?);
-    removed.extend(new.remove_fence(base).await?);
+    // what lets writes through goes last: its guards ask it
     removed.extend(new.remove(base, &[]).await?);
+    removed.extend(new.remove_fence(base).await?);
     settled(control.as_ref(), lease, intent, &removed, Phase::Retired).await?;
     Ok(removed)
 }
@@ -136,7 +162,10 @@ pub(crate) async fn remove(
 ) -> Result<Vec<Made>, EngineError> {
     let name = &migration.plan.migration;
     let control = &migration.control;
-    if locate::settle(migration, lease, &Silent).await? == Direction::Reverse {
+    let held = alone(migration).await?;
+    if !begun(migration, "abort").await?
+        && locate::settle(migration, lease, &Silent).await? == Direction::Reverse
+    {
         return Err(refused(
             "abort.authority",
             "the target has authority for writes: aborting would leave what was written there behind",
@@ -150,6 +179,7 @@ pub(crate) async fn remove(
     let mut removed = source.remove_capture(name).await?;
     removed.extend(target.remove_capture(&back).await?);
     removed.extend(source.remove_fence(name).await?);
+    drop(held);
     removed.extend(source.remove(&back, &[]).await?);
     removed.extend(target.remove_fence(name).await?);
     let tables: Vec<TableMapping> = if drop_target_tables {

@@ -22,7 +22,8 @@ use crate::progress::{Event, Observer, RunOutcome, VerifyReport};
 use crate::quarantine;
 use crate::retry::{Reached, Retries};
 use crate::switch::prepare::refused;
-use crate::switch::{Direction, Lead, Sides, lane, locate};
+use crate::switch::{Direction, Lead, Sides, lane, locate, tell};
+use crate::verify::compare::now;
 
 /// A checked migration with its stores.
 pub struct Migration {
@@ -169,6 +170,13 @@ async fn lanes(
         });
         if let Some(outcome) = attempts(&run).await? {
             return Ok(outcome);
+        }
+        // it was done, by an attempt that did not come to say so
+        if let Until::Switched(ordered, order) = &until
+            && *ordered == direction
+        {
+            let report = Box::new(tell::found(&run, direction, order, now()));
+            return Ok(RunOutcome::Switched { report });
         }
         if *stop.borrow() {
             return Ok(RunOutcome::Stopped { checkpoint: None });

@@ -205,6 +205,8 @@ pub(crate) struct Session {
     pub switch: AtomicBool,
     /// Writers wait: what is there is applied at once.
     pub drain: AtomicBool,
+    /// The target is about to have authority of its own: nothing is applied to it any more.
+    turned: AtomicBool,
     /// How far the target's sequences were raised.
     pub raised: tokio::sync::Mutex<Raised>,
     /// Writes on the target that are not this migration's.
@@ -244,6 +246,7 @@ impl Session {
             places: Mutex::default(),
             switch: AtomicBool::new(false),
             drain: AtomicBool::new(false),
+            turned: AtomicBool::new(false),
             raised: tokio::sync::Mutex::default(),
             strangers: Marks::default(),
             gates: Mutex::default(),
@@ -320,6 +323,18 @@ impl Session {
     /// True while a switch is at work.
     pub fn switching(&self) -> bool {
         self.switch.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Nothing more is applied to the target in this attempt.
+    pub fn turn(&self) {
+        self.turned.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.lock().paused = true;
+        self.notify();
+    }
+
+    /// True once the target is about to have authority, or has it.
+    pub fn turned(&self) -> bool {
+        self.turned.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// True while writers wait for the stream to run dry.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_model::Mode;
+use crossfade_rules::switch::is_held;
 
 use crate::error::EngineError;
 use crate::run::Run;
@@ -17,7 +18,9 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Gives up the resting lane's log on the target until the attempt stops.
 pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), EngineError> {
     let mut stop = session.stop.clone();
-    disarm(&run, &session).await;
+    if !session.switching() {
+        disarm(&run, &session).await;
+    }
     // a switch that was given up, or a rollback, has come to its end
     if run.direction == Direction::Forward && !session.switching() {
         gates::thaw(&run, &session).await;
@@ -69,8 +72,12 @@ async fn once(run: &Run, session: &Session) -> Result<(), EngineError> {
     let end = keeper.probe(&lane).await?.log_end;
     // in this order: what was read before the store was seen closed lies before any write of its own authority
     let standing = target.peek_standing(run.base()).await?;
-    let closed = standing.is_some_and(|s| s.register.mode != Mode::Open);
-    if closed && !session.switching() {
+    let at_rest = standing.is_some_and(|s| {
+        let noted = s.beginning.map_or(0, |b| b.epoch);
+        // under a held fence it still has authority; with a beginning noted beyond its register it is about to take it
+        s.register.mode != Mode::Open && !is_held(s.register) && noted <= s.register.epoch
+    });
+    if at_rest && !session.switching() {
         target.skip_log(&lane, end).await?;
     }
     Ok(())

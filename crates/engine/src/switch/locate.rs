@@ -35,6 +35,7 @@ pub(crate) async fn settle(
             continue;
         };
         let Verdict { writes, todo } = verdict(x, y);
+        let finish;
         let swap = match todo {
             Todo::Nothing => {
                 let direction = match writes {
@@ -50,6 +51,7 @@ pub(crate) async fn settle(
                 return Ok(direction);
             }
             Todo::Release(swap) | Todo::ReopenAfterRefusal(swap) => {
+                finish = false;
                 tell(
                     home,
                     observer,
@@ -59,6 +61,7 @@ pub(crate) async fn settle(
                 swap
             }
             Todo::Finish(swap) => {
+                finish = true;
                 tell(
                     home,
                     observer,
@@ -81,7 +84,7 @@ pub(crate) async fn settle(
                 ));
             }
         };
-        make(home, &swap).await?;
+        make(home, &swap, finish).await?;
     }
     Err(EngineError::stopped(
         "switch.unsettled",
@@ -108,9 +111,37 @@ fn side(home: &Migration, side: Side) -> &Arc<dyn Store> {
     }
 }
 
-async fn make(home: &Migration, swap: &Swap) -> Result<(), EngineError> {
+/// A store opens only where it holds, beside its register, where its own changes begin: that was written behind everything that it was to take
+/// over. One that was failed over to a copy without it does not have the last of it either.
+pub(crate) async fn noted(
+    store: &Arc<dyn Store>,
+    name: &str,
+    epoch: u64,
+) -> Result<(), EngineError> {
+    let standing = store.peek_standing(name).await?;
+    let found = standing
+        .as_ref()
+        .and_then(|s| s.beginning.as_ref())
+        .map(|b| b.epoch);
+    let open = standing.is_some_and(|s| s.register == Register::new(Mode::Open, epoch));
+    if open || found == Some(epoch) {
+        return Ok(());
+    }
+    Err(EngineError::stopped(
+        "switch.not_noted",
+        format!(
+            "the store that is to take authority does not hold the beginning of epoch {epoch}: it is not the one that everything was applied to"
+        ),
+        "It may have been failed over to a copy that was behind. Bring back the one that was filled; nothing is opened until then",
+    ))
+}
+
+async fn make(home: &Migration, swap: &Swap, finish: bool) -> Result<(), EngineError> {
     let store = side(home, swap.store);
     let name = &home.plan.migration;
+    if finish {
+        noted(store, name, swap.to.epoch).await?;
+    }
     // whoever held the latch is gone, or sleeps: the swap compares
     let Err(error) = store.swap(name, swap.from, swap.to).await else {
         return Ok(());

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentId, IntentState, SwitchOrder};
 use crossfade_model::{Beginning, Mode, Position, Register, Sequence};
-use crossfade_store::{ErrorKind, Fire, Latch, Recovery, Source, StoreError};
+use crossfade_store::{ErrorKind, Fire, Latch, Source, StoreError};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
 use crate::kill;
 use crate::run::Run;
 use crate::session::Session;
-use crate::switch::locate::INTENT;
+use crate::switch::locate::{INTENT, noted};
 use crate::switch::prepare::{Prepared, equal, millis, refused};
 use crate::switch::probe::Measuring;
 use crate::switch::route;
@@ -26,6 +26,8 @@ use crate::verify_report::VerifyReport;
 
 /// Pause between two tries of a step that must happen.
 const AGAIN: Duration = Duration::from_millis(200);
+/// Tries to open the new authority before the next attempt does it.
+const OPEN_TRIES: u32 = 100;
 /// Tries to take a fence back before that is left to the next command.
 const UNDO_TRIES: u32 = 20;
 /// How often the holder shows that it lives.
@@ -63,6 +65,8 @@ struct Window<'a> {
     deadline: Instant,
     /// The fence was, or may have been, committed.
     closing: bool,
+    /// It was taken back.
+    undone: bool,
     steps: Vec<Taken>,
 }
 
@@ -99,6 +103,7 @@ pub(crate) async fn pass(
         begun,
         deadline: begun + within,
         closing: false,
+        undone: false,
         steps: Vec::new(),
     };
     let fire = Fire {
@@ -113,9 +118,13 @@ pub(crate) async fn pass(
         // after a switch the attempt ends
         session.drain.store(false, Ordering::SeqCst);
     }
-    if outcome.is_err() && window.given() {
-        // the next look at the registers says how it ended
-        return outcome;
+    if let Err(error) = &outcome
+        && window.closing
+        && (window.given() || !window.undone)
+    {
+        // the next attempt begins with a look at the registers, and finishes or releases
+        tracing::error!(error = %error, "the switch is ended by the next attempt");
+        return Err(EngineError::Again);
     }
     let state = match &outcome {
         Ok(_) => IntentState::Done(serde_json::json!({ "authority": run.direction.target_word() })),
@@ -233,6 +242,8 @@ impl Window<'_> {
             measuring.given();
         }
         kill::point("switch.given");
+        // what applies here stops for good: whoever still does has lost the right to
+        self.session.turn();
         self.open(Register::new(Mode::Open, epoch)).await?;
         self.step("opened");
         kill::point("switch.opened");
@@ -352,7 +363,8 @@ impl Window<'_> {
     /// The commit point: repeated until it has happened.
     async fn open(&self, to: Register) -> Result<(), EngineError> {
         let target = &self.run.migration.sides.target;
-        loop {
+        for _ in 0..OPEN_TRIES {
+            noted(target, self.run.base(), to.epoch).await?;
             let error = match target.swap(self.run.base(), self.prepared.to, to).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -369,11 +381,12 @@ impl Window<'_> {
                 _ => self.patient(error, "opening the new authority").await?,
             }
         }
+        Err(EngineError::internal("the new authority did not open"))
     }
 
     /// Beyond the point of no return nothing is given up but this process.
     async fn patient(&self, error: StoreError, doing: &str) -> Result<(), EngineError> {
-        if self.session.stopping() || error.recovery() != Recovery::Retry {
+        if self.session.stopping() {
             return Err(error.into());
         }
         tracing::warn!(error = %error, "{doing}, again");
@@ -388,7 +401,7 @@ impl Window<'_> {
     }
 
     /// Nothing has been given: the source goes on as before. Where this fails, the next look at the registers does it.
-    async fn undo(&self, mut latch: Box<dyn Latch>) {
+    async fn undo(&mut self, mut latch: Box<dyn Latch>) {
         if !self.closing || self.given() {
             return self.release(latch).await;
         }
@@ -398,10 +411,16 @@ impl Window<'_> {
         // a commit that was given up half-way may have happened: this compares
         let undone = latch.commit(fenced, open).await;
         self.release(latch).await;
-        let Err(error) = undone else { return };
+        let Err(error) = undone else {
+            self.undone = true;
+            return;
+        };
         for _ in 0..UNDO_TRIES {
             match self.reopened(fenced, open).await {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.undone = true;
+                    return;
+                }
                 Err(error) => tracing::warn!(error = %error, "taking the fence back, again"),
             }
             tokio::time::sleep(AGAIN).await;

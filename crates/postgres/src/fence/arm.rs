@@ -178,8 +178,14 @@ pub(super) async fn disarm(
         if member.statement.is_none() && member.row.is_none() {
             continue;
         }
-        let statements = sql::disarm(&member.name, migration);
+        // under the latch, as a writer has it: a switch that arms or fires meanwhile is not undone behind its back
+        let statements = format!(
+            "{}; {}",
+            sql::while_open(migration),
+            sql::disarm(&member.name, migration)
+        );
         match alone(&client, "disarming a table", &statements, SLICES[3]).await {
+            Err(e) if e.server_code.as_deref() == Some(sql::NOT_OPEN) => return Ok(left),
             Err(e) if matches!(e.kind, ErrorKind::Busy | ErrorKind::Conflict) => {
                 left.push(member.name)
             }

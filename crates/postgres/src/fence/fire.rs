@@ -120,17 +120,18 @@ pub(super) async fn standing(store: &PostgresStore, migration: &str) -> Result<O
         store.keep(client);
         return Ok(None);
     }
+    // in a transaction: a process that stops here gives the latch back by the server's own timeout
+    let doing = "reading the register";
+    client
+        .batch(
+            doing,
+            "BEGIN READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '5s'",
+        )
+        .await?;
     take_shared(&client, migration).await?;
     let row = register::require(&client, migration).await?;
     let gate = register::read_gate(&client, migration).await?;
-    let doing = "releasing the latch";
-    client
-        .query_one(
-            doing,
-            "SELECT pg_advisory_unlock_shared($1)",
-            &[&names::latch(migration)],
-        )
-        .await?;
+    client.batch(doing, "COMMIT").await?;
     store.keep(client);
     if gate == row.gate {
         return Ok(Some(row.standing));
@@ -150,7 +151,7 @@ async fn take_shared(client: &Client, migration: &str) -> Result<()> {
         let row = client
             .query_one(
                 "reading the register",
-                "SELECT pg_try_advisory_lock_shared($1)",
+                "SELECT pg_try_advisory_xact_lock_shared($1)",
                 &[&key],
             )
             .await?;
@@ -203,12 +204,18 @@ pub(super) async fn note_beginning(
     let hold = Hold::take(store, migration, &SHORTLY).await?;
     let client = &hold.client;
     let row = register::require(client, migration).await?;
-    if row.standing.register.mode == Mode::Open {
+    let now = row.standing.register;
+    let noted = row.standing.beginning.as_ref().map(|b| b.epoch);
+    // a process that comes late must not move the beginning of a tenure that lives, open or under a held fence
+    let held = now.mode == Mode::Fenced && now.epoch > 0;
+    if now.mode == Mode::Open || held || epoch <= now.epoch || noted > Some(epoch) {
         return Err(StoreError::new(
             ErrorKind::Conflict,
             "postgres.store_open",
             client.label(),
-            format!("migration {migration}: the store is open, its changes have begun already"),
+            format!(
+                "migration {migration}: the register is {now}: its changes have begun already, or a later switch is at work"
+            ),
         ));
     }
     flush_log(client).await?;

@@ -1,6 +1,6 @@
 //! The register's row and the gate beside it.
 
-use crossfade_model::{Beginning, Mode, Register};
+use crossfade_model::{Beginning, Mode, Register, reverse_lane};
 use crossfade_store::{ErrorKind, Result, Standing, StoreError};
 
 use super::names;
@@ -274,7 +274,23 @@ async fn swap_in_transaction(
             &[&migration, &to.mode.word(), &epoch, &gate.value()],
         )
         .await?;
+    if to.mode == Mode::Open {
+        end_appliers(client, migration).await?;
+    }
     Ok(gate)
+}
+
+/// From the opening on nobody applies to this store by a right that was taken before: the run epoch of either lane that fills it is raised.
+async fn end_appliers(client: &Client, migration: &str) -> Result<()> {
+    let doing = "ending the right to write";
+    if !crate::tenure::has_tables(client).await? {
+        return Ok(());
+    }
+    let sql = format!("UPDATE {OWN_SCHEMA}.run SET epoch = epoch + 1 WHERE migration IN ($1, $2)");
+    client
+        .execute(doing, &sql, &[&migration, &reverse_lane(migration)])
+        .await?;
+    Ok(())
 }
 
 /// Requires that this session holds the latch exclusively: behind a pooler that changes sessions between transactions it may not.

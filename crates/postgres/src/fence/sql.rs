@@ -141,6 +141,24 @@ pub(super) fn arm(table: &TableName, migration: &str, rows: bool) -> String {
     )
 }
 
+/// What [`while_open`] raises (a code of our own, as PL/pgSQL's documentation, "Errors and Messages", allows).
+pub(super) const NOT_OPEN: &str = "CF001";
+
+/// A statement that takes the latch shared, for its transaction, and fails with [`NOT_OPEN`] where it is not to be had at once or the
+/// register does not say open.
+pub(super) fn while_open(migration: &str) -> String {
+    format!(
+        "DO $open$ BEGIN
+             IF NOT pg_try_advisory_xact_lock_shared({}) OR NOT EXISTS (
+                 SELECT FROM {OWN_SCHEMA}.register WHERE migration = {} AND mode = 'open') THEN
+                 RAISE EXCEPTION 'the register does not say open' USING ERRCODE = '{NOT_OPEN}';
+             END IF;
+         END $open$",
+        names::latch(migration),
+        quote_literal(migration),
+    )
+}
+
 /// The statement that takes the triggers off a table.
 pub(super) fn disarm(table: &TableName, migration: &str) -> String {
     let table = qualified(table);

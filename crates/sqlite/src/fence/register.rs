@@ -8,6 +8,7 @@ use crate::capture::{self, names, state};
 use crate::conn::Place;
 use crate::error::corrupt;
 use crate::fence::holder::Process;
+use crate::own_tables;
 
 /// A row a migration: mode, epoch, where the file's own changes begin, and who fired last.
 pub(crate) const REGISTER: &str = "_crossfade_register";
@@ -146,6 +147,17 @@ pub(crate) fn swap(
             params![migration, to.mode.word(), to.epoch],
         )
         .map_err(place.failed("cannot change the register"))?;
+        if to.mode == Mode::Open
+            && state::has_object(conn, "table", own_tables::RUN)
+                .map_err(place.failed("cannot change the register"))?
+        {
+            // from the opening on nobody applies to this store by a right that was taken before
+            conn.execute(
+                "UPDATE _crossfade_run SET epoch = epoch + 1 WHERE migration IN (?1, ?2)",
+                params![migration, reverse_lane(migration)],
+            )
+            .map_err(place.failed("cannot end the right to write"))?;
+        }
         return Ok(());
     }
     Err(place
@@ -197,12 +209,16 @@ pub(crate) fn note_beginning(
     migration: &str,
     epoch: u64,
 ) -> Result<Beginning> {
-    let now = expect(conn, place, migration)?.register;
-    if now.mode == Mode::Open {
+    let standing = expect(conn, place, migration)?;
+    let now = standing.register;
+    let noted = standing.beginning.as_ref().map(|b| b.epoch);
+    // a process that comes late must not move the beginning of a tenure that lives, open or under a held fence
+    let held = now.mode == Mode::Fenced && now.epoch > 0;
+    if now.mode == Mode::Open || held || epoch <= now.epoch || noted > Some(epoch) {
         return Err(place.error(
             ErrorKind::Conflict,
             "sqlite.register",
-            format!("the register says {now}: the application writes already"),
+            format!("the register says {now}: its changes have begun already, or a later switch is at work"),
         ));
     }
     let end = log_end(conn, place, &lane_here(conn, place, migration)?)?;
