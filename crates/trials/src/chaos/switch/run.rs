@@ -64,6 +64,8 @@ pub fn run(plan: &Plan, servers: Option<Servers>, tally: &mut Tally) {
         "points never reached"
     });
     scene.one_at_most(&format!("after {what}"));
+    // whatever it is, it can be looked at
+    scene.trial.call(&["status", "--json"]).expect(0);
     let authority = scene.finish();
     if plan.onward {
         scene.onward(authority);
@@ -405,7 +407,8 @@ impl<'a> Scene<'a> {
 
     fn end(self) {
         let log = self.bank.close();
-        self.trial.call(&["run", "--until", "followed"]).expect(0);
+        // the product's own comparison finds the same
+        self.trial.call(&["run", "--until", "verified"]).expect(0);
         let (source, target) = (&self.trial.source, &self.trial.target);
         let differences = compare::differences(source, target);
         assert!(differences.is_empty(), "{}", differences.join("\n"));
