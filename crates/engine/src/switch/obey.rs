@@ -13,6 +13,7 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::switch::Direction;
 use crate::switch::answer::SwitchAnswer;
+use crate::switch::locate;
 use crate::switch::prepare::{self, Prepared, refused};
 use crate::switch::report::SwitchReport;
 use crate::switch::window::{self, Switched};
@@ -58,8 +59,14 @@ pub(crate) async fn by_command(
         }
         outcome
     };
+    let failed = answer.is_err();
     let answer = serde_json::to_value(SwitchAnswer::from(answer)).map_err(|e| e.to_string());
     let told = control.finish(&run.lease, ordered.command, answer).await;
+    // one that failed after 'given' has been finished all the same: rows go the other way now
+    if failed && (locate::likely(&run.home).await).is_ok_and(|now| now != run.direction) {
+        told?;
+        return Err(EngineError::Again);
+    }
     if let Some(report) = switched {
         let _ = orders.send(Order::Switched { report }).await;
     }

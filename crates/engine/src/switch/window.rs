@@ -15,7 +15,7 @@ use crate::error::EngineError;
 use crate::kill;
 use crate::run::Run;
 use crate::session::Session;
-use crate::switch::locate::INTENT;
+use crate::switch::locate::{self, INTENT};
 use crate::switch::prepare::{Prepared, millis, proven, refused};
 use crate::switch::route;
 use crate::verify::collect::VerifyRequest;
@@ -91,15 +91,17 @@ pub(crate) async fn pass(
         hold: within + Duration::from_secs(10),
     };
     let outcome = window.passed(&fire).await;
-    if outcome.is_err() && window.given() {
-        // the next look at the registers says how it ended
-        return outcome;
-    }
     let state = match &outcome {
         Ok(_) => IntentState::Done(serde_json::json!({ "authority": run.direction.target_word() })),
         Err(error) => IntentState::Failed(error.to_string()),
     };
-    settle(run, intent, state, outcome.is_ok()).await?;
+    // after 'given' the look at the registers says how it ended
+    if outcome.is_ok() || !window.given() {
+        settle(run, intent, state, outcome.is_ok()).await?;
+    }
+    if outcome.is_err() {
+        window.rest().await;
+    }
     outcome
 }
 
@@ -350,6 +352,21 @@ impl Window<'_> {
         tracing::warn!(error = %error, "{doing}, again");
         tokio::time::sleep(AGAIN).await;
         Ok(())
+    }
+
+    /// After a failure: applications wait, and nobody else may come by for hours. The session that held the latch may be gone, or a step have
+    /// been given up whose outcome is unknown, so the registers are looked at as by a process that begins.
+    async fn rest(&self) {
+        let (home, lease) = (&self.run.home, &self.run.lease);
+        while let Err(error) = locate::settle(home, lease, self.session.observer.as_ref()).await {
+            let passing =
+                matches!(&error, EngineError::Store(e) if e.recovery() == Recovery::Retry);
+            if !passing || self.session.stopping() {
+                tracing::warn!(error = %error, "what the switch has left is ended by the next command");
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     async fn release(&self, latch: Box<dyn Latch>) {
