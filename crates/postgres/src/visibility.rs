@@ -4,11 +4,14 @@ use crossfade_model::Snapshot;
 
 /// Reads a `pg_snapshot`'s text, `xmin:xmax:xip,xip,…` (PostgreSQL documentation, "Transaction ID and Snapshot Information
 /// Functions"). Ids are 64 bits wide.
+///
+/// Of a snapshot that a slot exports, `xmax` may lie below `xmin`: the one is behind the last commit that the slot counted, the other is
+/// the oldest transaction that ran later, and all in between have ended. The server itself counts whatever is below `xmin` as ended.
 #[must_use]
 pub fn parse_snapshot(text: &str) -> Option<Snapshot> {
     let mut parts = text.split(':');
-    let xmin = parts.next()?.parse().ok()?;
-    let xmax = parts.next()?.parse().ok()?;
+    let xmin: u64 = parts.next()?.parse().ok()?;
+    let xmax: u64 = parts.next()?.parse().ok()?;
     let mut in_progress = match parts.next()? {
         "" => Vec::new(),
         list => list
@@ -16,9 +19,11 @@ pub fn parse_snapshot(text: &str) -> Option<Snapshot> {
             .map(|x| x.parse::<u64>().ok())
             .collect::<Option<Vec<_>>>()?,
     };
-    if parts.next().is_some() || xmin > xmax {
+    if parts.next().is_some() {
         return None;
     }
+    let xmax = xmax.max(xmin);
+    in_progress.retain(|xid| *xid >= xmin);
     in_progress.sort_unstable();
     Some(Snapshot::Transactions {
         xmin,
@@ -49,7 +54,8 @@ mod tests {
                 in_progress: Vec::new(),
             })
         );
-        for text in ["", "7", "7:8", "8:7:", "7:8:9:", "7:8:a", "7:8:,", "-1:8:"] {
+        assert_eq!(parse_snapshot("9:7:"), parse_snapshot("9:9:"));
+        for text in ["", "7", "7:8", "7:8:9:", "7:8:a", "7:8:,", "-1:8:"] {
             assert_eq!(parse_snapshot(text), None, "{text}");
         }
     }

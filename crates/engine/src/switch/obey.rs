@@ -52,8 +52,11 @@ pub(crate) async fn by_command(
         ))
     } else {
         let outcome = obey(run, session, requests, ordered.direction, &ordered.order).await;
-        if matches!(outcome, Err(EngineError::Ending)) {
-            return Ok(());
+        match outcome {
+            Err(EngineError::Ending) => return Ok(()),
+            // the next attempt knows how it ended, and says so
+            Err(EngineError::Again) => return Err(EngineError::Again),
+            _ => {}
         }
         if let Ok(report) = &outcome {
             switched = (report.outcome == Outcome::Done).then(|| Box::new(report.clone()));

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentId, IntentState, SwitchOrder};
 use crossfade_model::{Beginning, Mode, Position, Register, Sequence};
-use crossfade_store::{ErrorKind, Fire, Latch, Source, StoreError};
+use crossfade_store::{ErrorKind, Fire, Latch, Recovery, Source, StoreError};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
 use crate::kill;
 use crate::run::Run;
 use crate::session::Session;
-use crate::switch::locate::{INTENT, noted};
+use crate::switch::locate::{self, INTENT, noted};
 use crate::switch::prepare::{Prepared, equal, millis, refused};
 use crate::switch::probe::Measuring;
 use crate::switch::route;
@@ -123,7 +123,8 @@ pub(crate) async fn pass(
         && (window.given() || !window.undone)
     {
         // the next attempt begins with a look at the registers, and finishes or releases
-        tracing::error!(error = %error, "the switch is ended by the next attempt");
+        tracing::error!(error = %error, "the switch is ended by a look at the registers");
+        window.rest().await;
         return Err(EngineError::Again);
     }
     let state = match &outcome {
@@ -392,6 +393,21 @@ impl Window<'_> {
         tracing::warn!(error = %error, "{doing}, again");
         tokio::time::sleep(AGAIN).await;
         Ok(())
+    }
+
+    /// After a failure: applications wait, and nobody else may come by for hours. The session that held the latch may be gone, or a step have
+    /// been given up whose outcome is unknown, so the registers are looked at as by a process that begins.
+    async fn rest(&self) {
+        let (home, lease) = (&self.run.home, &self.run.lease);
+        while let Err(error) = locate::settle(home, lease, self.session.observer.as_ref()).await {
+            let passing =
+                matches!(&error, EngineError::Store(e) if e.recovery() == Recovery::Retry);
+            if !passing || self.session.stopping() {
+                tracing::warn!(error = %error, "what the switch has left is ended by the next command");
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     async fn release(&self, latch: Box<dyn Latch>) {

@@ -78,6 +78,35 @@ async fn an_administrators_publication_is_used_where_it_is_exactly_right() {
     }
 }
 
+/// Where transactions overlap and are rolled back, the slot's snapshot has its `xmax` below its `xmin`.
+#[tokio::test]
+async fn a_slot_is_made_while_transactions_roll_back() {
+    for server in SERVERS {
+        let db = Db::create(server).await;
+        db.run("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+            .await;
+        let mut losers = Vec::new();
+        for at in 0..3 {
+            let client = db.client().await;
+            losers.push(tokio::spawn(async move {
+                loop {
+                    let sql = format!(
+                        "BEGIN; SELECT pg_current_xact_id(); SELECT pg_sleep(0.05 + {at} * 0.03); ROLLBACK"
+                    );
+                    client.batch("losing", &sql).await.unwrap();
+                }
+            }));
+        }
+        let spec = spec(&db, "losers", &["t"]).await;
+        let start = capture::create_capture(&db.store(), &spec).await.unwrap();
+        assert!(start.base.covers(&start.base));
+        for loser in losers {
+            loser.abort();
+        }
+        db.drop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_slot_waits_for_running_transactions_beyond_the_lock_timeout() {
     let db = Db::create(SERVERS[0]).await;

@@ -108,3 +108,87 @@ fn held(database: &Database, when: &str) -> BTreeMap<String, (Transfer, i64)> {
     }
     held
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::super::session::Session;
+    use super::super::{Options, make};
+    use super::*;
+    use crate::database::Engine;
+
+    const ACCOUNTS: u32 = 5;
+
+    fn transfer(token: &str) -> Transfer {
+        Transfer {
+            token: token.to_owned(),
+            payer: 2,
+            receiver: 4,
+            amount: 10,
+        }
+    }
+
+    /// Two transfers made as tellers make them, and one whose commit had no answer.
+    fn scene(folder: &std::path::Path) -> (Database, Log) {
+        let database = Database::create(Engine::Sqlite, folder, "bank");
+        let options = Options {
+            accounts: ACCOUNTS,
+            ..Options::default()
+        };
+        make(&database, options);
+        let mut session = Session::open(&database.url()).unwrap();
+        let mut log = Log::default();
+        for token in ["a", "b", "c"] {
+            let number = session.transfer(&transfer(token), token == "a").unwrap();
+            if token == "c" {
+                log.maybe.insert(token.to_owned(), transfer(token));
+            } else {
+                let entry = (transfer(token), number);
+                log.acknowledged.insert(token.to_owned(), entry);
+            }
+        }
+        (database, log)
+    }
+
+    fn is_right(database: &Database, log: &Log) -> bool {
+        let checked = AssertUnwindSafe(|| {
+            assert_is(database, log, "test");
+            assert_balanced(database, ACCOUNTS, "test");
+        });
+        catch_unwind(checked).is_ok()
+    }
+
+    #[test]
+    fn books_that_are_wrong_in_any_way_are_found() {
+        let right = [
+            "",
+            // nobody knows whether it was committed
+            "DELETE FROM transfers WHERE token = 'c'; UPDATE accounts SET balance = balance + 10 WHERE id = 2;
+             UPDATE accounts SET balance = balance - 10 WHERE id = 4",
+        ];
+        let wrong = [
+            "DELETE FROM transfers WHERE token = 'b'; UPDATE accounts SET balance = balance + 10 WHERE id = 2;
+             UPDATE accounts SET balance = balance - 10 WHERE id = 4",
+            "UPDATE transfers SET id = 77 WHERE token = 'b'",
+            "UPDATE transfers SET amount = 11 WHERE token = 'b'",
+            "INSERT INTO transfers SELECT 99, token, payer, receiver, 0 FROM transfers WHERE token = 'a'",
+            "INSERT INTO transfers VALUES (99, 'z', 1, 3, 0)",
+            "UPDATE accounts SET balance = balance + 1 WHERE id = 3",
+            "UPDATE accounts SET balance = balance + 1 WHERE id = 3; UPDATE accounts SET balance = balance - 1 WHERE id = 1",
+        ];
+        for (sql, expected) in
+            (right.map(|sql| (sql, true)).into_iter()).chain(wrong.map(|sql| (sql, false)))
+        {
+            let folder = tempfile::TempDir::new().unwrap();
+            let (database, log) = scene(folder.path());
+            database.run(sql);
+            assert_eq!(is_right(&database, &log), expected, "{sql}");
+        }
+        let folder = tempfile::TempDir::new().unwrap();
+        let (database, mut log) = scene(folder.path());
+        let (_, number) = log.acknowledged["a"].clone();
+        log.acknowledged.get_mut("b").unwrap().1 = number;
+        assert!(!is_right(&database, &log), "a number handed out twice");
+    }
+}

@@ -26,6 +26,13 @@ fn followed(trial: &Trial, environment: &[(&str, &str)]) -> Running {
     running
 }
 
+fn stands_still(running: &mut Running) {
+    wait_until("the run stands still in the order", LONG, || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.id())).unwrap();
+        running.is_running() && stat.contains(") T ")
+    });
+}
+
 #[track_caller]
 fn assert_authority(trial: &Trial, side: Side) {
     let (found, doors) = bank::assert_one_at_most(&trial.source, &trial.target, "now");
@@ -68,10 +75,7 @@ fn an_order_whose_run_died_is_not_obeyed_by_the_next_one() {
     let trial = made(Engine::Sqlite, Engine::Pg17);
     let mut running = followed(&trial, &[("CROSSFADE_KILL", "switch.armed:1:stop")]);
     let ordered = trial.start(&SWITCH);
-    wait_until("the run stands still in the order", LONG, || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.id())).unwrap();
-        running.is_running() && stat.contains(") T ")
-    });
+    stands_still(&mut running);
     // who gave it is gone, and so is the run
     ordered.kill();
     running.kill();
@@ -81,4 +85,31 @@ fn an_order_whose_run_died_is_not_obeyed_by_the_next_one() {
     assert_authority(&trial, Side::Target);
     later.interrupt();
     later.wait(LONG).expect(0);
+}
+
+/// The application waits for it: whoever lost the fence lifts it, and not only the next command.
+#[test]
+fn a_fence_whose_session_ended_is_lifted_by_the_run_that_lost_it() {
+    let trial = made(Engine::Pg17, Engine::Sqlite);
+    let mut running = followed(&trial, &[("CROSSFADE_KILL", "switch.fenced:1:stop")]);
+    let ordered = trial.start(&SWITCH);
+    stands_still(&mut running);
+    let ended = trial.source.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks
+         WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    );
+    assert_eq!(ended.len(), 1);
+    running.go_on();
+    let told = ordered.wait(LONG);
+    assert_eq!(told.code, Some(1), "{}", told.text());
+    wait_until("the source takes writes again", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        bank::doors(&trial.source, &trial.target)[0] == Door::Open
+    });
+    trial.call(&["verify", "--json"]).expect(0);
+    trial.call(&SWITCH).expect(0);
+    assert_authority(&trial, Side::Target);
+    running.interrupt();
+    running.wait(LONG).expect(0);
 }

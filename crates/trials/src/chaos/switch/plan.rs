@@ -28,6 +28,8 @@ pub enum How {
     TakenOver,
     /// Its sessions on one side are ended by the server.
     Sessions(Side),
+    /// The one session that holds the fence is ended by the server, and nothing else.
+    Holder(Side),
     /// The server of one side crashes and comes back.
     Crash(Side),
     /// Nothing comes through between it and one side for a while, and no connection is closed. `second`: another, which does reach
@@ -80,14 +82,15 @@ impl Plan {
         // neighbouring seeds take each pair in turn, so that a few of them see all
         let (source, target) = PAIRS[usize::try_from(seed % 4).unwrap_or(0)];
         let point = *POINTS.choose(random).unwrap_or(&POINTS[0]);
+        let rollback = random.random();
         Self {
             seed,
             source,
             target,
-            rollback: random.random(),
+            rollback,
             by_run: random.random(),
             point,
-            how: how(source, target, random),
+            how: how(source, target, rollback, random),
             ending: if random.random() {
                 Ending::Run
             } else {
@@ -98,7 +101,8 @@ impl Plan {
     }
 }
 
-fn how(source: Engine, target: Engine, random: &mut StdRng) -> How {
+fn how(source: Engine, target: Engine, rollback: bool, random: &mut StdRng) -> How {
+    let fenced = if rollback { Side::Target } else { Side::Source };
     let servers: Vec<Side> = [(Side::Source, source), (Side::Target, target)]
         .into_iter()
         .filter_map(|(side, engine)| (!engine.is_sqlite()).then_some(side))
@@ -109,7 +113,9 @@ fn how(source: Engine, target: Engine, random: &mut StdRng) -> How {
             (0..30, _) => How::Killed,
             (30..40, _) => How::ControlSetBack,
             (40..60, _) => How::TakenOver,
-            (60..73, Some(side)) => How::Sessions(side),
+            (60..67, Some(side)) => How::Sessions(side),
+            (67..73, Some(_)) if servers.contains(&fenced) => How::Holder(fenced),
+            (67..73, Some(side)) => How::Sessions(side),
             (73..86, Some(side)) => How::Crash(side),
             (86..100, Some(side)) => How::CutOff {
                 side,

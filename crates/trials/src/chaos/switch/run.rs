@@ -64,6 +64,8 @@ pub fn run(plan: &Plan, servers: Option<Servers>, tally: &mut Tally) {
         "points never reached"
     });
     scene.one_at_most(&format!("after {what}"));
+    // whatever it is, it can be looked at
+    scene.trial.call(&["status", "--json"]).expect(0);
     let authority = scene.finish();
     if plan.onward {
         scene.onward(authority);
@@ -220,6 +222,15 @@ impl<'a> Scene<'a> {
                 self.tally.add("sessions ended", ended.len());
                 self.go_on(&ordered);
             }
+            How::Holder(side) => {
+                let ended = self.database(side).rows(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks
+                     WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted AND objsubid = 1
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                );
+                self.tally.add("holders of a fence ended", ended.len());
+                self.go_on(&ordered);
+            }
             How::Crash(side) => {
                 self.crash(side);
                 self.go_on(&ordered);
@@ -238,8 +249,20 @@ impl<'a> Scene<'a> {
             }
         }
         sane(&ordered.wait(LONG));
+        self.comes_to_rest();
         self.end_run();
         true
+    }
+
+    /// A run that is still at work leaves nothing half done: the application waits for it.
+    fn comes_to_rest(&mut self) {
+        if !self.running.as_mut().is_some_and(Running::is_running) {
+            return;
+        }
+        wait_until("a run that is at work opens a store", LONG, || {
+            let working = self.running.as_mut().is_some_and(Running::is_running);
+            self.one_at_most("the order has ended").0.is_some() || !working
+        });
     }
 
     /// Waits until the process is dead or stands still; false if the order ended without.
@@ -405,7 +428,8 @@ impl<'a> Scene<'a> {
 
     fn end(self) {
         let log = self.bank.close();
-        self.trial.call(&["run", "--until", "followed"]).expect(0);
+        // the product's own comparison finds the same
+        self.trial.call(&["run", "--until", "verified"]).expect(0);
         let (source, target) = (&self.trial.source, &self.trial.target);
         let differences = compare::differences(source, target);
         assert!(differences.is_empty(), "{}", differences.join("\n"));
