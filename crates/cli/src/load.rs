@@ -157,6 +157,7 @@ impl Loaded {
             sides: self.sides.clone(),
             lead: Arc::clone(&self.lead),
             gates: self.file.gates,
+            abort_conditions: self.file.abort_conditions.clone(),
         })
     }
 }

@@ -103,7 +103,7 @@ fn side(home: &Migration, side: Side) -> &Arc<dyn Store> {
     }
 }
 
-async fn make(home: &Migration, swap: &Swap) -> Result<(), EngineError> {
+pub(crate) async fn make(home: &Migration, swap: &Swap) -> Result<(), EngineError> {
     let store = side(home, swap.store);
     let name = &home.plan.migration;
     // whoever held the latch is gone, or sleeps: the swap compares

@@ -95,7 +95,12 @@ pub(crate) async fn lead(
     }
 }
 
-async fn once(lead: &Lead, migration: &str, to: Direction, epoch: u64) -> Result<(), RouteError> {
+pub(crate) async fn once(
+    lead: &Lead,
+    migration: &str,
+    to: Direction,
+    epoch: u64,
+) -> Result<(), RouteError> {
     if lead.routes.is_empty() {
         return Ok(());
     }
@@ -141,7 +146,7 @@ pub(crate) async fn agree(
 }
 
 /// Before the point of no return a route that does not do its part refuses the switch.
-fn unready(error: &RouteError) -> EngineError {
+pub(crate) fn unready(error: &RouteError) -> EngineError {
     EngineError::Refused {
         findings: vec![
             Finding::new(
