@@ -329,5 +329,18 @@ fn reads_go_to_the_target_and_back_through_the_route() {
     order(&trial, &["switch", "reads", "--percent", "0"]).expect(0);
     assert_eq!(trial.status()["phase"], "following");
     trial.source.run("INSERT INTO t VALUES (90002, 'here')");
+    // reads go where writes go, and back with them
+    order(&trial, &["switch", "writes"]).expect(0);
+    let reads = || percent()["reads"]["target_percent"].as_u64();
+    wait_until("reads have followed", LONG, || reads() == Some(100));
+    order(&trial, &["switch", "reads"])
+        .expect(2)
+        .says(&["switch.authority"]);
+    wait_until("the way back works", LONG, || {
+        trial.status()["progress"]["direction"] == "reverse"
+    });
+    trial.call(&["verify", "--json"]).expect(0);
+    order(&trial, &["rollback"]).expect(0);
+    wait_until("reads are back", LONG, || reads() == Some(0));
     ended(running);
 }
