@@ -158,6 +158,7 @@ impl Loaded {
             sides: self.sides.clone(),
             lead: Arc::clone(&self.lead),
             gates: self.file.gates,
+            abort_conditions: self.file.abort_conditions.clone(),
         })
     }
 }

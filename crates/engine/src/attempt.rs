@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{CommandId, Comparison, EntryId, IntentState, SwitchOrder};
+use crossfade_control::{CommandId, Comparison, EntryId, IntentState, SwitchOrder, Traffic};
 use crossfade_model::TransactionId;
 use crossfade_plan::Phase;
 use crossfade_rules::gates::Gate;
@@ -25,7 +25,7 @@ use crate::run::{Run, Until, keep_report, move_phase};
 use crate::session::{Altered, Session, State, TableState};
 use crate::strangers;
 use crate::switch::report::SwitchReport;
-use crate::switch::{Direction, gates, keeper, locate, obey, seed};
+use crate::switch::{Direction, after, gates, keeper, locate, obey, seed};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, continuous, repair};
 
@@ -286,6 +286,12 @@ async fn work(
     tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(keeper::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(gates::watch::run(Arc::clone(run), Arc::clone(&session)));
+    tasks.spawn(after::run(
+        Arc::clone(run),
+        Arc::clone(&session),
+        requests.clone(),
+        orders.clone(),
+    ));
     tasks.spawn(commands::run(
         Arc::clone(run),
         Arc::clone(&session),
@@ -420,7 +426,14 @@ async fn proven_first(
     order: &SwitchOrder,
 ) -> Result<(), EngineError> {
     let passed = |gate: &crossfade_control::Override| gate.gate == Gate::Proof.word();
-    if order.overrides.iter().any(passed) {
+    let back = matches!(
+        order.what,
+        Traffic::Reads {
+            percent: Some(0),
+            ..
+        }
+    );
+    if back || order.overrides.iter().any(passed) {
         return Ok(());
     }
     let mut report = ask::compared(run, session, requests, Comparison::default()).await?;

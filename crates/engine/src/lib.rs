@@ -50,6 +50,7 @@ pub use run::{Migration, Until, run};
 pub use sequences::{SequenceProblem, SequenceVerify};
 pub use session::Altered;
 pub use strangers::seen as strangers_seen;
+pub use switch::destroyed::target_destroyed;
 pub use switch::gates::{durable as durable_gates, line as gates_line};
 pub use switch::report::SwitchReport;
 pub use switch::whose::{Whose, whose};

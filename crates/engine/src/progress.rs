@@ -273,6 +273,15 @@ pub enum Event {
         #[serde(flatten)]
         write: StrangerWrite,
     },
+    /// A condition of `[abort_conditions]` no longer holds; told once until it holds again.
+    Alarm {
+        /// `reverse_lag`, `drift`, `probe`.
+        condition: String,
+        /// What shows it, in words.
+        what: String,
+        /// Authority is given back because of it, where that loses nothing.
+        rollback: bool,
+    },
     /// Something that a person should know.
     Warning {
         /// What.

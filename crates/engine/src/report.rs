@@ -78,8 +78,8 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
     let made = session.source.made(&session.name).await?;
     loop {
         rates.update(&session);
-        let last = last_verified(&run).await?;
-        let progress = progress(run.direction, &session, &rates, first_changes, &made, last);
+        let kept = kept(&run).await?;
+        let progress = progress(run.direction, &session, &rates, first_changes, &made, kept);
         run.observer.progress(&progress);
         let value = serde_json::to_value(&progress).ok();
         run.migration.control.heartbeat(&run.lease, value).await?;
@@ -94,15 +94,8 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
 pub(crate) async fn last(run: &Run, session: &Session) {
     let rates = Rates::new(session);
     let made = session.source.made(&session.name).await.unwrap_or_default();
-    let verified = last_verified(run).await.ok().flatten();
-    let progress = progress(
-        run.direction,
-        session,
-        &rates,
-        rates.changes,
-        &made,
-        verified,
-    );
+    let kept = kept(run).await.unwrap_or_default();
+    let progress = progress(run.direction, session, &rates, rates.changes, &made, kept);
     run.observer.progress(&progress);
     if let Ok(value) = serde_json::to_value(&progress) {
         // for people only: the run's outcome does not depend on it
@@ -114,11 +107,22 @@ pub(crate) async fn last(run: &Run, session: &Session) {
     }
 }
 
-async fn last_verified(run: &Run) -> Result<Option<VerifySummary>, EngineError> {
-    let report = run.migration.control.state().await?.report;
-    Ok(report
-        .and_then(|r| serde_json::from_value::<crate::progress::VerifyReport>(r).ok())
-        .map(|r| r.summary()))
+/// What the control store keeps that a snapshot shows.
+#[derive(Default)]
+struct Kept {
+    last_verified: Option<VerifySummary>,
+    phase: Phase,
+}
+
+async fn kept(run: &Run) -> Result<Kept, EngineError> {
+    let state = run.migration.control.state().await?;
+    let report = state
+        .report
+        .and_then(|r| serde_json::from_value::<crate::progress::VerifyReport>(r).ok());
+    Ok(Kept {
+        last_verified: report.map(|r| r.summary()),
+        phase: state.phase,
+    })
 }
 
 fn progress(
@@ -127,7 +131,7 @@ fn progress(
     rates: &Rates,
     first_changes: u64,
     made: &[Made],
-    last_verified: Option<VerifySummary>,
+    kept: Kept,
 ) -> Progress {
     let gates = session.gates().shown().to_vec();
     let state = session.lock();
@@ -170,6 +174,8 @@ fn progress(
         epoch: session.tenure.state().epoch,
         phase: if direction == Direction::Reverse {
             Phase::WritesSwitched
+        } else if followed && state.finished && kept.phase.is_followed() {
+            kept.phase
         } else if followed && state.finished {
             Phase::Following
         } else {
@@ -193,7 +199,7 @@ fn progress(
         ledger,
         followed,
         made: made.to_vec(),
-        last_verified,
+        last_verified: kept.last_verified,
         strangers: session.strangers.shown(),
         direction,
         gates,

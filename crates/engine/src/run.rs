@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossfade_control::{CommandId, Comparison, ControlStore, Lease, SwitchOrder};
 use crossfade_model::TransactionId;
 use crossfade_plan::verify_options::VerifyOptions;
-use crossfade_plan::{Phase, Plan, Projection, RunOptions};
+use crossfade_plan::{AbortConditions, Phase, Plan, Projection, RunOptions};
 use crossfade_rules::gates::GateLimits;
 use crossfade_store::{ErrorKind, Made, Recovery, Source, Target};
 use tokio::sync::watch;
@@ -47,6 +47,8 @@ pub struct Migration {
     pub lead: Arc<Lead>,
     /// What a switch asks for.
     pub gates: GateLimits,
+    /// What is watched after it.
+    pub abort_conditions: AbortConditions,
 }
 
 /// When a run ends by itself.

@@ -94,7 +94,13 @@ pub async fn begun(
         Some(state) => stored_plan(state, loaded.target.as_ref())?,
         None => None,
     };
-    let plan = plan.unwrap_or_else(|| Plan {
+    let plan = plan.unwrap_or_else(|| without_plan(loaded));
+    Ok(loaded.migration(plan, control))
+}
+
+/// A plan without tables.
+pub fn without_plan(loaded: &Loaded) -> Plan {
+    Plan {
         migration: loaded.file.name.clone(),
         source_engine: loaded.source.engine().to_owned(),
         target_engine: loaded.target.engine().to_owned(),
@@ -105,6 +111,5 @@ pub async fn begun(
         omissions: Vec::new(),
         findings: Vec::new(),
         statements: Vec::new(),
-    });
-    Ok(loaded.migration(plan, control))
+    }
 }

@@ -129,7 +129,9 @@ fn remembered(state: &ControlState, shown: &mut Shown) {
         if shown.report.is_none() {
             shown.report.clone_from(&progress.last_verified);
         }
-        if shown.running {
+        // a snapshot may be older than what a command has changed since
+        let both = progress.phase.is_followed() && shown.phase.is_followed();
+        if shown.running && !both {
             shown.phase = progress.phase;
         }
     }

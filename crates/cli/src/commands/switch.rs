@@ -1,6 +1,6 @@
 //! `switch`, `rollback`, `complete`.
 
-use crossfade_control::{Command, ControlStore, SwitchOrder};
+use crossfade_control::{Command, ControlStore, SwitchOrder, Traffic};
 use crossfade_engine::switch::report::{Outcome, Part};
 use crossfade_engine::{Direction, RunOutcome, SwitchAnswer, SwitchReport, Until};
 use crossfade_store::Made;
@@ -10,6 +10,7 @@ use super::{Answer, abort, run, signal};
 use crate::args;
 use crate::failure::{FAILED, Failure, REFUSED, refused};
 use crate::load::{Loaded, load};
+use crate::show::text::visible;
 use crate::show::{Output, made};
 
 /// `switch reads`, `switch writes`.
@@ -19,8 +20,8 @@ use crate::show::{Output, made};
 pub async fn switch(asked: &args::Switch, output: &Output) -> Result<u8, Failure> {
     match asked {
         args::Switch::Reads(reads) => {
-            reads.order()?;
-            Err(unavailable("switch reads"))
+            let order = reads.order()?;
+            authority(&reads.order.file, Direction::Forward, order, output).await
         }
         args::Switch::Writes(writes) => {
             let order = writes.order()?;
@@ -34,10 +35,11 @@ pub async fn switch(asked: &args::Switch, output: &Output) -> Result<u8, Failure
 /// # Errors
 /// As [`switch`].
 pub async fn rollback(asked: &args::Rollback, output: &Output) -> Result<u8, Failure> {
-    if asked.target_destroyed {
-        return Err(unavailable("rollback --target-destroyed"));
-    }
     let order = asked.order()?;
+    if asked.target_destroyed {
+        let lost_after = asked.accept_loss_after.as_deref().unwrap_or_default();
+        return destroyed(&asked.order.file, &order, lost_after, output).await;
+    }
     authority(&asked.order.file, Direction::Reverse, order, output).await
 }
 
@@ -81,6 +83,32 @@ pub async fn complete(asked: &args::Complete, output: &Output) -> Result<u8, Fai
         made::lines(&removed)
     ));
     output.tell(&json!({ "removed": removed }));
+    Ok(0)
+}
+
+/// Opens the source without the target, which is gone for good.
+async fn destroyed(
+    file: &args::File,
+    order: &SwitchOrder,
+    lost_after: &str,
+    output: &Output,
+) -> Result<u8, Failure> {
+    let loaded = load(file)?;
+    let control = loaded.control()?;
+    // the target holds the plan, and nobody can ask it
+    let migration = loaded.migration(abort::without_plan(&loaded), control);
+    let report = crossfade_engine::target_destroyed(migration, order, lost_after).await?;
+    let would = if report.outcome == Outcome::Done {
+        "is"
+    } else {
+        "would be"
+    };
+    output.say(format!(
+        "Authority for writes {would} with the source: {} (epoch {}).\nLost: every write that the target took after {lost_after}, as {} \
+         attests. Never bring that target back into use.\nThe way back: {}",
+        report.to.store, report.epoch, report.owner, report.way_back
+    ));
+    output.tell(&json!({ "report": report }));
     Ok(0)
 }
 
@@ -199,6 +227,9 @@ async fn alone(
 
 fn text(report: &SwitchReport) -> String {
     let predicted = report.pause.predicted_ms.unwrap_or_default();
+    if report.traffic != Traffic::Writes {
+        return reads_text(report);
+    }
     if report.outcome != Outcome::Done {
         return format!(
             "Dry run: ready to fire. Writes would wait for about {predicted} ms. Nothing has changed; the fence is armed, which costs writers a \
@@ -218,4 +249,35 @@ fn text(report: &SwitchReport) -> String {
         "Authority for writes is with the {to} now: {} (epoch {}).{paused}\nThe way back: {}",
         report.to.store, report.epoch, report.way_back
     )
+}
+
+fn reads_text(report: &SwitchReport) -> String {
+    if report.outcome != Outcome::Done {
+        return "Dry run: every route can be reached, and no gate stands in the way. Nothing has changed."
+            .to_owned();
+    }
+    let mut lines = vec![match &report.traffic {
+        Traffic::Reads {
+            percent: Some(0), ..
+        } => "All reads go to the source.".to_owned(),
+        Traffic::Reads {
+            tenant: Some(tenant),
+            ..
+        } => format!("The reads of tenant {} go to the target.", visible(tenant)),
+        Traffic::Reads { percent, .. } => {
+            format!(
+                "{} % of the reads go to the target.",
+                percent.unwrap_or(100)
+            )
+        }
+        Traffic::Writes => String::new(),
+    }];
+    for route in &report.routes {
+        lines.push(format!("  {}: {}", route.route, visible(&route.detail)));
+    }
+    lines.push(
+        "Writes stay with the source. The way back: `crossfade switch reads --percent 0`."
+            .to_owned(),
+    );
+    lines.join("\n")
 }

@@ -121,7 +121,7 @@ pub fn json(shown: &Shown) -> serde_json::Value {
         let writes = shown.writes().map(|writes| writes.to_string());
         fields.insert("writes".to_owned(), writes.into());
         fields.insert("blocked".to_owned(), shown.held_up().into());
-        fields.insert("way_back".to_owned(), facts.way_back.into());
+        fields.insert("way_back".to_owned(), way_back(shown).into());
         fields.insert("checkpoint".to_owned(), shown.checkpoint().into());
         fields.insert("ledger_balanced".to_owned(), balanced(shown).into());
     }
@@ -151,8 +151,18 @@ pub fn answers(shown: &Shown) -> String {
         "Truth      reads: {}; writes: {writes}\nEqual      {}\nWay back   {}",
         store(facts.reads),
         equality(shown),
-        facts.way_back
+        way_back(shown)
     )
+}
+
+/// The phase's, unless nobody knows who has authority.
+fn way_back(shown: &Shown) -> &'static str {
+    match shown.writes() {
+        Some(_) => shown.phase.facts().way_back,
+        None => {
+            "none before that has ended: what was begun is finished or released first, and loses nothing"
+        }
+    }
 }
 
 fn equality(shown: &Shown) -> String {

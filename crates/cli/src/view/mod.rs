@@ -196,6 +196,18 @@ fn words(event: &Event) -> String {
             number::seconds(*after_seconds)
         ),
         Event::Stranger { write } => format!("stranger: {}", strangers::line(write)),
+        Event::Alarm {
+            condition,
+            what,
+            rollback,
+        } => {
+            let then = if *rollback {
+                "; authority goes back to the source, if that loses nothing"
+            } else {
+                ""
+            };
+            format!("ALARM ({condition}): {what}{then}")
+        }
         Event::Warning { what } => format!("warning: {what}"),
         Event::Stopped { why } => format!("stopped: {why}"),
     }

@@ -79,6 +79,7 @@ pub(crate) async fn of(
         options: home.options,
         lead: Arc::clone(&home.lead),
         gates: home.gates,
+        abort_conditions: home.abort_conditions.clone(),
     }))
 }
 

@@ -136,7 +136,7 @@ pub(crate) async fn noted(
     ))
 }
 
-async fn make(home: &Migration, swap: &Swap, finish: bool) -> Result<(), EngineError> {
+pub(crate) async fn make(home: &Migration, swap: &Swap, finish: bool) -> Result<(), EngineError> {
     let store = side(home, swap.store);
     let name = &home.plan.migration;
     if finish {

@@ -5,7 +5,9 @@
 //! people and for finding one's way. Up to *given* every failure releases, and nothing has changed; from there on the switch is finished,
 //! however long it takes, by this process or by the next ([`locate::settle`]).
 
+pub(crate) mod after;
 mod answer;
+pub mod destroyed;
 pub mod gates;
 pub(crate) mod keeper;
 pub(crate) mod lane;
@@ -13,6 +15,7 @@ pub(crate) mod locate;
 pub(crate) mod obey;
 pub(crate) mod prepare;
 mod probe;
+pub(crate) mod reads;
 pub mod report;
 pub(crate) mod route;
 pub(crate) mod seed;

@@ -16,7 +16,7 @@ use crate::switch::answer::SwitchAnswer;
 use crate::switch::prepare::{self, millis, refused};
 use crate::switch::probe::Measuring;
 use crate::switch::report::{Outcome, SwitchReport};
-use crate::switch::{gates, keeper, locate, route, tell, window};
+use crate::switch::{gates, keeper, locate, reads, tell, window};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
 
@@ -41,10 +41,11 @@ pub(crate) async fn by_command(
     let control = &run.migration.control;
     let turned = ordered.direction != run.direction;
     let mut switched = None;
-    let answer = if ordered.begun_before && turned && !ordered.order.dry_run {
+    let writes = ordered.order.what == Traffic::Writes;
+    let answer = if ordered.begun_before && turned && writes && !ordered.order.dry_run {
         // this process's predecessor, or its own last attempt, did not come to say so
         Ok(tell::found(run, ordered.direction, &ordered.order, now()))
-    } else if ordered.begun_before {
+    } else if ordered.begun_before && writes {
         Err(EngineError::stopped(
             "switch.interrupted",
             "it was interrupted before authority was given: nothing has changed hands",
@@ -59,7 +60,8 @@ pub(crate) async fn by_command(
             _ => {}
         }
         if let Ok(report) = &outcome {
-            switched = (report.outcome == Outcome::Done).then(|| Box::new(report.clone()));
+            let turns = report.outcome == Outcome::Done && report.traffic == Traffic::Writes;
+            switched = turns.then(|| Box::new(report.clone()));
         }
         outcome
     };
@@ -82,6 +84,9 @@ pub(crate) async fn obey(
     direction: Direction,
     order: &SwitchOrder,
 ) -> Result<SwitchReport, EngineError> {
+    if order.what != Traffic::Writes {
+        return reads::lead(run, session, order).await;
+    }
     if direction != run.direction {
         return Err(refused(
             "switch.authority",
@@ -126,13 +131,9 @@ async fn obeyed(
     requests: &mpsc::Sender<VerifyRequest>,
     order: &SwitchOrder,
 ) -> Result<SwitchReport, EngineError> {
-    if order.what != Traffic::Writes {
-        // no run obeys that yet: reads are led by their owners
-        return Err(route::without_routes());
-    }
     let began = now();
     let begun = Instant::now();
-    let mut report = tell::blank(run, run.direction, order, began);
+    let mut report = tell::blank(&run.home, run.direction, order, began);
     let mut prepared = prepare::prepare(run, session, requests, order).await?;
     tell::prepared(&mut report, &prepared, now());
     if prepared.predicted_ms > order.within_ms as f64 {

@@ -121,7 +121,7 @@ async fn described(store: &dyn Store, tables: &[Table]) -> Result<Vec<Table>, En
         .collect())
 }
 
-fn refuse(findings: Vec<Finding>) -> Result<(), EngineError> {
+pub(crate) fn refuse(findings: Vec<Finding>) -> Result<(), EngineError> {
     if findings.iter().any(|f| f.severity == Severity::Blocks) {
         return Err(EngineError::Refused { findings });
     }

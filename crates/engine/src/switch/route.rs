@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crossfade_model::{Finding, Severity};
-use crossfade_route::{Ends, RouteError, Routes, Side, Traffic};
+use crossfade_route::{Destination, Ends, RouteError, Routes, Side, Traffic};
 
 use crate::error::EngineError;
 use crate::progress::{Event, Observer};
@@ -95,13 +95,36 @@ pub(crate) async fn lead(
     }
 }
 
-async fn once(lead: &Lead, migration: &str, to: Direction, epoch: u64) -> Result<(), RouteError> {
+pub(crate) async fn once(
+    lead: &Lead,
+    migration: &str,
+    to: Direction,
+    epoch: u64,
+) -> Result<(), RouteError> {
     if lead.routes.is_empty() {
         return Ok(());
     }
     let destination = lead.ends.destination(authority(to), epoch, migration);
     lead.routes.point(&destination, &Traffic::Writes).await?;
-    lead.routes.resume(epoch).await
+    lead.routes.resume(epoch).await?;
+    reads_follow(lead, &destination).await
+}
+
+/// Reads go where writes go: what follows is behind. Where no route can lead reads by themselves, they went along.
+async fn reads_follow(lead: &Lead, authority: &Destination) -> Result<(), RouteError> {
+    let all = Traffic::Reads { percent: 100 };
+    if !lead.routes.all().iter().any(|route| route.can(&all)) {
+        return Ok(());
+    }
+    lead.routes.point(authority, &all).await?;
+    for (_, shown) in lead.routes.shows().await {
+        let elsewhere = shown?.tenants.into_iter();
+        for (tenant, _) in elsewhere.filter(|(_, to)| to.side != authority.side) {
+            let tenant = Traffic::ReadsOfTenant(tenant);
+            lead.routes.point(authority, &tenant).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A process that begins finds the routes as the one before has left them: whatever does not lead to the authority is pointed there,
@@ -164,7 +187,7 @@ pub(crate) async fn agree(
 }
 
 /// Before the point of no return a route that does not do its part refuses the switch.
-fn unready(error: &RouteError) -> EngineError {
+pub(crate) fn unready(error: &RouteError) -> EngineError {
     EngineError::Refused {
         findings: vec![
             Finding::new(

@@ -3,7 +3,7 @@
 use crossfade_control::{SwitchOrder, Traffic};
 use crossfade_model::Sequence;
 
-use crate::run::Run;
+use crate::run::{Migration, Run};
 use crate::switch::lane::Direction;
 use crate::switch::prepare::Prepared;
 use crate::switch::report::{
@@ -14,12 +14,11 @@ use crate::verify_report::VerifyReport;
 
 /// The report of an order that is obeyed in this lane; nothing was done yet.
 pub(crate) fn blank(
-    run: &Run,
+    home: &Migration,
     direction: Direction,
     order: &SwitchOrder,
     began: i64,
 ) -> SwitchReport {
-    let home = &run.home;
     let source = Side {
         part: Part::Source,
         store: home.source.label().to_owned(),
@@ -43,7 +42,7 @@ pub(crate) fn blank(
         ),
     };
     SwitchReport {
-        migration: run.base().to_owned(),
+        migration: home.plan.migration.clone(),
         plan: home.plan.hash(),
         act,
         traffic: Traffic::Writes,
@@ -82,7 +81,7 @@ pub(crate) fn found(
 ) -> SwitchReport {
     SwitchReport {
         outcome: Outcome::Done,
-        ..blank(run, direction, order, now)
+        ..blank(&run.home, direction, order, now)
     }
 }
 

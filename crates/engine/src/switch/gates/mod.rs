@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crossfade_control::{AuditEntry, SwitchOrder};
 use crossfade_model::Finding;
 use crossfade_rules::gates::{
-    DdlFreeze, Evidence, Gate, GateLimits, GateOverride, GateResult, State, judge, overridden,
-    refusing,
+    DdlFreeze, Evidence, Gate, GateLimits, GateOverride, GateResult, LagEvidence, State, judge,
+    overridden, refusing,
 };
 use serde::{Deserialize, Serialize};
 
@@ -115,8 +115,8 @@ pub(crate) async fn early(
     session: &Session,
     order: &SwitchOrder,
 ) -> Result<(), EngineError> {
-    lag_watched(run, session, order).await?;
-    let mut results = passed(run, session, order).await?;
+    let lag = lag_watched(run, session, order).await?;
+    let mut results = passed(run, session, order, lag).await?;
     // what strangers have written is read again, and shapes are frozen, by the preparation
     results.retain(|result| !matches!(result.name, Gate::Strangers | Gate::DdlFrozen));
     if refusing(&results).next().is_some() {
@@ -135,18 +135,41 @@ pub(crate) async fn ready(
     order: &SwitchOrder,
 ) -> Result<Vec<GateResult>, EngineError> {
     // whatever was slow meanwhile may have made a gap in it
-    lag_watched(run, session, order).await?;
-    let results = passed(run, session, order).await?;
+    let lag = lag_watched(run, session, order).await?;
+    let results = passed(run, session, order, lag).await?;
     told(run, order, &results).await?;
     refuse(&results)?;
     Ok(results)
 }
 
-/// The gates now, with the order's overrides.
+/// Judges what a switch of reads asks for: nothing of the way back, since nothing is written.
+///
+/// # Errors
+/// As [`ready`].
+pub(crate) async fn for_reads(
+    run: &Run,
+    session: &Session,
+    order: &SwitchOrder,
+) -> Result<Vec<GateResult>, EngineError> {
+    let lag = lag_watched(run, session, order).await?;
+    let mut results = passed(run, session, order, lag).await?;
+    results.retain(|result| {
+        !matches!(
+            result.name,
+            Gate::Invertible | Gate::Rehearsal | Gate::DdlFrozen
+        )
+    });
+    told(run, order, &results).await?;
+    refuse(&results)?;
+    Ok(results)
+}
+
+/// The gates now, with the order's overrides; the lag as it was when its window was full.
 async fn passed(
     run: &Run,
     session: &Session,
     order: &SwitchOrder,
+    lag: LagEvidence,
 ) -> Result<Vec<GateResult>, EngineError> {
     let overrides: Vec<GateOverride> = order
         .overrides
@@ -158,7 +181,10 @@ async fn passed(
             })
         })
         .collect();
-    Ok(overridden(now(run, session).await?.gates, &overrides))
+    let mapping = evidence::mapping(run).await;
+    let mut evidence = evidence::gather(run, session, mapping).await?;
+    evidence.lag = Some(lag);
+    Ok(overridden(judged(run, session, &evidence), &overrides))
 }
 
 async fn told(run: &Run, order: &SwitchOrder, results: &[GateResult]) -> Result<(), EngineError> {
@@ -198,9 +224,13 @@ fn refuse(results: &[GateResult]) -> Result<(), EngineError> {
 
 /// Waits until the lag was watched for the whole window: a run that has just begun is not refused for that. A lag beyond its limit, and
 /// one that nobody asks for, is not waited for.
-async fn lag_watched(run: &Run, session: &Session, order: &SwitchOrder) -> Result<(), EngineError> {
+async fn lag_watched(
+    run: &Run,
+    session: &Session,
+    order: &SwitchOrder,
+) -> Result<LagEvidence, EngineError> {
     if order.overrides.iter().any(|o| o.gate == Gate::Lag.word()) {
-        return Ok(());
+        return Ok(session.gates().lag());
     }
     let limits = limits(run);
     let begun = Instant::now();
@@ -210,7 +240,7 @@ async fn lag_watched(run: &Run, session: &Session, order: &SwitchOrder) -> Resul
         let lag = session.gates().lag();
         let too_long = lag.p99_ms.is_some_and(|p99| p99 > limits.lag_ms);
         if too_long || lag.covered_ms >= limits.lag_window_ms || begun.elapsed() > longest {
-            return Ok(());
+            return Ok(lag);
         }
         if session.stopping() {
             return Err(EngineError::Ending);

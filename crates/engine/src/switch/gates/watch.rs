@@ -25,6 +25,7 @@ const KEPT: usize = 6;
 pub(crate) struct Watch {
     begun: Instant,
     lag: LagWindow,
+    last_lag: Option<Duration>,
     /// Whether the stores refuse changes of the tables' shapes, once they were asked to.
     pub ddl: Option<DdlFreeze>,
     mapping: Option<(Instant, MappingEvidence)>,
@@ -38,6 +39,7 @@ impl Default for Watch {
         Watch {
             begun: Instant::now(),
             lag: LagWindow::new(1),
+            last_lag: None,
             ddl: None,
             mapping: None,
             rehearsals: Rehearsals::default(),
@@ -58,6 +60,7 @@ impl Watch {
     }
 
     fn sample(&mut self, lag: Duration) {
+        self.last_lag = Some(lag);
         let lag = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
         self.lag.add(self.now(), lag);
     }
@@ -65,6 +68,11 @@ impl Watch {
     /// What the lag was over the window.
     pub fn lag(&self) -> LagEvidence {
         self.lag.evidence(self.now())
+    }
+
+    /// The lag of the last sample.
+    pub fn last_lag(&self) -> Option<Duration> {
+        self.last_lag
     }
 
     /// The gates as they were judged last; empty before.
