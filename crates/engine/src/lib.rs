@@ -47,5 +47,5 @@ pub use run::{Migration, Until, run};
 pub use session::Altered;
 pub use strangers::seen as strangers_seen;
 pub use switch::report::SwitchReport;
-pub use switch::{Direction, Lead, Sides, SwitchAnswer};
+pub use switch::{Direction, Lead, Sides, SwitchAnswer, switch_findings};
 pub use verify::cause::Cause;

@@ -181,6 +181,14 @@ async fn alone(
     output: &Output,
 ) -> Result<SwitchReport, Failure> {
     let (migration, begun) = run::ready(loaded, output).await?;
+    if begun && !migration.control.state().await?.phase.is_followed() {
+        return Err(Failure::new(
+            REFUSED,
+            "switch.not_followed",
+            "the target does not follow yet: rows are still to be copied",
+        )
+        .fix("`crossfade run` first, until `crossfade status` says that it follows"));
+    }
     if !begun {
         return Err(Failure::new(
             REFUSED,

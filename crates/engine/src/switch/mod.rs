@@ -23,7 +23,7 @@ use std::sync::Arc;
 use crossfade_store::Store;
 
 pub use answer::SwitchAnswer;
-pub use lane::Direction;
+pub use lane::{Direction, switch_findings};
 pub use route::Lead;
 
 /// Both stores of a lane, each able to play the other's part.

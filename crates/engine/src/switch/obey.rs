@@ -50,6 +50,8 @@ pub(crate) async fn by_command(
             "it was interrupted before authority was given: nothing has changed hands",
             "Give the command again",
         ))
+    } else if !control.state().await?.phase.is_followed() {
+        Err(not_followed())
     } else {
         let outcome = obey(run, session, requests, ordered.direction, &ordered.order).await;
         if matches!(outcome, Err(EngineError::Ending)) {
@@ -66,6 +68,15 @@ pub(crate) async fn by_command(
         let _ = orders.send(Order::Switched { report }).await;
     }
     Ok(told?)
+}
+
+/// Nobody who orders a switch means to wait for a copy, and to have authority change hands in the middle of the night.
+pub(crate) fn not_followed() -> EngineError {
+    refused(
+        "switch.not_followed",
+        "the target does not follow yet: rows are still being copied",
+        "wait until `crossfade status` says that it follows",
+    )
 }
 
 /// Does what was ordered; with `dry_run` everything up to firing.

@@ -16,7 +16,7 @@ use crate::kill;
 use crate::run::Run;
 use crate::session::Session;
 use crate::switch::locate::INTENT;
-use crate::switch::prepare::{Prepared, millis, proven, refused};
+use crate::switch::prepare::{Prepared, in_the_way, millis, proven, refused};
 use crate::switch::probe::Measuring;
 use crate::switch::route;
 use crate::verify::collect::VerifyRequest;
@@ -147,7 +147,7 @@ impl Window<'_> {
             Ok(latch) => latch,
             Err(error) => {
                 route::resume(lead, epoch, self.session.observer.as_ref()).await;
-                return Err(error.into());
+                return Err(in_the_way(error));
             }
         };
         self.step("fired");

@@ -62,6 +62,10 @@ impl Fence for PostgresStore {
         arm::arm(self, migration, tables, within).await
     }
 
+    async fn end_writers(&self, migration: &str, tables: &[Table]) -> Result<()> {
+        arm::end_writers(self, migration, tables).await
+    }
+
     async fn disarm(&self, migration: &str, tables: &[Table]) -> Result<Vec<TableName>> {
         arm::disarm(self, migration, tables).await
     }
