@@ -134,8 +134,12 @@ pub(crate) fn in_the_way(error: StoreError) -> EngineError {
     if error.kind != ErrorKind::Busy {
         return error.into();
     }
-    let fix = error.fix.clone().unwrap_or_default();
-    refused(error.code, error.to_string(), &fix)
+    let mut finding = Finding::blocks(error.code, error.store, error.what);
+    finding.table = error.table;
+    finding.fix = error.fix;
+    EngineError::Refused {
+        findings: vec![finding],
+    }
 }
 
 /// Tables as the store has them now: a target's mapping holds them as they were planned.

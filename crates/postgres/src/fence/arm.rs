@@ -150,7 +150,7 @@ async fn busy(
     within: Duration,
 ) -> Result<StoreError> {
     let held = blockers::of_table(client, table).await?;
-    Ok(StoreError::new(
+    let error = StoreError::new(
         ErrorKind::Busy,
         "postgres.table_busy",
         client.label(),
@@ -160,8 +160,8 @@ async fn busy(
             blockers::named(&held)
         ),
     )
-    .table(table)
-    .fix("Let these transactions end, or end them, then try again"))
+    .table(table);
+    Ok(error.fix(blockers::way_out(&held)))
 }
 
 async fn restore(client: &Client) -> Result<()> {

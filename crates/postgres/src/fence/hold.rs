@@ -218,11 +218,5 @@ async fn busy(client: &Client, migration: &str, within: Duration) -> Result<Stor
             blockers::named(&held)
         ),
     );
-    Ok(if held.iter().any(|h| h.pid.is_none()) {
-        error.fix(
-            "COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows, then try again",
-        )
-    } else {
-        error.fix("Let these transactions end, or end them, then try again")
-    })
+    Ok(error.fix(blockers::way_out(&held)))
 }
