@@ -185,13 +185,14 @@ fn with_commits_that_do_not_wait_for_the_log() {
         let writer = scope.spawn(|| transfers(&trial, &stop));
         thread::sleep(Duration::from_secs(1));
         let there = switch(&trial);
-        thread::sleep(Duration::from_millis(300));
+        let proven = trial.call(&["verify", "--json"]);
         let back = trial.call(&["rollback", "--owner", "e2e", "--within", "30s", "--json"]);
         thread::sleep(Duration::from_millis(300));
         // whatever came of it, the writer ends before anything is asserted
         stop.store(true, Ordering::Relaxed);
         let acknowledged = writer.join();
         report(there);
+        proven.expect(0);
         report(back);
         acknowledged.unwrap()
     });
@@ -292,7 +293,6 @@ fn with_a_partition_that_is_made_meanwhile() {
         last.batch_execute("COMMIT").unwrap();
         let outcome = switched.join().unwrap();
         assert_ne!(outcome.code, Some(0), "{}", outcome.text());
-        eprintln!("{}", outcome.text());
     });
     // a table of another shape ends the run in order
     running.wait(LONG).expect(1).says(&["partition"]);
