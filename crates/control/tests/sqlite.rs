@@ -130,7 +130,7 @@ async fn what_a_run_had_taken_that_is_gone_can_be_withdrawn_and_is_not_obeyed_by
     let store = SqliteControl::open(&path, "m").unwrap();
     let lease = store.acquire().await.unwrap();
     let verify = store
-        .post(Command::Verify(Comparison::default()))
+        .post(Command::Verify(crossfade_control::Comparison::default()))
         .await
         .unwrap();
     store.acknowledge(&lease, verify).await.unwrap();
