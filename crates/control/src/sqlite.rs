@@ -406,7 +406,9 @@ impl ControlStore for SqliteControl {
     }
 
     async fn withdraw(&self, command: CommandId) -> Result<bool, ControlError> {
-        self.transaction(move |t| commands::withdraw(t, command))
+        // one that a run had taken which is gone would be obeyed by the next, long after whoever gave it was told that it failed
+        let running = lock::is_held(&self.lock).map_err(|e| self.io(e))?;
+        self.transaction(move |t| commands::withdraw(t, command, running))
             .await
     }
 

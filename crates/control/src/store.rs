@@ -69,7 +69,7 @@ pub trait ControlStore: QuarantineStore {
         result: Result<Value, String>,
     ) -> Result<(), ControlError>;
 
-    /// Takes back a command that no run has taken; false where one has.
+    /// Takes back a command that no run has taken, or one that is gone; false where a run works on it, or it has ended.
     async fn withdraw(&self, command: CommandId) -> Result<bool, ControlError>;
 
     /// One command.

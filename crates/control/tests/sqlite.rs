@@ -126,6 +126,23 @@ async fn commands_outlive_the_run_that_took_them() {
 }
 
 #[tokio::test]
+async fn what_a_run_had_taken_that_is_gone_can_be_withdrawn_and_is_not_obeyed_by_the_next() {
+    let (_directory, path) = place();
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let lease = store.acquire().await.unwrap();
+    let verify = store
+        .post(Command::Verify(crossfade_control::Comparison::default()))
+        .await
+        .unwrap();
+    store.acknowledge(&lease, verify).await.unwrap();
+    assert!(!store.withdraw(verify).await.unwrap(), "a run works on it");
+    drop(lease);
+    assert!(store.withdraw(verify).await.unwrap());
+    let _next = store.acquire().await.unwrap();
+    assert!(store.open_commands().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn an_intent_is_open_until_it_is_settled() {
     let (_directory, path) = place();
     let store = SqliteControl::open(&path, "m").unwrap();

@@ -54,5 +54,5 @@ pub use switch::destroyed::target_destroyed;
 pub use switch::gates::{durable as durable_gates, line as gates_line};
 pub use switch::report::SwitchReport;
 pub use switch::whose::{Whose, whose};
-pub use switch::{Direction, Gates, Lead, Sides, SwitchAnswer};
+pub use switch::{Direction, Gates, Lead, Sides, SwitchAnswer, switch_findings};
 pub use verify::cause::Cause;

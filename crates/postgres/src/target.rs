@@ -67,11 +67,11 @@ impl Target for PostgresStore {
 
     async fn findings(
         &self,
-        _migration: &str,
+        migration: &str,
         tables: &[TableMapping],
         fresh: bool,
     ) -> Result<Vec<Finding>> {
-        findings::target(self, tables, fresh).await
+        findings::target(self, migration, tables, fresh).await
     }
 
     fn grants(&self, migration: &str, tables: &[TableMapping]) -> String {

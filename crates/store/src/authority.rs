@@ -103,6 +103,11 @@ pub trait Fence: Send + Sync {
     /// way to the fence here. `migration`'s own appliers pass, of both lanes.
     async fn arm(&self, migration: &str, tables: &[Table], within: Duration) -> Result<()>;
 
+    /// Ends others' transactions that keep these tables from being armed, where the store can; one that has written and stays open does.
+    async fn end_writers(&self, _migration: &str, _tables: &[Table]) -> Result<()> {
+        Ok(())
+    }
+
     /// Takes the fence off tables where nobody is in the way just now (the register says open): afterwards writes cost nothing more.
     /// Returns the tables that are still armed.
     async fn disarm(&self, migration: &str, tables: &[Table]) -> Result<Vec<TableName>>;

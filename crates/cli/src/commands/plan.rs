@@ -28,7 +28,9 @@ pub async fn plan(arguments: &args::Plan, output: &Output) -> Result<u8, Failure
     })?;
     let prepared = loaded.prepare().await?;
     let begun = prepared.has_begun();
-    let plan = prepared.plan;
+    let mut plan = prepared.plan;
+    let warnings = crossfade_engine::switch_findings(&loaded.sides, &plan).await?;
+    plan.findings.extend(warnings);
     let spec = CaptureSpec {
         migration: plan.migration.clone(),
         tables: plan.tables.clone(),

@@ -112,14 +112,6 @@ async fn destroyed(
     Ok(0)
 }
 
-fn unavailable(command: &str) -> Failure {
-    Failure::new(
-        FAILED,
-        "switch.unavailable",
-        format!("`{command}` is not in this version of crossfade; nothing was done"),
-    )
-}
-
 /// Gives authority for writes to the side that rows go to now.
 async fn authority(
     file: &args::File,
@@ -204,6 +196,14 @@ async fn alone(
     output: &Output,
 ) -> Result<SwitchReport, Failure> {
     let (migration, begun) = run::ready(loaded, output).await?;
+    if begun && !migration.control.state().await?.phase.is_followed() {
+        return Err(Failure::new(
+            REFUSED,
+            "switch.not_followed",
+            "the target does not follow yet: rows are still to be copied",
+        )
+        .fix("`crossfade run` first, until `crossfade status` says that it follows"));
+    }
     if !begun {
         return Err(Failure::new(
             REFUSED,

@@ -151,10 +151,11 @@ fn ended(
     }
 }
 
-pub(super) fn withdraw(t: &Transaction<'_>, id: CommandId) -> Result<bool, Trouble> {
+pub(super) fn withdraw(t: &Transaction<'_>, id: CommandId, running: bool) -> Result<bool, Trouble> {
     let changed = t.execute(
-        "UPDATE command SET state = 'failed', outcome = 'withdrawn' WHERE id = ?1 AND state = 'posted'",
-        [id.0],
+        "UPDATE command SET state = 'failed', outcome = 'withdrawn'
+         WHERE id = ?1 AND (state = 'posted' OR state = 'acknowledged' AND NOT ?2)",
+        (id.0, running),
     )?;
     if changed == 1 {
         ended(t, id, audit::WITHDRAWN, "failed", None)?;

@@ -144,6 +144,7 @@ async fn migration(
         control: (asked.open_control)(&file.name)?,
         projections: Vec::new(),
         verify: file.verify,
+        abort_conditions: Default::default(),
         options: file.run,
         // what is rehearsed needs no rehearsal
         gates: GateLimits {

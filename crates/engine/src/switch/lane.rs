@@ -4,13 +4,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crossfade_model::{ColumnMapping, Schema, Table, TableMapping, TableName, reverse_lane};
+use crossfade_model::{
+    ColumnMapping, Finding, Schema, Severity, Table, TableMapping, TableName, reverse_lane,
+};
 use crossfade_plan::Plan;
 use crossfade_rules::gates::LossyColumn;
+use crossfade_store::{CaptureSpec, ErrorKind, Source, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
 use crate::run::Migration;
+use crate::switch::Sides;
 
 /// Which way rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,6 +55,55 @@ impl Direction {
             Direction::Forward => migration.to_owned(),
             Direction::Reverse => reverse_lane(migration),
         }
+    }
+}
+
+/// What will refuse the switch although the copy could be made: the way back cannot be captured on the target, or its tables not be fenced. Told
+/// as warnings, since whoever only copies need not care.
+///
+/// # Errors
+/// The target cannot be read.
+pub async fn switch_findings(sides: &Sides, plan: &Plan) -> Result<Vec<Finding>, EngineError> {
+    let target: &dyn Source = sides.target.as_ref();
+    // what is asked of tables is asked of those that are there
+    let present = (plan.tables.iter()).filter(|mapping| plan.present.contains(&mapping.id));
+    let tables: Vec<TableMapping> = present
+        .map(|mapping| TableMapping {
+            source: mapping.target.clone(),
+            target: mapping.source.clone(),
+            ..mapping.clone()
+        })
+        .collect();
+    let own: Vec<Table> = tables
+        .iter()
+        .map(|mapping| mapping.source.clone())
+        .collect();
+    let spec = CaptureSpec {
+        migration: reverse_lane(&plan.migration),
+        tables,
+    };
+    let found = async {
+        let mut found = target.findings(&spec).await?;
+        found.extend(sides.target.fence_findings(&plan.migration, &own).await?);
+        Ok(found)
+    };
+    match found.await {
+        Ok(found) => Ok(found
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Blocks)
+            .map(|finding| Finding {
+                severity: Severity::Warning,
+                place: "target".to_owned(),
+                what: format!("the switch will be refused: {}", finding.what),
+                ..finding
+            })
+            .collect()),
+        // a file that is made once the migration begins
+        Err(StoreError {
+            kind: ErrorKind::Missing,
+            ..
+        }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -29,7 +29,7 @@ use crossfade_store::Store;
 
 pub use answer::SwitchAnswer;
 pub use gates::Gates;
-pub use lane::Direction;
+pub use lane::{Direction, switch_findings};
 pub use route::Lead;
 
 /// Both stores of a lane, each able to play the other's part.

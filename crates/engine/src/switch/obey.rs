@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crossfade_control::{CommandId, SwitchOrder, Traffic};
+use crossfade_control::{CommandId, Comparison, SwitchOrder, Traffic};
 use tokio::sync::mpsc;
 
 use crate::commands::Order;
@@ -17,6 +17,7 @@ use crate::switch::prepare::{self, millis, refused};
 use crate::switch::probe::Measuring;
 use crate::switch::report::{Outcome, SwitchReport};
 use crate::switch::{gates, keeper, locate, reads, tell, window};
+use crate::verify::ask;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
 
@@ -51,6 +52,8 @@ pub(crate) async fn by_command(
             "it was interrupted before authority was given: nothing has changed hands",
             "Give the command again",
         ))
+    } else if !control.state().await?.phase.is_followed() {
+        Err(not_followed())
     } else {
         let outcome = obey(run, session, requests, ordered.direction, &ordered.order).await;
         match outcome {
@@ -71,6 +74,15 @@ pub(crate) async fn by_command(
         let _ = orders.send(Order::Switched { report }).await;
     }
     Ok(told?)
+}
+
+/// Nobody who orders a switch means to wait for a copy, and to have authority change hands in the middle of the night.
+pub(crate) fn not_followed() -> EngineError {
+    refused(
+        "switch.not_followed",
+        "the target does not follow yet: rows are still being copied",
+        "wait until `crossfade status` says that it follows",
+    )
 }
 
 /// Does what was ordered; with `dry_run` everything up to firing.
@@ -134,6 +146,7 @@ async fn obeyed(
     let began = now();
     let begun = Instant::now();
     let mut report = tell::blank(&run.home, run.direction, order, began);
+    proven_back(run, session, requests).await?;
     let mut prepared = prepare::prepare(run, session, requests, order).await?;
     tell::prepared(&mut report, &prepared, now());
     if prepared.predicted_ms > order.within_ms as f64 {
@@ -169,4 +182,25 @@ async fn obeyed(
         tracing::warn!(error = %error, "the phase is entered by the next attempt");
     }
     Ok(report)
+}
+
+/// The way back must not wait until somebody has compared: what this lane has not read yet is read now, with writers undisturbed.
+async fn proven_back(
+    run: &Arc<Run>,
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+) -> Result<(), EngineError> {
+    let proven = match session.proofs().as_ref() {
+        Some(proofs) => {
+            proofs
+                .progress(|p| session.source.show_position(p))
+                .unproven
+                == 0
+        }
+        None => false,
+    };
+    if run.direction == Direction::Reverse && !proven && session.lock().finished {
+        ask::compared(run, session, requests, Comparison::default()).await?;
+    }
+    Ok(())
 }

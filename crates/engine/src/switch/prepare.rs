@@ -7,7 +7,7 @@ use crossfade_control::{IntentState, SwitchOrder};
 use crossfade_model::{Finding, Mode, Register, Severity, Table};
 use crossfade_rules::gates::GateResult;
 use crossfade_rules::switch::next_epoch;
-use crossfade_store::{CaptureSpec, Source, Store};
+use crossfade_store::{CaptureSpec, ErrorKind, Source, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
@@ -21,8 +21,10 @@ use crate::switch::{gates, lane, route};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
 
-/// How long to wait for the tables of one store to be armed.
+/// How long to wait for the tables of the store that takes no writes to be armed.
 const ARM_PATIENCE: Duration = Duration::from_secs(120);
+/// How long to wait at least for those of the other one, whatever the time box is: writers do not wait meanwhile.
+const ARM_LEAST: Duration = Duration::from_secs(5);
 /// Touched keys are read again until they are few enough for the fence, at most so often.
 const ROUNDS: u32 = 5;
 /// So few are read in a moment.
@@ -89,7 +91,7 @@ pub(crate) async fn prepare(
     sides.target.arm(base, &others, ARM_PATIENCE).await?;
     step("way_back");
     kill::point("switch.laid");
-    sides.source.arm(base, &tables, ARM_PATIENCE).await?;
+    arm(sides.source.as_ref(), base, &tables, order).await?;
     step("armed");
     kill::point("switch.armed");
     let probes = match order.dry_run {
@@ -110,6 +112,42 @@ pub(crate) async fn prepare(
         steps,
         probes,
     })
+}
+
+/// Arms the tables of the store that has authority; whoever is in the way is waited for as long as the order allows, and ended where it
+/// says so.
+async fn arm(
+    source: &dyn Store,
+    base: &str,
+    tables: &[Table],
+    order: &SwitchOrder,
+) -> Result<(), EngineError> {
+    let within = Duration::from_millis(order.within_ms).clamp(ARM_LEAST, ARM_PATIENCE);
+    let armed = if order.kill_blockers {
+        match source.arm(base, tables, within / 2).await {
+            Err(error) if error.kind == ErrorKind::Busy => {
+                source.end_writers(base, tables).await?;
+                source.arm(base, tables, within / 2).await
+            }
+            armed => armed,
+        }
+    } else {
+        source.arm(base, tables, within).await
+    };
+    armed.map_err(in_the_way)
+}
+
+/// Somebody who is in the way for too long refuses the switch: trying the whole attempt again would not make him go.
+pub(crate) fn in_the_way(error: StoreError) -> EngineError {
+    if error.kind != ErrorKind::Busy {
+        return error.into();
+    }
+    let mut finding = Finding::blocks(error.code, error.store, error.what);
+    finding.table = error.table;
+    finding.fix = error.fix;
+    EngineError::Refused {
+        findings: vec![finding],
+    }
 }
 
 /// Tables as the store has them now: a target's mapping holds them as they were planned.

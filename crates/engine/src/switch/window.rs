@@ -17,7 +17,7 @@ use crate::kill;
 use crate::run::Run;
 use crate::session::Session;
 use crate::switch::locate::{self, INTENT, noted};
-use crate::switch::prepare::{Prepared, equal, millis, refused};
+use crate::switch::prepare::{Prepared, equal, in_the_way, millis, refused};
 use crate::switch::probe::Measuring;
 use crate::switch::route;
 use crate::verify::collect::VerifyRequest;
@@ -168,7 +168,7 @@ impl Window<'_> {
             Ok(latch) => latch,
             Err(error) => {
                 route::resume(lead, epoch, self.session.observer.as_ref()).await;
-                return Err(error.into());
+                return Err(in_the_way(error));
             }
         };
         self.step("fired");

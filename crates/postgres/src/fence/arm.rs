@@ -7,7 +7,7 @@ use crossfade_store::{ErrorKind, Result, StoreError};
 
 use super::closure::{self, Member};
 use super::hold::{SLICES, pause};
-use super::{blockers, names, register, sql};
+use super::{blockers, hold, names, register, sql};
 use crate::connect::Client;
 use crate::names::{OWN_SCHEMA, qualified};
 use crate::session::Purpose;
@@ -122,6 +122,27 @@ async fn alone(client: &Client, doing: &str, statements: &str, slice: Duration) 
     done
 }
 
+/// Ends the sessions that hold a lock of writers on tables that are not armed; see [`crossfade_store::Fence::end_writers`].
+///
+/// # Errors
+/// The server's.
+pub(super) async fn end_writers(
+    store: &PostgresStore,
+    migration: &str,
+    tables: &[Table],
+) -> Result<()> {
+    let client = store.connect(Purpose::Fence).await?;
+    let names: Vec<String> = tables.iter().map(|t| qualified(&t.name)).collect();
+    for member in closure::read(&client, migration, &names).await? {
+        if !member.foreign && !member.armed() {
+            let held = blockers::of_table(&client, &member.name).await?;
+            hold::end(&client, &held).await?;
+        }
+    }
+    store.keep(client);
+    Ok(())
+}
+
 async fn busy(
     client: &Client,
     table: &TableName,
@@ -129,7 +150,7 @@ async fn busy(
     within: Duration,
 ) -> Result<StoreError> {
     let held = blockers::of_table(client, table).await?;
-    Ok(StoreError::new(
+    let error = StoreError::new(
         ErrorKind::Busy,
         "postgres.table_busy",
         client.label(),
@@ -139,8 +160,8 @@ async fn busy(
             blockers::named(&held)
         ),
     )
-    .table(table)
-    .fix("Let these transactions end, or end them, then try again"))
+    .table(table);
+    Ok(error.fix(blockers::way_out(&held)))
 }
 
 async fn restore(client: &Client) -> Result<()> {

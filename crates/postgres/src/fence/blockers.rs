@@ -130,6 +130,15 @@ fn held(row: &Row) -> Held {
     }
 }
 
+/// What to do about them.
+pub(super) fn way_out(held: &[Held]) -> &'static str {
+    if held.iter().any(|h| h.pid.is_none()) {
+        "COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows, then try again"
+    } else {
+        "Let these transactions end, or end them, then try again"
+    }
+}
+
 /// They in words, for a message.
 pub(super) fn named(held: &[Held]) -> String {
     if held.is_empty() {

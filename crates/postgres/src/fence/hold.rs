@@ -182,8 +182,8 @@ async fn wait_for(client: &Client, migration: &str, slice: Duration) -> Result<b
     }
 }
 
-/// Ends the sessions that hold the latch shared. One that holds it exclusively is another switch's.
-async fn end(client: &Client, held: &[Held]) -> Result<()> {
+/// Ends the sessions that hold the latch, or a table, shared. One that holds it exclusively is another switch's.
+pub(super) async fn end(client: &Client, held: &[Held]) -> Result<()> {
     let pids: Vec<i32> = held
         .iter()
         .filter(|h| !h.exclusive)
@@ -194,7 +194,7 @@ async fn end(client: &Client, held: &[Held]) -> Result<()> {
     }
     let ended = client
         .execute(
-            "ending transactions that keep the latch",
+            "ending transactions that are in the way",
             "SELECT pg_terminate_backend(pid) FROM unnest($1::int4[]) AS p (pid)",
             &[&pids],
         )
@@ -218,11 +218,5 @@ async fn busy(client: &Client, migration: &str, within: Duration) -> Result<Stor
             blockers::named(&held)
         ),
     );
-    Ok(if held.iter().any(|h| h.pid.is_none()) {
-        error.fix(
-            "COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows, then try again",
-        )
-    } else {
-        error.fix("Let these transactions end, or end them, then try again")
-    })
+    Ok(error.fix(blockers::way_out(&held)))
 }

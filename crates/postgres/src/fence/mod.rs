@@ -37,6 +37,11 @@ use crate::store::PostgresStore;
 
 pub(crate) use sql::gate_lookup;
 
+/// The function of a migration's triggers, as `to_regprocedure` reads it.
+pub(crate) fn trigger_function(migration: &str) -> String {
+    format!("{}()", names::function(migration))
+}
+
 #[async_trait]
 impl Fence for PostgresStore {
     async fn fence_findings(&self, migration: &str, tables: &[Table]) -> Result<Vec<Finding>> {
@@ -60,6 +65,10 @@ impl Fence for PostgresStore {
 
     async fn arm(&self, migration: &str, tables: &[Table], within: Duration) -> Result<()> {
         arm::arm(self, migration, tables, within).await
+    }
+
+    async fn end_writers(&self, migration: &str, tables: &[Table]) -> Result<()> {
+        arm::end_writers(self, migration, tables).await
     }
 
     async fn disarm(&self, migration: &str, tables: &[Table]) -> Result<Vec<TableName>> {

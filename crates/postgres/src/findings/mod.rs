@@ -63,6 +63,7 @@ pub async fn source(store: &PostgresStore, spec: &CaptureSpec) -> Result<Vec<Fin
 /// The connection's.
 pub async fn target(
     store: &PostgresStore,
+    migration: &str,
     tables: &[TableMapping],
     fresh: bool,
 ) -> Result<Vec<Finding>> {
@@ -71,7 +72,7 @@ pub async fn target(
         return Ok(vec![finding]);
     }
     let catalog = crate::describe::catalog(&client).await?;
-    let findings = target::check(&client, &catalog, tables, fresh).await?;
+    let findings = target::check(&client, &catalog, migration, tables, fresh).await?;
     store.keep(client);
     Ok(findings)
 }

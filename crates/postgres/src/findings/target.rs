@@ -9,6 +9,7 @@ use super::{TARGET, shown};
 use crate::connect::Client;
 use crate::describe::catalog::{Catalog, Relation};
 use crate::describe::key::names;
+use crate::fence;
 use crate::guard;
 use crate::names::{OWN_SCHEMA, qualified, quote_ident, schema_of};
 use crate::strangers;
@@ -17,17 +18,21 @@ use crate::strangers;
 struct Facts {
     role: String,
     may_skip_triggers: bool,
+    /// The function of the triggers by which this migration's own fence stands in its tables: its appliers pass.
+    fence: String,
 }
 
 /// All that speaks against these tables.
 pub async fn check(
     client: &Client,
     catalog: &Catalog,
+    migration: &str,
     tables: &[TableMapping],
     fresh: bool,
 ) -> Result<Vec<Finding>> {
     let mut out = Vec::new();
-    let facts = database(client, &mut out).await?;
+    let mut facts = database(client, &mut out).await?;
+    facts.fence = fence::trigger_function(migration);
     schemas(client, tables, &facts, &mut out).await?;
     for mapping in tables {
         let table = shown(&mapping.target.name);
@@ -141,6 +146,7 @@ async fn database(client: &Client, out: &mut Vec<Finding>) -> Result<Facts> {
     Ok(Facts {
         role,
         may_skip_triggers,
+        fence: String::new(),
     })
 }
 
@@ -440,19 +446,17 @@ async fn triggers_in_the_way(
             "looking for triggers",
             "SELECT 'trigger', t.tgname::text FROM pg_trigger t
              WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname <> ALL ($2::text[])
-               AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-                   WHERE p.oid = t.tgfoid AND n.nspname = $4 AND left(p.proname, 6) = 'latch_')
+               AND t.tgfoid IS DISTINCT FROM to_regprocedure($4)::oid
                AND (t.tgenabled IN ('A', 'R') AND $3::bool OR t.tgenabled IN ('A', 'O') AND NOT $3::bool)
              UNION ALL
              SELECT 'rule', r.rulename::text FROM pg_rewrite r
              WHERE r.ev_class = $1::oid AND r.ev_type <> '1' AND r.ev_enabled <> 'D'
              ORDER BY 1, 2",
-            // a fence lets its migration's appliers pass
             &[
                 &relation.oid,
                 &ours.as_slice(),
                 &facts.may_skip_triggers,
-                &OWN_SCHEMA,
+                &facts.fence,
             ],
         )
         .await?;
