@@ -181,7 +181,8 @@ async fn passed(
             })
         })
         .collect();
-    let mapping = evidence::mapping(run).await;
+    // what was seen a moment ago holds: the proof is to be fresh when the fence fires
+    let mapping = watch::mapping(run, session).await;
     let mut evidence = evidence::gather(run, session, mapping).await?;
     evidence.lag = Some(lag);
     Ok(overridden(judged(run, session, &evidence), &overrides))
