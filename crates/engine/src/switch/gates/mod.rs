@@ -115,6 +115,7 @@ pub(crate) async fn early(
     session: &Session,
     order: &SwitchOrder,
 ) -> Result<(), EngineError> {
+    session.gates().forget_shapes();
     let lag = lag_watched(run, session, order).await?;
     let mut results = passed(run, session, order, lag).await?;
     // what strangers have written is read again, and shapes are frozen, by the preparation

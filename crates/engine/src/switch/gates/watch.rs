@@ -100,6 +100,11 @@ impl Watch {
         (at.elapsed() < SHAPES_HOLD).then(|| mapping.clone())
     }
 
+    /// Both stores' shapes are to be looked at again.
+    pub fn forget_shapes(&mut self) {
+        self.mapping = None;
+    }
+
     fn keep(&mut self, evidence: Evidence, shown: Vec<GateResult>) {
         self.shown = shown;
         self.history.push_back(evidence);
