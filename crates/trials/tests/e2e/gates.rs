@@ -191,3 +191,26 @@ fn a_difference_refuses_whatever_is_overridden() {
     running.interrupt();
     running.wait(LONG).expect(0);
 }
+
+/// A column that only the target has would be lost on the way back: it is named before anything is closed.
+#[test]
+fn a_column_of_the_target_alone_refuses_by_name() {
+    let gates = "lag_window_seconds = 2\nrehearsal = \"off\"\n";
+    for (source, target) in [
+        (Engine::Pg17, Engine::Pg15),
+        (Engine::Sqlite, Engine::Sqlite),
+    ] {
+        let trial = made(source, target, gates);
+        let running = followed(&trial);
+        trial.call(&["verify", "--json"]).expect(0);
+        trial.target.run("ALTER TABLE t ADD COLUMN extra integer");
+        let refused = switch(&trial, &[]).expect(2);
+        assert_eq!(codes(&refused), ["gate.invertible"]);
+        assert!(refused.stdout.contains("t.extra"), "{}", refused.text());
+        trial
+            .source
+            .run("INSERT INTO t VALUES (90001, 'still here')");
+        running.interrupt();
+        running.wait(LONG).expect(0);
+    }
+}

@@ -115,6 +115,7 @@ pub(crate) async fn early(
     session: &Session,
     order: &SwitchOrder,
 ) -> Result<(), EngineError> {
+    session.gates().forget_shapes();
     let lag = lag_watched(run, session, order).await?;
     let mut results = passed(run, session, order, lag).await?;
     // what strangers have written is read again, and shapes are frozen, by the preparation
@@ -181,7 +182,8 @@ async fn passed(
             })
         })
         .collect();
-    let mapping = evidence::mapping(run).await;
+    // what was seen a moment ago holds: the proof is to be fresh when the fence fires
+    let mapping = watch::mapping(run, session).await;
     let mut evidence = evidence::gather(run, session, mapping).await?;
     evidence.lag = Some(lag);
     Ok(overridden(judged(run, session, &evidence), &overrides))

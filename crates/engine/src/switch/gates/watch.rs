@@ -16,7 +16,7 @@ use crate::session::Session;
 
 /// How often all evidence is gathered.
 const GATHER_EVERY: Duration = Duration::from_secs(10);
-/// How long a look at both stores' shapes holds for what is shown; a switch looks itself.
+/// How long a look at both stores' shapes holds; the way back is laid by a look of its own.
 const SHAPES_HOLD: Duration = Duration::from_secs(60);
 /// Evidence that is kept for the trend: the oldest is what the present is compared with.
 const KEPT: usize = 6;
@@ -100,6 +100,11 @@ impl Watch {
         (at.elapsed() < SHAPES_HOLD).then(|| mapping.clone())
     }
 
+    /// Both stores' shapes are to be looked at again.
+    pub fn forget_shapes(&mut self) {
+        self.mapping = None;
+    }
+
     fn keep(&mut self, evidence: Evidence, shown: Vec<GateResult>) {
         self.shown = shown;
         self.history.push_back(evidence);
@@ -178,16 +183,20 @@ async fn gathered(run: &Run, session: &Session) -> Result<(), EngineError> {
 }
 
 async fn look(run: &Run, session: &Session) -> Result<(), EngineError> {
-    let mapping = session.gates().mapping();
-    let mapping = match mapping {
-        Some(mapping) => Some(mapping),
-        None => evidence::mapping(run).await,
-    };
-    if let Some(mapping) = &mapping {
-        session.gates().mapping = Some((Instant::now(), mapping.clone()));
-    }
+    let mapping = mapping(run, session).await;
     let evidence = evidence::gather(run, session, mapping).await?;
     let shown = super::judged(run, session, &evidence);
     session.gates().keep(evidence, shown);
     Ok(())
+}
+
+/// Which columns the other lane cannot take back, as both stores' shapes were within the last minute.
+pub(super) async fn mapping(run: &Run, session: &Session) -> Option<MappingEvidence> {
+    let known = session.gates().mapping();
+    if known.is_some() {
+        return known;
+    }
+    let mapping = evidence::mapping(run).await?;
+    session.gates().mapping = Some((Instant::now(), mapping.clone()));
+    Some(mapping)
 }
