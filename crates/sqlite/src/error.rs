@@ -22,6 +22,10 @@ pub(crate) fn kind_of(error: &Error) -> ErrorKind {
         | ErrorCode::PermissionDenied
         | ErrorCode::AuthorizationForStatementDenied => ErrorKind::Permission,
         ErrorCode::DiskFull => ErrorKind::NoSpace,
+        // the file of shared memory beside a WAL could not be made larger
+        ErrorCode::SystemIoFailure if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+            ErrorKind::NoSpace
+        }
         // whether a commit under way is on the disk is unknown
         ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed => ErrorKind::Connection,
         ErrorCode::ConstraintViolation => match code.extended_code {
