@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crossfade_model::time::utc;
-use crossfade_store::SourceIdentity;
+use crossfade_store::{Source, SourceIdentity};
 use serde::{Deserialize, Serialize};
 
 use crate::rehearse::Rehearsal;
@@ -67,6 +67,10 @@ pub struct RehearsalReport {
     pub source: SourceIdentity,
     /// Its target.
     pub target: SourceIdentity,
+    /// The source's name for people, without secrets.
+    pub source_store: String,
+    /// The target's.
+    pub target_store: String,
     /// Who answers for it.
     pub owner: String,
     /// When it began, milliseconds since the Unix epoch.
@@ -116,6 +120,8 @@ impl RehearsalReport {
             plan,
             source,
             target,
+            source_store: Source::label(asked.sides.source.as_ref()).to_owned(),
+            target_store: Source::label(asked.sides.target.as_ref()).to_owned(),
             owner: asked.owner.clone(),
             began,
             finished: began,
@@ -150,8 +156,8 @@ impl RehearsalReport {
         serde_json::json!({
             "passed": self.passed,
             "plan": self.plan,
-            "source": self.source,
-            "target": self.target,
+            "source": self.source_store,
+            "target": self.target_store,
             "finished": self.finished,
             "switch_ms": waited(self.switch),
             "rollback_ms": waited(self.rollback),

@@ -214,3 +214,19 @@ fn a_column_of_the_target_alone_refuses_by_name() {
         running.wait(LONG).expect(0);
     }
 }
+
+/// What one command writes down, another reads.
+#[test]
+fn a_rehearsal_lets_the_switch_through() {
+    let trial = made(Engine::Sqlite, Engine::Sqlite, "lag_window_seconds = 2\n");
+    let running = followed(&trial);
+    trial.call(&["verify", "--json"]).expect(0);
+    let refused = switch(&trial, &[]).expect(2);
+    assert_eq!(codes(&refused), ["gate.rehearsal"]);
+    trial
+        .call(&["rehearse", "--owner", "e2e", "--json"])
+        .expect(0);
+    switch(&trial, &[]).expect(0);
+    running.interrupt();
+    running.wait(LONG).expect(0);
+}
