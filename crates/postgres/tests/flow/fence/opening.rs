@@ -3,7 +3,7 @@
 use crossfade_model::{Mode, Register, Snapshot, TransactionId};
 use crossfade_store::{CaptureSpec, ErrorKind, Fence, Source, Target};
 
-use super::{FIRE, LONG, TABLES, armed, code, fenced, open, tables};
+use super::{FIRE, LONG, TABLES, armed, code, fenced, given, open, tables};
 use crate::kit::{Db, Follow, mappings};
 use crate::support::SERVERS;
 
@@ -139,12 +139,13 @@ async fn a_beginning_sees_all_before_and_nothing_after() {
         let before = id(&app).await;
         let during = id(&other).await;
         store.swap("m", open(0), fenced(1)).await.unwrap();
-        let first = store.note_beginning("m", 1).await.unwrap();
-        let second = store.note_beginning("m", 1).await.unwrap();
+        store.swap("m", fenced(1), given(1)).await.unwrap();
+        let first = store.note_beginning("m", 2).await.unwrap();
+        let second = store.note_beginning("m", 2).await.unwrap();
         assert!(second.position >= first.position);
         let standing = store.standing("m").await.unwrap().unwrap();
         assert_eq!(standing.beginning.as_ref(), Some(&second));
-        store.swap("m", fenced(1), open(1)).await.unwrap();
+        store.swap("m", given(1), open(2)).await.unwrap();
         let after = id(&app).await;
         assert!(matches!(second.snapshot, Snapshot::Transactions { .. }));
         assert!(second.snapshot.sees(before));

@@ -48,8 +48,14 @@ async fn writers_wait_while_the_fence_holds_and_read_what_was_committed() {
         assert_eq!(code(&app, "TRUNCATE u").await.as_deref(), Some("40001"));
 
         // given: elsewhere
-        let beginning = store.note_beginning("m", 1).await.unwrap();
+        // under a held fence the store still has authority: its changes have begun long ago
+        let held = store.note_beginning("m", 1).await.unwrap_err();
+        assert_eq!(held.kind, ErrorKind::Conflict);
         store.swap("m", fenced(1), given(1)).await.unwrap();
+        let beginning = store.note_beginning("m", 2).await.unwrap();
+        // a process of an earlier switch comes late
+        let late = store.note_beginning("m", 1).await.unwrap_err();
+        assert_eq!(late.kind, ErrorKind::Conflict);
         let again = store.swap("m", fenced(1), given(1)).await.unwrap_err();
         assert_eq!(again.kind, ErrorKind::Conflict);
         let refused = app.batch("writing", "DELETE FROM u").await.unwrap_err();
@@ -200,8 +206,9 @@ async fn an_owner_without_other_rights_can_do_all_of_it() {
         latch.commit(open(0), fenced(1)).await.unwrap();
         latch.release().await.unwrap();
         assert_eq!(code(&app, begun).await.as_deref(), Some("40001"));
-        store.note_beginning("m", 1).await.unwrap();
-        store.swap("m", fenced(1), open(1)).await.unwrap();
+        store.swap("m", fenced(1), given(1)).await.unwrap();
+        store.note_beginning("m", 2).await.unwrap();
+        store.swap("m", given(1), open(2)).await.unwrap();
         assert_eq!(code(&app, "UPDATE t SET v = 'a'").await, None);
         store.remove_fence("m").await.unwrap();
         assert_eq!(store.fence_made("m").await.unwrap(), []);
