@@ -235,10 +235,8 @@ async fn sessions_are_the_same_whatever_a_database_sets() {
     }
 }
 
-#[tokio::test]
-async fn why_a_connection_ended_is_kept() {
-    let database = Database::create("CROSSFADE_TEST_PG15A").await;
-    let store = database.store();
+/// The error of a session that another one has ended.
+async fn ended(store: &crossfade_postgres::PostgresStore) -> crossfade_store::StoreError {
     let victim = store.connect(Purpose::Read).await.unwrap();
     let pid: i32 = victim
         .query_one("asking", "SELECT pg_backend_pid()", &[])
@@ -253,13 +251,28 @@ async fn why_a_connection_ended_is_kept() {
     while !victim.is_closed() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    let e = victim.batch("asking again", "SELECT 1").await.unwrap_err();
+    victim.batch("asking again", "SELECT 1").await.unwrap_err()
+}
+
+#[tokio::test]
+async fn why_a_connection_ended_is_kept() {
+    let database = Database::create("CROSSFADE_TEST_PG15A").await;
+    let store = database.store();
+    // a reset of the connection can overtake the server's last words: then nobody has heard them
+    let mut e = ended(&store).await;
+    for _ in 0..20 {
+        if e.kind != ErrorKind::Connection {
+            break;
+        }
+        e = ended(&store).await;
+    }
     assert_eq!(
         (e.kind, e.server_code.as_deref()),
         (ErrorKind::Unavailable, Some("57P01")),
         "{e}"
     );
 
+    let other = store.connect(Purpose::Check).await.unwrap();
     // a dropped client's request does not go on holding its locks
     let sleeper = store.connect(Purpose::Load).await.unwrap();
     let pid: i32 = sleeper
