@@ -139,6 +139,14 @@ async fn guards_give_way_to_the_fence_and_do_not_come_back() {
     // the application writes here: nothing is told, and nothing is closed
     let open = Register::new(Mode::Open, 1);
     world.target.swap(MIGRATION, NEW, open).await.unwrap();
+    let late = copy.applier.begin().await.unwrap_err();
+    assert_eq!(
+        late.kind,
+        ErrorKind::Fenced,
+        "whoever filled it fills it no more"
+    );
+    drop(copy);
+    let _tenure = world.target.acquire(MIGRATION).await.unwrap();
     again().await;
     assert_eq!(guards(), 0);
     assert_eq!(told(&path, "INSERT INTO a VALUES (9, 9)"), "");
