@@ -27,6 +27,8 @@ use crate::switch::locate;
 const BACK_WINDOW_MS: u64 = 5_000;
 /// How often the lag's window is looked at while it fills.
 const LOOK: Duration = Duration::from_millis(100);
+/// Windows of the lag that are waited for at most.
+const WINDOWS: u32 = 3;
 /// What the window may take longer than its length.
 const SPARE: Duration = Duration::from_secs(10);
 
@@ -236,7 +238,8 @@ async fn lag_watched(
     }
     let limits = limits(run);
     let begun = Instant::now();
-    let longest = Duration::from_millis(limits.lag_window_ms) + SPARE;
+    // a gap in the samples (a store, or this machine, that is slow for a moment) begins the window anew
+    let longest = Duration::from_millis(limits.lag_window_ms) * WINDOWS + SPARE;
     let mut said = false;
     loop {
         let lag = session.gates().lag();
