@@ -96,14 +96,21 @@ fn in_the_stream(defect: &str) {
             .number("SELECT count(*) FROM t WHERE id = 1 AND (a, b) <> ('a', 'b')")
             == 1
     });
-    let found = report(&trial, &[], 2);
+    // it is moving in nearly every comparison; in one in which it happens to rest it is read, and named, too
+    let by_stream = |found: &Value| found["tables"][0]["stream_proven_keys"].as_u64();
+    let moving = |found: &Value| by_stream(found) == Some(1) && named(found) == changed(&[2]);
+    let mut found = report(&trial, &[], 2);
+    for _ in 0..20 {
+        if moving(&found) {
+            break;
+        }
+        found = report(&trial, &[], 2);
+    }
     let _ = trial.source.rows(
         "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = 'hot'",
     );
     writer.join().unwrap();
-    assert_eq!(named(&found), changed(&[2]), "{found}");
-    let by_stream = found["tables"][0]["stream_proven_keys"].as_u64();
-    assert_eq!(by_stream, Some(1), "{found}");
+    assert!(moving(&found), "{found}");
     // at rest it is read, too
     let found = report(&trial, &[], 2);
     assert_eq!(named(&found), changed(&[1, 2]), "{found}");
