@@ -107,7 +107,7 @@ fn in_the_stream(defect: &str) {
         found = report(&trial, &[], 2);
     }
     let _ = trial.source.rows(
-        "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = 'hot'",
+        "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = 'hot' AND datname = current_database()",
     );
     writer.join().unwrap();
     assert!(moving(&found), "{found}");
