@@ -28,7 +28,7 @@ pub use file::Listed;
 pub use file::{FileError, MigrationFile};
 pub use gates::{AbortConditions, Probe, Reaction};
 pub use options::RunOptions;
-pub use phases::{Authority, Gate, LIFECYCLE, MOVES, NoSuchMove, Phase, PhaseFacts, PhaseMove};
+pub use phases::{Authority, LIFECYCLE, MOVES, NoSuchMove, Phase, PhaseFacts, PhaseMove};
 pub use picture::{Problem, mask_secrets};
 pub use plan::Plan;
 pub use projection::Projection;

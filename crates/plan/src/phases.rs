@@ -1,6 +1,7 @@
 //! The lifecycle as data: who is right for reads and writes in each phase, the way back in one sentence, and which phase
 //! leads to which, through which gates.
 
+use crossfade_rules::gates::Gate;
 use serde::{Deserialize, Serialize};
 
 /// Where a migration stands.
@@ -125,71 +126,6 @@ pub const LIFECYCLE: &[PhaseFacts] = &[
     },
 ];
 
-/// A named condition for entering a phase. Its evidence and limits are found elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gate {
-    /// The follower has been close behind for long enough, by the round trip of a marker.
-    Lag,
-    /// Both sides were proven equal recently, by position.
-    Proof,
-    /// Quarantine is empty, or every entry is classified.
-    Quarantine,
-    /// Nobody else has written to the follower.
-    Strangers,
-    /// Every mapping can be inverted, so that the way back loses nothing.
-    Invertible,
-    /// A rehearsal of this plan has passed recently.
-    Rehearsal,
-    /// Shadowed reads gave the same answers, where they are configured.
-    Shadow,
-    /// The shapes of the tables cannot change meanwhile.
-    DdlFrozen,
-}
-
-impl Gate {
-    /// All gates.
-    pub const ALL: &[Gate] = &[
-        Gate::Lag,
-        Gate::Proof,
-        Gate::Quarantine,
-        Gate::Strangers,
-        Gate::Invertible,
-        Gate::Rehearsal,
-        Gate::Shadow,
-        Gate::DdlFrozen,
-    ];
-
-    /// The gate's word, as in files and JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Gate::Lag => "lag",
-            Gate::Proof => "proof",
-            Gate::Quarantine => "quarantine",
-            Gate::Strangers => "strangers",
-            Gate::Invertible => "invertible",
-            Gate::Rehearsal => "rehearsal",
-            Gate::Shadow => "shadow",
-            Gate::DdlFrozen => "ddl_frozen",
-        }
-    }
-}
-
-impl std::fmt::Display for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl std::str::FromStr for Gate {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Gate, ()> {
-        let found = Gate::ALL.iter().copied().find(|gate| gate.word() == word);
-        found.ok_or(())
-    }
-}
-
 /// A move from one phase to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PhaseMove {
@@ -222,7 +158,7 @@ const READS: &[Gate] = &[
 ];
 
 /// For the switch of writes.
-const WRITES: &[Gate] = Gate::ALL;
+const WRITES: &[Gate] = &Gate::ALL;
 
 /// For the way back, which has been rehearsed with the way there; the pause must stay short, and the source must be equal.
 const BACK: &[Gate] = &[
@@ -385,7 +321,7 @@ mod tests {
     #[test]
     fn every_gate_is_its_word() {
         for gate in Gate::ALL {
-            assert_eq!(gate.word().parse(), Ok(*gate));
+            assert_eq!(gate.word().parse(), Ok(gate));
             assert_eq!(serde_json::to_value(gate).ok(), Some(gate.word().into()));
         }
     }

@@ -1,6 +1,7 @@
 //! The lifecycle of every migration and the steps of its switch, for people and as JSON.
 
-use crossfade_plan::{Gate, LIFECYCLE, PhaseFacts, PhaseMove};
+use crossfade_plan::{LIFECYCLE, PhaseFacts, PhaseMove};
+use crossfade_rules::gates::Gate;
 use crossfade_rules::switch::{ORDER, OnError, StepFacts};
 use serde_json::json;
 
