@@ -1,11 +1,10 @@
 //! What a certificate states. The fields are stable: within one format they keep their names, meanings and order, none is
 //! added and none goes. No cell's value stands here, except those of keys of rows that differ.
 
-use crossfade_model::{BucketSum, Canonical};
+use crossfade_model::{BucketSum, Canonical, sum_text};
 use serde::{Deserialize, Serialize};
 
 use crate::mapping::Mapping;
-use crate::sum_text;
 
 /// The name of the file format, before its number.
 pub const FORMAT_NAME: &str = "crossfade-certificate/";

@@ -21,7 +21,6 @@ pub mod key;
 pub mod mapping;
 pub mod render;
 pub mod signed;
-mod sum_text;
 
 pub use body::{
     Body, Classification, ColumnClaim, Difference, DifferenceKind, Excluded, Expected, Layer,

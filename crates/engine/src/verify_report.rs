@@ -49,10 +49,18 @@ pub struct Difference {
     /// The target's row.
     pub target_row: Option<Vec<Option<String>>>,
     /// The digest of the source's row; of no row where there is none, or none that is whole.
-    #[serde(default, with = "sum_as_text", skip_serializing_if = "is_of_no_row")]
+    #[serde(
+        default,
+        with = "crossfade_model::sum_text",
+        skip_serializing_if = "is_of_no_row"
+    )]
     pub source_digest: BucketSum,
     /// The digest of the target's row.
-    #[serde(default, with = "sum_as_text", skip_serializing_if = "is_of_no_row")]
+    #[serde(
+        default,
+        with = "crossfade_model::sum_text",
+        skip_serializing_if = "is_of_no_row"
+    )]
     pub target_digest: BucketSum,
 }
 
@@ -71,10 +79,10 @@ pub struct TableVerify {
     pub rows: u64,
     /// Sum of the digests of all rows that the source has at the report's position, by the reading and, for keys that changed
     /// meanwhile, by the stream.
-    #[serde(with = "sum_as_text")]
+    #[serde(with = "crossfade_model::sum_text")]
     pub source: BucketSum,
     /// Sum of the digests of all rows that the target has there.
-    #[serde(with = "sum_as_text")]
+    #[serde(with = "crossfade_model::sum_text")]
     pub target: BucketSum,
     /// Keys that were changing while the sides were read, and were compared one by one with the stream's last image.
     pub stream_proven_keys: u64,
@@ -96,38 +104,6 @@ pub struct Places {
     pub source: SumPlace,
     /// The target's.
     pub target: SumPlace,
-}
-
-/// The lanes of a sum as 16 hexadecimal digits each: many readers of JSON round numbers beyond 2^53.
-mod sum_as_text {
-    use crossfade_model::BucketSum;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Text {
-        rows: u64,
-        first: String,
-        second: String,
-    }
-
-    pub fn serialize<S: Serializer>(sum: &BucketSum, serializer: S) -> Result<S::Ok, S::Error> {
-        Text {
-            rows: sum.rows,
-            first: format!("{:016x}", sum.first),
-            second: format!("{:016x}", sum.second),
-        }
-        .serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BucketSum, D::Error> {
-        let text = Text::deserialize(deserializer)?;
-        let lane = |digits: &str| u64::from_str_radix(digits, 16).map_err(serde::de::Error::custom);
-        Ok(BucketSum {
-            rows: text.rows,
-            first: lane(&text.first)?,
-            second: lane(&text.second)?,
-        })
-    }
 }
 
 /// The comparison of all tables at one position.

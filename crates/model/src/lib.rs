@@ -13,6 +13,7 @@ pub mod key;
 pub mod mapping;
 pub mod position;
 pub mod schema;
+pub mod sum_text;
 pub mod text_form;
 pub mod time;
 pub mod value;

@@ -1,7 +1,8 @@
 //! The lanes of a sum as 16 hexadecimal digits each: many readers of JSON round numbers beyond 2^53.
 
-use crossfade_model::BucketSum;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::BucketSum;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,6 +12,10 @@ struct Text {
     second: String,
 }
 
+/// Writes a sum, for serde's `with`.
+///
+/// # Errors
+/// The serializer's.
 pub fn serialize<S: Serializer>(sum: &BucketSum, serializer: S) -> Result<S::Ok, S::Error> {
     Text {
         rows: sum.rows,
@@ -20,6 +25,10 @@ pub fn serialize<S: Serializer>(sum: &BucketSum, serializer: S) -> Result<S::Ok,
     .serialize(serializer)
 }
 
+/// Reads a sum, for serde's `with`.
+///
+/// # Errors
+/// An unknown field, a lane that is no hexadecimal number of 64 bits.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BucketSum, D::Error> {
     let text = Text::deserialize(deserializer)?;
     let lane = |digits: &str| u64::from_str_radix(digits, 16).map_err(serde::de::Error::custom);
