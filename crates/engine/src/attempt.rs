@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_control::{CommandId, Comparison, EntryId, IntentState, SwitchOrder, Traffic};
+use crossfade_control::{CommandId, EntryId, IntentState};
 use crossfade_model::TransactionId;
 use crossfade_plan::Phase;
-use crossfade_rules::gates::Gate;
 use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -22,6 +21,7 @@ use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
 use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
+use crate::sequences;
 use crate::session::{Altered, Session, State, TableState};
 use crate::strangers;
 use crate::switch::report::SwitchReport;
@@ -385,10 +385,6 @@ async fn reached(
     }
     match &run.until {
         Until::Switched(direction, order) => {
-            // no run was there before that could have read both sides
-            if *direction == run.direction {
-                proven_first(run, session, requests, order).await?;
-            }
             let report = obey::obey(run, session, requests, *direction, order).await?;
             Ok(End::Switched {
                 report: Box::new(report),
@@ -410,34 +406,12 @@ async fn reached(
             let mut report = ask::compared(run, session, requests, comparison).await?;
             keep_report(run, &mut report).await?;
             quarantine::obey_retries(run, retries, repaired, &report).await?;
-            finish::raise(session, &run.migration.plan.sequences).await?;
+            sequences::raise(session, &run.migration.plan.sequences).await?;
             Ok(End::Verified {
                 report: Box::new(report),
             })
         }
     }
-}
-
-/// A run that is there for the switch alone has read nothing yet: it does what `verify` does, unless the proof is passed.
-async fn proven_first(
-    run: &Arc<Run>,
-    session: &Arc<Session>,
-    requests: &mpsc::Sender<VerifyRequest>,
-    order: &SwitchOrder,
-) -> Result<(), EngineError> {
-    let passed = |gate: &crossfade_control::Override| gate.gate == Gate::Proof.word();
-    let back = matches!(
-        order.what,
-        Traffic::Reads {
-            percent: Some(0),
-            ..
-        }
-    );
-    if back || order.overrides.iter().any(passed) {
-        return Ok(());
-    }
-    let mut report = ask::compared(run, session, requests, Comparison::default()).await?;
-    keep_report(run, &mut report).await
 }
 
 /// Waits until the checkpoint is where the source's end was when this was asked.
@@ -447,7 +421,7 @@ async fn caught_up(run: &Run, session: &Session) -> Result<(), EngineError> {
         .wait_for(|state| (state.checkpoint >= end).then_some(()))
         .await
         .ok_or(EngineError::Ending)?;
-    finish::raise(session, &run.migration.plan.sequences).await
+    sequences::raise(session, &run.migration.plan.sequences).await
 }
 
 async fn watch_source(session: Arc<Session>) -> Result<(), EngineError> {

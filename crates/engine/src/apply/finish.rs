@@ -47,7 +47,7 @@ pub(crate) async fn run(
             ),
         });
     }
-    raise(&session, &planned).await?;
+    sequences::raise(&session, &planned).await?;
     // only now: the load would have paid for it
     strangers::watch(&session).await?;
     session.lock().finished = true;
@@ -63,9 +63,4 @@ pub(crate) async fn run(
             () = tokio::time::sleep(SEQUENCES_EVERY) => sequences::keep(&session, &planned).await?,
         }
     }
-}
-
-/// Raises the target's sequences to the source's present values.
-pub(crate) async fn raise(session: &Session, planned: &[Sequence]) -> Result<(), EngineError> {
-    sequences::raise(session, planned).await
 }

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crossfade_control::{CommandId, Comparison, SwitchOrder, Traffic};
+use crossfade_rules::gates::Gate;
 use tokio::sync::mpsc;
 
 use crate::commands::Order;
 use crate::error::EngineError;
-use crate::run::Run;
+use crate::run::{Run, Until, keep_report};
 use crate::session::Session;
 use crate::switch::Direction;
 use crate::switch::answer::SwitchAnswer;
@@ -97,6 +98,9 @@ pub(crate) async fn obey(
     order: &SwitchOrder,
 ) -> Result<SwitchReport, EngineError> {
     if order.what != Traffic::Writes {
+        if direction == run.direction {
+            proven_first(run, session, requests, order).await?;
+        }
         return reads::lead(run, session, order).await;
     }
     if direction != run.direction {
@@ -146,7 +150,7 @@ async fn obeyed(
     let began = now();
     let begun = Instant::now();
     let mut report = tell::blank(&run.home, run.direction, order, began);
-    proven_back(run, session, requests).await?;
+    proven_first(run, session, requests, order).await?;
     let mut prepared = prepare::prepare(run, session, requests, order).await?;
     tell::prepared(&mut report, &prepared, now());
     if prepared.predicted_ms > order.within_ms as f64 {
@@ -184,23 +188,29 @@ async fn obeyed(
     Ok(report)
 }
 
-/// The way back must not wait until somebody has compared: what this lane has not read yet is read now, with writers undisturbed.
-async fn proven_back(
+/// What was not read yet is read now, with writers undisturbed: a run that is there for the switch alone has read nothing, and the way back
+/// must not wait until somebody has compared. Not where the proof is passed, nor for reads that go back to where writes are.
+async fn proven_first(
     run: &Arc<Run>,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
+    order: &SwitchOrder,
 ) -> Result<(), EngineError> {
-    let proven = match session.proofs().as_ref() {
-        Some(proofs) => {
-            proofs
-                .progress(|p| session.source.show_position(p))
-                .unproven
-                == 0
-        }
-        None => false,
-    };
-    if run.direction == Direction::Reverse && !proven && session.lock().finished {
-        ask::compared(run, session, requests, Comparison::default()).await?;
+    let alone = matches!(run.until, Until::Switched(..));
+    if !alone && run.direction == Direction::Forward {
+        return Ok(());
     }
-    Ok(())
+    let passed = order.overrides.iter().any(|o| o.gate == Gate::Proof.word());
+    let unread = || {
+        let proofs = session.proofs();
+        let progress = proofs
+            .as_ref()
+            .map(|p| p.progress(|at| session.source.show_position(at)));
+        progress.is_none_or(|p| p.unproven > 0)
+    };
+    if passed || reads::back(order) || !session.lock().finished || !unread() {
+        return Ok(());
+    }
+    let mut report = ask::compared(run, session, requests, Comparison::default()).await?;
+    keep_report(run, &mut report).await
 }

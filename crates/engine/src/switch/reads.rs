@@ -17,6 +17,17 @@ use crate::verify::compare::now;
 /// The intent's kind.
 const INTENT: &str = "switch_reads";
 
+/// Whether the order sends all reads back to where writes are.
+pub(crate) fn back(order: &SwitchOrder) -> bool {
+    matches!(
+        order.what,
+        Traffic::Reads {
+            percent: Some(0),
+            ..
+        }
+    )
+}
+
 /// Leads reads as ordered.
 ///
 /// # Errors
@@ -47,7 +58,7 @@ pub(crate) async fn lead(
         .ok_or(EngineError::Ending)?;
     let mut report = tell::blank(&run.home, run.direction, order, now());
     report.traffic = order.what.clone();
-    let back = percent == &Some(0);
+    let back = back(order);
     prepare::refuse(route::check(lead).await?)?;
     if !back {
         report.gates = gates::for_reads(run, session, order).await?;
