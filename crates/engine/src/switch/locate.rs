@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossfade_control::{IntentState, Lease};
 use crossfade_model::{Mode, Register};
 use crossfade_plan::Phase;
-use crossfade_rules::switch::{Side, Swap, Todo, Verdict, both_at_once, verdict};
+use crossfade_rules::switch::{Side, Swap, Todo, Verdict, both_at_once, may_open, verdict};
 use crossfade_store::{ErrorKind, Store};
 
 use crate::error::EngineError;
@@ -116,15 +116,19 @@ fn side(home: &Migration, side: Side) -> &Arc<dyn Store> {
 pub(crate) async fn noted(
     store: &Arc<dyn Store>,
     name: &str,
-    epoch: u64,
+    from: Register,
+    to: Register,
 ) -> Result<(), EngineError> {
+    let epoch = to.epoch;
     let standing = store.peek_standing(name).await?;
     let found = standing
         .as_ref()
         .and_then(|s| s.beginning.as_ref())
         .map(|b| b.epoch);
-    let open = standing.is_some_and(|s| s.register == Register::new(Mode::Open, epoch));
-    if open || found == Some(epoch) {
+    // what the other has given stays given until this one has taken or declined it
+    let given = Register::new(Mode::Given, epoch);
+    let open = standing.is_some_and(|s| s.register == to);
+    if open || may_open(from, given, found, epoch).is_ok() {
         return Ok(());
     }
     Err(EngineError::stopped(
@@ -140,7 +144,7 @@ pub(crate) async fn make(home: &Migration, swap: &Swap, finish: bool) -> Result<
     let store = side(home, swap.store);
     let name = &home.plan.migration;
     if finish {
-        noted(store, name, swap.to.epoch).await?;
+        noted(store, name, swap.from, swap.to).await?;
     }
     // whoever held the latch is gone, or sleeps: the swap compares
     let Err(error) = store.swap(name, swap.from, swap.to).await else {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentState, SwitchOrder};
-use crossfade_model::{Finding, Mode, Register, Severity, Table};
+use crossfade_model::{Finding, Register, Severity, Table};
 use crossfade_rules::gates::GateResult;
-use crossfade_rules::switch::next_epoch;
+use crossfade_rules::switch::{Side, first, may_fence, next_epoch};
 use crossfade_store::{CaptureSpec, ErrorKind, Source, Store, StoreError};
 use tokio::sync::mpsc;
 
@@ -84,8 +84,7 @@ pub(crate) async fn prepare(
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;
     step("preflight");
-    let (from, to) = registers(sides, base).await?;
-    let epoch = next_epoch(Some(from), Some(to));
+    let (from, to, epoch) = registers(sides, base).await?;
     gates::freeze(run, session, &tables, &others).await?;
     way_back(run, session).await?;
     sides.target.arm(base, &others, ARM_PATIENCE).await?;
@@ -166,37 +165,32 @@ pub(crate) fn refuse(findings: Vec<Finding>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Both registers, made where there are none: the source begins open, the target fenced.
+/// Both registers, made where there are none, and the epoch at which the source's fence may be committed.
 async fn registers(
     sides: &crate::switch::Sides,
     base: &str,
-) -> Result<(Register, Register), EngineError> {
-    let first = Register::new(Mode::Open, 0);
-    sides.source.make_register(base, first).await?;
-    let closed = Register::new(Mode::Fenced, 0);
-    sides.target.make_register(base, closed).await?;
+) -> Result<(Register, Register, u64), EngineError> {
+    let (opens, waits) = (first(Side::Source), first(Side::Target));
+    sides.source.make_register(base, opens).await?;
+    sides.target.make_register(base, waits).await?;
     let (from, to) = tokio::try_join!(sides.source.standing(base), sides.target.standing(base))?;
-    match (from, to) {
-        (Some(from), Some(to))
-            if from.register.mode == Mode::Open && to.register.mode != Mode::Open =>
-        {
-            Ok((from.register, to.register))
-        }
-        (from, to) => {
-            let word = |s: Option<crossfade_store::Standing>| {
-                s.map_or_else(|| "nothing".to_owned(), |s| s.register.to_string())
-            };
-            Err(EngineError::stopped(
-                "switch.authority",
-                format!(
-                    "the stores' registers say {} and {}: the switch needs one that is open and one that is not",
-                    word(from),
-                    word(to)
-                ),
-                "Another process may be switching; look at `status`, and try again",
-            ))
-        }
+    let (from, to) = (from.map(|s| s.register), to.map(|s| s.register));
+    let epoch = next_epoch(from, to);
+    if let (Some(from), Some(to)) = (from, to)
+        && may_fence(from, to, epoch).is_ok()
+    {
+        return Ok((from, to, epoch));
     }
+    let word = |r: Option<Register>| r.map_or_else(|| "nothing".to_owned(), |r| r.to_string());
+    Err(EngineError::stopped(
+        "switch.authority",
+        format!(
+            "the stores' registers say {} and {}: the switch needs one that is open and one that is not",
+            word(from),
+            word(to)
+        ),
+        "Another process may be switching; look at `status`, and try again",
+    ))
 }
 
 /// Lays the way back: the capture on the lane's target, long before the fence, since making one waits for transactions that are

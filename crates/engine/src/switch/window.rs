@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentId, IntentState, SwitchOrder};
 use crossfade_model::{Beginning, Mode, Position, Register, Sequence};
+use crossfade_rules::switch::{Evidence, may_give};
 use crossfade_store::{ErrorKind, Fire, Latch, Recovery, Source, StoreError};
 use tokio::sync::mpsc;
 
@@ -236,8 +237,17 @@ impl Window<'_> {
         kill::point("switch.noted");
         // the last moment at which the box counts
         self.in_time(async { Ok(()) }).await?;
-        self.give(latch, fenced, Register::new(Mode::Given, epoch))
-            .await?;
+        let evidence = Evidence {
+            barrier: Some(barrier),
+            drained: Some(self.session.lock().checkpoint),
+            // one that finds a difference has ended this
+            proven: true,
+            raised: Some(epoch),
+            noted: Some(beginning.epoch),
+            missing_standbys: Vec::new(),
+        };
+        let given = may_give(fenced, epoch, &evidence).map_err(EngineError::rule)?;
+        self.give(latch, fenced, given).await?;
         self.step("given");
         if let Some(measuring) = self.measuring {
             measuring.given();
@@ -365,7 +375,7 @@ impl Window<'_> {
     async fn open(&self, to: Register) -> Result<(), EngineError> {
         let target = &self.run.migration.sides.target;
         for _ in 0..OPEN_TRIES {
-            noted(target, self.run.base(), to.epoch).await?;
+            noted(target, self.run.base(), self.prepared.to, to).await?;
             let error = match target.swap(self.run.base(), self.prepared.to, to).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
