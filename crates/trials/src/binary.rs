@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::patience::LONG;
+
 /// The variable that names the program; without it the debug build is brought up to date and used.
 pub const VARIABLE: &str = "CROSSFADE_BINARY";
 
@@ -298,6 +300,16 @@ impl Running {
     /// When it has ended before.
     pub fn interrupt(&self) {
         self.signal(Signal::INT);
+    }
+
+    /// Ends a run as Ctrl-C does; it must end well.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn ended(self) -> Outcome {
+        self.interrupt();
+        self.wait(LONG).expect(0)
     }
 
     /// Stops the process where it stands, until [`Running::go_on`].

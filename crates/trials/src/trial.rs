@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::binary::{Outcome, Running};
 use crate::compare;
 use crate::database::{Database, Engine};
-use crate::patience::LONG;
+use crate::patience::{LONG, wait_until};
 use crate::workload::{Options, Writers};
 
 /// A migration that a test works with.
@@ -222,6 +222,22 @@ impl Trial {
         let mut arguments = words.to_vec();
         arguments.insert(own, "migration.toml");
         Running::start(self.folder(), &arguments, environment)
+    }
+
+    /// Starts `run --json`, and returns once it follows.
+    ///
+    /// # Panics
+    /// When it ends before, or does not follow in time.
+    #[must_use]
+    pub fn following(&self, environment: &[(&str, &str)]) -> Running {
+        let mut running = self.start_with(&["run", "--json"], environment);
+        wait_until("the run follows", LONG, || {
+            assert!(running.is_running(), "{}", running.stdout_so_far());
+            running
+                .stdout_so_far()
+                .contains("\"followed\",\"position\"")
+        });
+        running
     }
 
     /// Runs a command on the migration to its end.

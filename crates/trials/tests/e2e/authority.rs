@@ -1,8 +1,10 @@
 //! What `status` says of who takes writes, and of the lane at work, in every phase of a switch.
 
-use crossfade_trials::binary::{Outcome, Running};
+use crossfade_trials::binary::Outcome;
 use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::{Engine, Trial};
+
+use crate::switch::followed;
 
 fn made(source: Engine, target: Engine) -> Trial {
     let trial = Trial::new(source, target).as_superuser();
@@ -12,23 +14,6 @@ fn made(source: Engine, target: Engine) -> Trial {
          INSERT INTO t SELECT i, 'a' || i FROM n;",
     );
     trial
-}
-
-fn followed(trial: &Trial) -> Running {
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
-    trial.call(&["verify", "--json"]).expect(0);
-    running
-}
-
-fn ended(running: Running) {
-    running.interrupt();
-    running.wait(LONG).expect(0);
 }
 
 fn order(trial: &Trial, words: &[&str]) -> Outcome {
@@ -72,7 +57,7 @@ fn status_is_true_in_every_phase(source: Engine, target: Engine) {
         "`rollback` is the same switch",
         "Made on the target",
     ]);
-    ended(running);
+    running.ended();
     // without a run: the same, from what is durable
     let status = trial.status();
     assert_eq!(status["direction"], "reverse");
@@ -88,7 +73,7 @@ fn status_is_true_in_every_phase(source: Engine, target: Engine) {
     assert_eq!(status["writes"], "source");
     assert_eq!(status["direction"], "forward");
     assert_eq!(status["authority"]["source"]["mode"], "open");
-    ended(running);
+    running.ended();
 }
 
 #[test]
@@ -133,7 +118,7 @@ fn a_switch_that_died_in_between_is_told_as_blocked() {
             trial.status()["writes"] == "target"
         });
         trial.target.run("INSERT INTO t VALUES (90001, 'there')");
-        ended(running);
+        running.ended();
     }
 }
 
@@ -215,7 +200,7 @@ fn a_write_on_the_old_side_is_told_with_who_made_it() {
     wait_until("it is shown", LONG, || {
         trial.status()["strangers"]["writes"] == 1
     });
-    ended(running);
+    running.ended();
 }
 
 /// What `[abort_conditions]` says is done by itself: an alarm, or authority goes back, and no write is lost.
@@ -245,7 +230,7 @@ fn a_failing_probe_takes_authority_back(source: Engine, target: Engine) {
     assert_eq!(count("abort_condition"), 1, "{log}");
     assert_eq!(count("abort_condition.rollback"), 1, "{log}");
     trial.call(&["verify", "--json"]).expect(0);
-    ended(running);
+    running.ended();
 }
 
 #[test]
@@ -268,7 +253,7 @@ fn a_destroyed_target_is_left_behind_by_attestation_only() {
     wait_until("the change comes back", LONG, || {
         trial.source.rows("SELECT 1 FROM t WHERE id = 90001").len() == 1
     });
-    ended(running);
+    running.ended();
     let attest = |position: &str| {
         order(
             &trial,
@@ -311,7 +296,7 @@ fn reads_go_to_the_target_and_back_through_the_route() {
     order(&trial, &["switch", "reads"])
         .expect(2)
         .says(&["route.none"]);
-    ended(without);
+    without.ended();
     let file = trial.folder().join("route.json");
     trial.tables = "[[route]]\nkind = \"file\"\npath = \"route.json\"\n".to_owned();
     let running = followed(&trial);
@@ -342,5 +327,5 @@ fn reads_go_to_the_target_and_back_through_the_route() {
     trial.call(&["verify", "--json"]).expect(0);
     order(&trial, &["rollback"]).expect(0);
     wait_until("reads are back", LONG, || reads() == Some(0));
-    ended(running);
+    running.ended();
 }

@@ -65,17 +65,6 @@ impl Scene {
         self.bank.hint(Side::Source, false);
     }
 
-    fn followed(&mut self) -> Running {
-        let mut running = self.trial.start(&["run", "--json"]);
-        wait_until("the run follows", LONG, || {
-            assert!(running.is_running(), "{}", running.stdout_so_far());
-            running
-                .stdout_so_far()
-                .contains("\"followed\",\"position\"")
-        });
-        running
-    }
-
     fn end(self, running: Running) {
         let Self {
             trial,
@@ -98,7 +87,7 @@ impl Scene {
 
 fn there_and_back_and_there_again(source: Engine, target: Engine) {
     let mut scene = Scene::new(source, target);
-    let running = scene.followed();
+    let running = scene.trial.following(&[]);
     scene.audit(Side::Source, "followed");
     scene.switch();
     scene.audit(Side::Target, "after the switch");

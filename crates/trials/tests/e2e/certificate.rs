@@ -65,17 +65,6 @@ fn reader(trial: &Trial, database: &Database) -> String {
     postgres.url_of(&role, "not-a-secret")
 }
 
-/// A run that has come to follow.
-fn following(trial: &Trial) -> Running {
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        let said = running.stdout_so_far();
-        assert!(running.is_running(), "{said}");
-        said.contains("\"followed\",\"position\"")
-    });
-    running
-}
-
 /// Writes to the target past what keeps others from it.
 fn plant(trial: &Trial, sql: &str) {
     match &trial.target {
@@ -99,7 +88,7 @@ fn made_under_writes_and_checked(what: &str, source: Engine, target: Engine) {
     shop::make(&trial.source, tables, 2_000, seed);
     make_key(&trial);
     let writers = trial.writers(Options::new(tables, 2_000), seed);
-    let running = following(&trial);
+    let running = trial.following(&[]);
     // by the run, while the writers write
     let told = certified(&trial, "under.json", &[], 0);
     assert_eq!(told["certificate"]["equal"], true, "{told}");
@@ -297,7 +286,7 @@ fn the_salts_hash_is_durable_before_the_reads_and_the_salt_is_told_after_the_end
         });
         rows.unwrap().map(Result::unwrap).collect::<Vec<_>>()
     };
-    let run = following(&trial);
+    let run = trial.following(&[]);
     let mut client = trial.source.postgres().client();
     client
         .batch_execute("BEGIN; LOCK TABLE u IN ACCESS EXCLUSIVE MODE")
@@ -436,7 +425,7 @@ fn sums_are_of_the_whole_tables_also_where_the_stream_proves_keys() {
         (Engine::Sqlite, Engine::Sqlite),
     ] {
         let trial = small(source, target);
-        let run = following(&trial);
+        let run = trial.following(&[]);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {

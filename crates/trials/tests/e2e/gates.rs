@@ -1,11 +1,9 @@
 //! What a switch asks for: gates that are not met refuse it, with their evidence; what passes them is written down.
 
-use crossfade_trials::binary::{Outcome, Running};
-use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::binary::Outcome;
+use crossfade_trials::patience::LONG;
 use crossfade_trials::{Engine, Trial};
 use serde_json::Value;
-
-const RUN: &[&str] = &["run", "--json"];
 
 fn made(source: Engine, target: Engine, gates: &str) -> Trial {
     // nothing is proven but by a command
@@ -19,17 +17,6 @@ fn made(source: Engine, target: Engine, gates: &str) -> Trial {
          INSERT INTO t SELECT i, 'a' || i FROM n;",
     );
     trial
-}
-
-fn followed(trial: &Trial) -> Running {
-    let mut running = trial.start(RUN);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
-    running
 }
 
 fn switch(trial: &Trial, more: &[&str]) -> Outcome {
@@ -70,7 +57,7 @@ fn unmet_gates_refuse(source: Engine, target: Engine) {
         "{}",
         before.text()
     );
-    let running = followed(&trial);
+    let running = trial.following(&[]);
     // nobody has read both sides, and nobody has rehearsed
     let refused = switch(&trial, &[]).expect(2);
     assert_eq!(codes(&refused), ["gate.proof", "gate.rehearsal"]);
@@ -164,7 +151,7 @@ fn a_switch_without_a_run_proves_first() {
 fn a_difference_refuses_whatever_is_overridden() {
     let gates = "lag_window_seconds = 2\nrehearsal = \"off\"\n";
     let trial = made(Engine::Pg17, Engine::Pg18, gates);
-    let running = followed(&trial);
+    let running = trial.following(&[]);
     trial
         .target
         .run("SET session_replication_role = replica; UPDATE t SET a = 'other' WHERE id = 7");
@@ -201,7 +188,7 @@ fn a_column_of_the_target_alone_refuses_by_name() {
         (Engine::Sqlite, Engine::Sqlite),
     ] {
         let trial = made(source, target, gates);
-        let running = followed(&trial);
+        let running = trial.following(&[]);
         trial.call(&["verify", "--json"]).expect(0);
         trial.target.run("ALTER TABLE t ADD COLUMN extra integer");
         let refused = switch(&trial, &[]).expect(2);
@@ -219,7 +206,7 @@ fn a_column_of_the_target_alone_refuses_by_name() {
 #[test]
 fn a_rehearsal_lets_the_switch_through() {
     let trial = made(Engine::Sqlite, Engine::Sqlite, "lag_window_seconds = 2\n");
-    let running = followed(&trial);
+    let running = trial.following(&[]);
     trial.call(&["verify", "--json"]).expect(0);
     let refused = switch(&trial, &[]).expect(2);
     assert_eq!(codes(&refused), ["gate.rehearsal"]);

@@ -1,23 +1,11 @@
 //! A comparison that reads slowly finds what every other finds, beside writers as at rest.
 
-use crossfade_trials::binary::Running;
-use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::patience::LONG;
 use crossfade_trials::seed::seed;
 use crossfade_trials::shop::{self, Tables};
 use crossfade_trials::workload::Options;
 use crossfade_trials::{Engine, Trial};
 use serde_json::Value;
-
-fn following(trial: &Trial) -> Running {
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
-    running
-}
 
 fn report(trial: &Trial, code: i32) -> Value {
     let said = trial.call(&["verify", "--gentle", "--json"]).expect(code);
@@ -45,7 +33,7 @@ fn a_gentle_comparison_finds_what_is_planted_and_raises_no_false_alarm() {
              INSERT INTO still SELECT i, 'some text of the row ' || i FROM n",
         );
         let writers = trial.writers(Options::new(tables, 400), seed);
-        let running = following(&trial);
+        let running = trial.following(&[]);
         for _ in 0..3 {
             let found = report(&trial, 0);
             assert_eq!(found["equal"], true, "{found}");

@@ -15,13 +15,7 @@ fn made(source: Engine, target: Engine) -> Trial {
 }
 
 fn followed(trial: &Trial, environment: &[(&str, &str)]) -> Running {
-    let mut running = trial.start_with(&["run", "--json"], environment);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
+    let running = trial.following(environment);
     trial.call(&["verify", "--json"]).expect(0);
     running
 }

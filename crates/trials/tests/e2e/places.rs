@@ -1,23 +1,11 @@
 //! Where digests are computed is what the migration file says, and what is found does not depend on it.
 
-use crossfade_trials::binary::Running;
-use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::patience::LONG;
 use crossfade_trials::seed::seed;
 use crossfade_trials::shop::{self, Tables};
 use crossfade_trials::workload::Options;
 use crossfade_trials::{Engine, Trial};
 use serde_json::Value;
-
-fn following(trial: &Trial) -> Running {
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
-    running
-}
 
 fn report(trial: &Trial, code: i32) -> Value {
     trial.call(&["verify", "--json"]).expect(code).json()["report"].clone()
@@ -48,7 +36,7 @@ fn the_servers_find_what_is_planted_and_nothing_else() {
         let mut trial = Trial::new(source, target).option("reconcile_percent", 0);
         trial.tables = "[verify]\ndigests = \"server\"\n".to_owned();
         trial.source.run(TABLE);
-        let running = following(&trial);
+        let running = trial.following(&[]);
         let equal = report(&trial, 0);
         let places = &equal["tables"][0]["places"];
         assert_eq!(
@@ -110,7 +98,7 @@ fn the_servers_raise_no_false_alarm_under_writes() {
     trial.tables = "[verify]\ndigests = \"server\"\n".to_owned();
     shop::make(&trial.source, Tables::All, 500, seed);
     let writers = trial.writers(Options::new(Tables::All, 500), seed);
-    let running = following(&trial);
+    let running = trial.following(&[]);
     let mut by_server = 0;
     for _ in 0..6 {
         let found = report(&trial, 0);
@@ -132,7 +120,7 @@ fn the_program_sums_where_the_file_says_so_and_other_words_are_refused() {
     let mut trial = Trial::new(Engine::Pg15, Engine::Pg17);
     trial.tables = "[verify]\ndigests = \"program\"\n".to_owned();
     trial.source.run(TABLE);
-    let running = following(&trial);
+    let running = trial.following(&[]);
     let places = report(&trial, 0)["tables"][0]["places"].clone();
     assert_eq!(
         (&places["source"], &places["target"]),

@@ -13,19 +13,7 @@ use serde_json::Value;
 const LONG_TEXT: &str = "a text of more than twenty bytes";
 
 fn following(trial: &Trial, defect: &str) -> Running {
-    let mut running = trial.start_with(&["run", "--json"], &[("CROSSFADE_PLANTED", defect)]);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
-    running
-}
-
-fn ended(running: Running) {
-    running.interrupt();
-    running.wait(LONG).expect(0);
+    trial.following(&[("CROSSFADE_PLANTED", defect)])
 }
 
 fn report(trial: &Trial, words: &[&str], code: i32) -> Value {
@@ -114,7 +102,7 @@ fn in_the_stream(defect: &str) {
     // at rest it is read, too
     let found = report(&trial, &[], 2);
     assert_eq!(named(&found), changed(&[1, 2]), "{found}");
-    ended(running);
+    running.ended();
 }
 
 #[test]
@@ -149,6 +137,6 @@ fn a_row_that_the_copier_loses_is_found_by_reading_both_sides() {
             [("missing".to_owned(), "100".to_owned())],
             "{found}"
         );
-        ended(running);
+        running.ended();
     }
 }

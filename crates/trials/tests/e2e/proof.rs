@@ -18,19 +18,8 @@ fn made(source: Engine, target: Engine, percent: u64) -> (Trial, Running) {
          INSERT INTO t SELECT i, 'a' || i FROM n;
          INSERT INTO u SELECT id, a FROM t WHERE id < 100;"
     ));
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
+    let running = trial.following(&[]);
     (trial, running)
-}
-
-fn ended(running: Running) {
-    running.interrupt();
-    running.wait(LONG).expect(0);
 }
 
 /// Until the target shows this many rows under a condition.
@@ -79,7 +68,7 @@ fn what_was_proven_stays_so_and_only_touched_keys_are_read() {
         assert_eq!(rows_of(&touched), 700 + 10 + 1 + 1, "{touched}");
         assert_eq!(touched["proof"]["everything"], true, "{touched}");
         assert_eq!(rows_of(&report(&trial, &["--touched"], 0)), 0);
-        ended(running);
+        running.ended();
         trial
             .call(&["verify", "--touched"])
             .expect(2)
@@ -106,7 +95,7 @@ fn a_touched_row_that_differs_is_named_and_its_range_differs_until_it_is_read_wh
     report(&trial, &[], 0);
     let found = report(&trial, &["--touched"], 0);
     assert_eq!(found["proof"]["everything"], true, "{found}");
-    ended(running);
+    running.ended();
 }
 
 #[test]
@@ -131,7 +120,7 @@ fn ranges_are_read_again_while_following_and_a_strangers_write_is_told() {
     });
     let oldest = proof(&trial)["oldest"].clone();
     assert!(oldest["read"].as_i64() > Some(0), "{oldest}");
-    ended(running);
+    running.ended();
 }
 
 #[test]
@@ -166,7 +155,7 @@ fn rows_that_differ_are_read_again_through_the_stream_and_no_newer_change_is_los
         arrived(&trial, "a IN ('w39', 'n39')", 4);
         trial.assert_equal();
         report(&trial, &[], 0);
-        ended(running);
+        running.ended();
     }
 }
 
@@ -177,12 +166,7 @@ fn a_repair_that_the_target_refuses_leaves_the_run_at_work() {
         "CREATE TABLE t (id integer PRIMARY KEY, a text UNIQUE);
          INSERT INTO t SELECT i, 'a' || i FROM generate_series(1, 50) i",
     );
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
+    let mut running = trial.following(&[]);
     // a stranger's row has taken the unique value of one that is missing
     plant(
         &trial,
@@ -206,5 +190,5 @@ fn a_repair_that_the_target_refuses_leaves_the_run_at_work() {
     let repaired = report(&trial, &["--repair"], 0);
     assert_eq!(repaired["repair"]["rows"], 2, "{repaired}");
     trial.assert_equal();
-    ended(running);
+    running.ended();
 }

@@ -154,7 +154,7 @@ fn a_rehearsal_passes_between_engines_while_the_migration_itself_runs() {
             .source
             .run("INSERT INTO t (id, a) VALUES (95001, 'on')");
         crate::switch::arrives(&trial.target, 95001, "on");
-        crate::switch::ended(running);
+        running.ended();
         trial.assert_equal();
     }
 }

@@ -3,26 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crossfade_trials::binary::Running;
 use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::{Database, Engine, Trial};
 use serde_json::Value;
-
-fn following(trial: &Trial) -> Running {
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
-    running
-}
-
-fn ended(running: Running) {
-    running.interrupt();
-    running.wait(LONG).expect(0);
-}
 
 fn report(trial: &Trial, words: &[&str], code: i32) -> Value {
     let words: Vec<&str> = ["verify", "--json"].iter().chain(words).copied().collect();
@@ -60,7 +43,7 @@ const POSTGRES: &str = "
 fn what_is_set_back_dropped_or_goes_by_another_step_is_named_and_nothing_else() {
     let trial = Trial::new(Engine::Pg15, Engine::Pg17).option("reconcile_percent", 0);
     trial.source.run(POSTGRES);
-    let running = following(&trial);
+    let running = trial.following(&[]);
     let first = report(&trial, &[], 0);
     assert_eq!(
         first["sequences"].as_array().map(Vec::len),
@@ -132,14 +115,14 @@ fn what_is_set_back_dropped_or_goes_by_another_step_is_named_and_nothing_else() 
         .call(&["verify"])
         .expect(2)
         .says(&["public.t_id_seq", "hand out values again"]);
-    ended(running);
+    running.ended();
 }
 
 #[test]
 fn sequences_that_move_all_the_time_are_no_difference() {
     let trial = Trial::new(Engine::Pg17, Engine::Pg18).option("reconcile_percent", 0);
     trial.source.run(POSTGRES);
-    let running = following(&trial);
+    let running = trial.following(&[]);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -170,7 +153,7 @@ fn sequences_that_move_all_the_time_are_no_difference() {
         }
         stop.store(true, Ordering::Relaxed);
     });
-    ended(running);
+    running.ended();
 }
 
 #[test]
@@ -193,7 +176,7 @@ fn counters_of_files_are_compared_with_servers_and_with_files() {
             "INSERT INTO t (a) VALUES ('a'), ('b'), ('c'); DELETE FROM t WHERE id = 3;
              INSERT INTO plain VALUES (1, 'a'), (9, 'b')",
         );
-        let running = following(&trial);
+        let running = trial.following(&[]);
         let first = report(&trial, &[], 0);
         let sequences = first["sequences"].as_array().unwrap();
         let t = sequences
@@ -228,6 +211,6 @@ fn counters_of_files_are_compared_with_servers_and_with_files() {
         assert_eq!(wrong(&found)[0].1, "behind", "{found}");
         trial.target.run(back);
         report(&trial, &[], 0);
-        ended(running);
+        running.ended();
     }
 }

@@ -1,24 +1,8 @@
 //! Writes on the target that are not the program's: told with table, key and time, by the target's own marks.
 
-use crossfade_trials::binary::Running;
 use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::{Engine, Trial};
 use serde_json::{Value, json};
-
-fn followed(trial: &Trial) -> Running {
-    let running = trial.start(&["run", "--json"]);
-    told(&running, "the run follows", "\"followed\",\"position\"");
-    running
-}
-
-fn told(running: &Running, what: &str, text: &str) {
-    wait_until(what, LONG, || running.stdout_so_far().contains(text));
-}
-
-fn ended(running: Running) -> String {
-    running.interrupt();
-    running.wait(LONG).expect(0).stdout
-}
 
 fn events(stdout: &str, kind: &str) -> Vec<Value> {
     let lines = stdout.lines().filter_map(|l| serde_json::from_str(l).ok());
@@ -56,7 +40,7 @@ fn a_strangers_write_is_told_with_its_key_and_is_the_cause_of_the_difference() {
             "CREATE TABLE t (id integer PRIMARY KEY, a text);
              INSERT INTO t VALUES (1, 'a'), (2, 'a'), (3, 'a'), (4, 'a'), (5, 'a');",
         );
-        let running = followed(&trial);
+        let running = trial.following(&[]);
         trial.call(&["verify"]).expect(0);
         trial
             .source
@@ -88,7 +72,7 @@ fn a_strangers_write_is_told_with_its_key_and_is_the_cause_of_the_difference() {
         assert_eq!(causes(&report.json()["report"]), cause);
         trial.call(&["verify", "--repair"]).expect(0);
         assert_eq!(trial.status()["strangers"]["writes"], 4);
-        let stdout = ended(running);
+        let stdout = running.ended().stdout;
         let told = events(&stdout, "stranger");
         let expected = json!([
             ["public.t", "update", "1"],
@@ -101,13 +85,13 @@ fn a_strangers_write_is_told_with_its_key_and_is_the_cause_of_the_difference() {
         // without a run the target is asked; what was told is not told again, what came meanwhile is
         assert_eq!(trial.status()["strangers"]["writes"], 4);
         plant(&trial, "TRUNCATE t");
-        let running = followed(&trial);
+        let running = trial.following(&[]);
         wait_until("the truncate is told", LONG, || {
             running.stdout_so_far().contains("\"truncate\"")
         });
         let report = trial.call(&["verify", "--json"]).expect(2);
         assert_eq!(causes(&report.json()["report"])[0][1], "stranger");
-        let stdout = ended(running);
+        let stdout = running.ended().stdout;
         let told = events(&stdout, "stranger");
         assert_eq!(keys(&told), json!([["public.t", "truncate", null]]));
         trial.call(&["abort"]).expect(0);
@@ -137,7 +121,7 @@ fn marks_that_somebody_takes_off_are_told_once() {
         trial
             .source
             .run("CREATE TABLE t (id integer PRIMARY KEY, a text)");
-        let running = followed(&trial);
+        let running = trial.following(&[]);
         trial.call(&["verify"]).expect(0);
         trial.target.run(off);
         wait_until("it is noticed", LONG, || {
@@ -150,7 +134,7 @@ fn marks_that_somebody_takes_off_are_told_once() {
             .expect(0)
             .says(&["can no longer be seen"]);
         trial.call(&["verify"]).expect(0);
-        let stdout = ended(running);
+        let stdout = running.ended().stdout;
         let about = |stdout: &str| {
             let warnings = events(stdout, "warning").into_iter();
             let about =
@@ -159,11 +143,11 @@ fn marks_that_somebody_takes_off_are_told_once() {
         };
         assert_eq!(about(&stdout), 1, "{stdout}");
         assert_eq!(trial.status()["strangers"]["unseen"], json!([table]));
-        let running = followed(&trial);
+        let running = trial.following(&[]);
         wait_until("it is seen again", LONG, || {
             trial.status()["strangers"]["unseen"] == json!([])
         });
-        assert_eq!(about(&ended(running)), 1);
+        assert_eq!(about(&running.ended().stdout), 1);
         trial.call(&["abort"]).expect(0);
     }
 }

@@ -20,20 +20,9 @@ pub(crate) fn made(source: Engine, target: Engine) -> Trial {
 }
 
 pub(crate) fn followed(trial: &Trial) -> Running {
-    let mut running = trial.start(&["run", "--json"]);
-    wait_until("the run follows", LONG, || {
-        assert!(running.is_running(), "{}", running.stdout_so_far());
-        running
-            .stdout_so_far()
-            .contains("\"followed\",\"position\"")
-    });
+    let running = trial.following(&[]);
     trial.call(&["verify", "--json"]).expect(0);
     running
-}
-
-pub(crate) fn ended(running: Running) {
-    running.interrupt();
-    running.wait(LONG).expect(0);
 }
 
 pub(crate) fn switch(trial: &Trial) -> Outcome {
@@ -94,7 +83,7 @@ fn there_and_back_and_there_again(source: Engine, target: Engine) {
         .run("INSERT INTO t VALUES (93001, 'again', true, 3)");
     arrives(&trial.source, 93001, "again");
     refuses(&trial.source, "DELETE FROM t WHERE id = 93001");
-    ended(running);
+    running.ended();
     trial.assert_equal();
 }
 

@@ -10,7 +10,7 @@ use crossfade_trials::binary::Outcome;
 use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::{Engine, Trial};
 
-use crate::switch::{arrives, ended, followed, made, refuses, report, switch};
+use crate::switch::{arrives, followed, made, refuses, report, switch};
 
 fn switch_within(trial: &Trial, within: &str, more: &[&str]) -> Outcome {
     let mut words = vec!["switch", "writes", "--owner", "e2e", "--within", within];
@@ -45,7 +45,7 @@ fn before_it_is_followed() {
         switch(&trial).expect(2).says(&["switch.not_followed"]);
         let running = followed(&trial);
         nothing_changed_hands(&trial, 90_001);
-        ended(running);
+        running.ended();
     }
 }
 
@@ -68,7 +68,7 @@ fn from_two_shells_at_once() {
             .target
             .run("INSERT INTO t (id, a) VALUES (90001, 'there')");
         arrives(&trial.source, 90_001, "there");
-        ended(running);
+        running.ended();
         trial.assert_equal();
     }
 }
@@ -87,7 +87,7 @@ fn without_an_owner_and_below_the_prediction() {
         "the time box is 1 ms",
     ]);
     nothing_changed_hands(&trial, 90_001);
-    ended(running);
+    running.ended();
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn with_a_prepared_transaction_that_was_left_behind() {
     ]);
     arrives(&trial.target, 3, "prepared");
     report(switch(&trial));
-    ended(running);
+    running.ended();
     trial.assert_equal();
 }
 
@@ -135,7 +135,7 @@ fn with_a_transaction_that_stays_open() {
         .target
         .run("INSERT INTO t (id, a) VALUES (90003, 'there')");
     arrives(&trial.source, 90_003, "there");
-    ended(running);
+    running.ended();
     trial.assert_equal();
 }
 
@@ -206,7 +206,7 @@ fn with_commits_that_do_not_wait_for_the_log() {
             == 1
     };
     wait_until("the last transfer arrives", LONG, arrived);
-    ended(running);
+    running.ended();
     for database in [&trial.source, &trial.target] {
         let rows = database.rows("SELECT id FROM transfer");
         let there: BTreeSet<i64> = (rows.into_iter().flatten().flatten())
@@ -271,7 +271,7 @@ fn with_triggers_that_were_switched_off_and_on_again() {
     nothing_changed_hands(&trial, 90_001);
     // it is put right by the next one
     report(switch(&trial));
-    ended(running);
+    running.ended();
     trial.assert_equal();
 }
 
@@ -321,7 +321,7 @@ fn with_a_partition_that_is_made_meanwhile() {
     report(switch_within(&trial, "30s", &passed));
     refuses(&trial.source, "INSERT INTO p VALUES (12, 'x')");
     refuses(&trial.source, "INSERT INTO p2 VALUES (12, 'x')");
-    ended(running);
+    running.ended();
     trial.assert_equal();
 }
 
@@ -335,7 +335,7 @@ fn with_a_way_back_that_cannot_be_laid() {
     let running = followed(&trial);
     switch(&trial).expect(2);
     nothing_changed_hands(&trial, 90_001);
-    ended(running);
+    running.ended();
 }
 
 /// A program that is a route, writes down what it is asked, and fails at one action.
@@ -361,7 +361,7 @@ fn with_a_route_that_is_down() {
         let running = followed(&trial);
         switch(&trial).expect(2).says(&["route"]);
         nothing_changed_hands(&trial, 90_001);
-        ended(running);
+        running.ended();
         let asked = std::fs::read_to_string(trial.folder().join("asked")).unwrap();
         let asked: Vec<&str> = asked.lines().collect();
         assert!(!asked.contains(&"point"), "{asked:?}");

@@ -140,13 +140,7 @@ impl<'a> Scene<'a> {
 
     /// A run that follows and has read both sides.
     fn start_run(&mut self, environment: &[(&str, &str)]) {
-        let mut running = self.trial.start_with(&["run", "--json"], environment);
-        wait_until("the run follows", LONG, || {
-            assert!(running.is_running(), "{}", running.stdout_so_far());
-            running
-                .stdout_so_far()
-                .contains("\"followed\",\"position\"")
-        });
+        let running = self.trial.following(environment);
         self.running = Some(running);
         self.trial.call(&["verify", "--json"]).expect(0);
     }
