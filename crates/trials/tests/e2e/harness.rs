@@ -104,3 +104,19 @@ fn the_comparison_sees_what_differs_and_nothing_else_between_engines() {
     assert!(!differences_of(&trial.source, &trial.target, &[absent]).is_empty());
     assert_eq!(trial.target.dialect(), Dialect::Sqlite);
 }
+
+/// A file that no `mod` names is not even compiled, and nothing else says so.
+#[test]
+fn every_file_of_tests_is_run() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
+    let main = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let line = format!("mod {name};");
+        assert!(
+            name == "main" || main.lines().any(|l| l == line),
+            "{name}.rs is in no `mod`"
+        );
+    }
+}
