@@ -1,0 +1,227 @@
+//! Rows that were written, changed or deleted (MySQL internals, "ROWS_EVENT"; MariaDB knowledge base, "Rows_event_v1/v2").
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossfade_model::{Cell, Row};
+use crossfade_store::ErrorKind;
+
+use super::kind;
+use super::table_map::{TableMap, bit};
+use crate::cursor::Cursor;
+use crate::error::{Error, Result};
+use crate::value::Values;
+
+/// What was done to a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RowChange {
+    /// A new row.
+    Insert {
+        /// The row.
+        row: Row,
+    },
+    /// A changed row.
+    Update {
+        /// The whole row before.
+        before: Row,
+        /// The whole row after.
+        after: Row,
+    },
+    /// A row that is gone.
+    Delete {
+        /// The whole row before.
+        before: Row,
+    },
+}
+
+impl RowChange {
+    /// Bytes it holds in memory, for budgets; not exact.
+    pub fn weight(&self) -> usize {
+        match self {
+            RowChange::Insert { row } | RowChange::Delete { before: row } => row.weight(),
+            RowChange::Update { before, after } => before.weight() + after.weight(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// The statement's last rows: its tables' numbers mean nothing after (`STMT_END_F`).
+pub(crate) const STATEMENT_END: u16 = 1;
+
+/// What stands before the rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowsHead {
+    action: Action,
+    /// The number of the table.
+    pub table: u64,
+    /// Flags.
+    pub flags: u16,
+    /// Whether the rest is compressed, and whether it has room for extra data.
+    compressed: bool,
+    second_version: bool,
+}
+
+impl RowsHead {
+    /// Whether events of this type hold rows.
+    pub fn is_rows(number: u8) -> bool {
+        action(number).is_some()
+    }
+
+    /// Reads the fixed part.
+    pub fn read(number: u8, cursor: &mut Cursor) -> Result<RowsHead> {
+        const WHAT: &str = "rows";
+        let action = action(number).ok_or_else(|| Error::corrupt("an event holds no rows"))?;
+        Ok(RowsHead {
+            action,
+            table: cursor.uint(6, WHAT)?,
+            flags: cursor.u16(WHAT)?,
+            compressed: (kind::MARIADB_WRITE_ROWS_COMPRESSED_V1
+                ..=kind::MARIADB_DELETE_ROWS_COMPRESSED)
+                .contains(&number),
+            second_version: matches!(
+                number,
+                kind::WRITE_ROWS..=kind::DELETE_ROWS
+                    | kind::MARIADB_WRITE_ROWS_COMPRESSED..=kind::MARIADB_DELETE_ROWS_COMPRESSED
+            ),
+        })
+    }
+}
+
+fn action(number: u8) -> Option<Action> {
+    Some(match number {
+        kind::WRITE_ROWS_V1
+        | kind::WRITE_ROWS
+        | kind::MARIADB_WRITE_ROWS_COMPRESSED_V1
+        | kind::MARIADB_WRITE_ROWS_COMPRESSED => Action::Insert,
+        kind::UPDATE_ROWS_V1
+        | kind::UPDATE_ROWS
+        | kind::MARIADB_UPDATE_ROWS_COMPRESSED_V1
+        | kind::MARIADB_UPDATE_ROWS_COMPRESSED => Action::Update,
+        kind::DELETE_ROWS_V1
+        | kind::DELETE_ROWS
+        | kind::MARIADB_DELETE_ROWS_COMPRESSED_V1
+        | kind::MARIADB_DELETE_ROWS_COMPRESSED => Action::Delete,
+        _ => return None,
+    })
+}
+
+/// The rows of one event, read one by one.
+#[derive(Debug)]
+pub struct Rows {
+    table: Arc<TableMap>,
+    action: Action,
+    left: Cursor,
+    values: Values,
+}
+
+impl Rows {
+    /// Reads what stands between the fixed part and the first row, and inflates the rows.
+    pub(crate) fn open(
+        head: RowsHead,
+        mut cursor: Cursor,
+        table: Arc<TableMap>,
+        mariadb: bool,
+        inflate: impl Fn(Bytes) -> Result<Bytes>,
+    ) -> Result<Rows> {
+        const WHAT: &str = "rows";
+        let named = |e: Error| e.table(table.label());
+        if head.second_version {
+            // its length counts itself
+            let extra = usize::from(cursor.u16(WHAT)?);
+            cursor.skip(extra.saturating_sub(2), WHAT)?;
+        }
+        let width = cursor.length(WHAT)?;
+        if width != table.columns.len() {
+            return Err(named(Error::corrupt(
+                "rows have another number of columns than their table",
+            )));
+        }
+        let images = if head.action == Action::Update { 2 } else { 1 };
+        for _ in 0..images {
+            let present = cursor.take(width.div_ceil(8), WHAT)?;
+            if !(0..width).all(|column| bit(&present, column)) {
+                return Err(named(partial_image()));
+            }
+        }
+        require_metadata(&table).map_err(named)?;
+        let left = match head.compressed {
+            true => Cursor::new(inflate(cursor.rest()).map_err(named)?),
+            false => cursor,
+        };
+        Ok(Rows {
+            action: head.action,
+            left,
+            values: Values::new(mariadb),
+            table,
+        })
+    }
+
+    /// Whose rows they are.
+    pub fn table(&self) -> &Arc<TableMap> {
+        &self.table
+    }
+
+    /// The next row; `None` after the last.
+    ///
+    /// # Errors
+    /// Bytes that are no row of this table, a type that cannot be read.
+    pub fn next_change(&mut self) -> Result<Option<RowChange>> {
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let first = self.image()?;
+        Ok(Some(match self.action {
+            Action::Insert => RowChange::Insert { row: first },
+            Action::Delete => RowChange::Delete { before: first },
+            Action::Update => RowChange::Update {
+                before: first,
+                after: self.image()?,
+            },
+        }))
+    }
+
+    fn image(&mut self) -> Result<Row> {
+        let columns = &self.table.columns;
+        let named = |e: Error| e.table(self.table.label());
+        let nulls = self
+            .left
+            .take(columns.len().div_ceil(8), "a row")
+            .map_err(named)?;
+        let mut cells = Vec::with_capacity(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            let cell = match bit(&nulls, index) {
+                true => Cell::Null,
+                false => self.values.read(column, &mut self.left).map_err(named)?,
+            };
+            cells.push(cell);
+        }
+        Ok(Row(cells))
+    }
+}
+
+fn partial_image() -> Error {
+    Error::new(
+        ErrorKind::Setting,
+        "binlog.row_image",
+        "the log has rows without all their columns (binlog_row_image is not FULL)",
+    )
+    .fix("SET GLOBAL binlog_row_image = 'FULL'; sessions that are open keep their old setting until they end; then copy anew")
+}
+
+fn require_metadata(table: &TableMap) -> Result<()> {
+    if table.has_names {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Setting,
+        "binlog.row_metadata",
+        "the log does not name columns (binlog_row_metadata is not FULL)",
+    )
+    .fix("SET GLOBAL binlog_row_metadata = 'FULL'; then copy anew"))
+}

@@ -1,0 +1,9 @@
+//! The decoder and the stream against real servers, and against what real servers wrote.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+mod log;
+mod refused;
+mod transactions;
+mod values;
