@@ -57,12 +57,15 @@ impl Format {
             post_headers: cursor.take(lengths, WHAT)?,
         };
         // the layouts that this decoder reads; table ids of 4 bytes went away before MySQL 5.1.18
-        for (kind, least) in [
+        for (kind, expected) in [
             (kind::QUERY, 13),
             (kind::TABLE_MAP, 8),
             (kind::WRITE_ROWS_V1, 8),
+            (kind::WRITE_ROWS, 10),
         ] {
-            if format.post_header(kind).is_none_or(|length| length < least) {
+            // MySQL 9 gives no length to types that it no longer writes
+            let length = format.post_header(kind).unwrap_or(0);
+            if length != expected && length != 0 {
                 return Err(unsupported(format!(
                     "the log of {} has another layout of events of type {kind}",
                     format.server_version
@@ -108,7 +111,7 @@ mod tests {
         let mut body = vec![0; 2 + 50 + 4 + 1 + 40 + 1];
         body[0] = 4;
         body[56] = 19;
-        body[57..97].fill(13);
+        body[57 + 18] = 8;
         assert!(Format::read(body.clone().into(), Checksum::Off).is_ok());
         for (at, value) in [(0, 3), (56, 27), (57 + 18, 6)] {
             let mut other = body.clone();
@@ -116,16 +119,6 @@ mod tests {
             let refused = Format::read(other.into(), Checksum::Off).unwrap_err();
             assert_eq!(refused.code, "binlog.version");
         }
-        assert!(Format::read(body.slice_short(), Checksum::Off).is_err());
-    }
-
-    trait Short {
-        fn slice_short(&self) -> Bytes;
-    }
-
-    impl Short for Vec<u8> {
-        fn slice_short(&self) -> Bytes {
-            self[..57].to_vec().into()
-        }
+        assert!(Format::read(body[..57].to_vec().into(), Checksum::Off).is_err());
     }
 }

@@ -9,6 +9,12 @@ use crossfade_mysql_binlog::{
     Start, StreamOptions, Tls, replica_id,
 };
 
+/// One test at a time: what one writes into a server's log would stop another's stream.
+pub async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ALONE.lock().await
+}
+
 /// One of the servers that the environment names.
 #[derive(Debug, Clone)]
 pub struct Server {
