@@ -220,9 +220,13 @@ impl Writer<'_> {
     }
 }
 
+/// In lines of 76 letters, as the server's encoder makes them; the ends of lines are escaped as in every string.
 fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for three in bytes.chunks(3) {
+    for (count, three) in bytes.chunks(3).enumerate() {
+        if count > 0 && count % (76 / 4) == 0 {
+            out.extend_from_slice(b"\\n");
+        }
         let group = three
             .iter()
             .chain([&0, &0])

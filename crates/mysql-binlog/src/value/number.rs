@@ -37,7 +37,7 @@ pub(super) fn write_padded(mut number: u64, width: usize, out: &mut Vec<u8>) {
 }
 
 /// Appends a double as MySQL does (`my_gcvt` in `strings/dtoa.cc`): the fewest digits that give it back; with an exponent
-/// only beyond 15 digits either side of the point.
+/// only beyond 15 digits either side of the point, and not where there are digits behind it.
 pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
     let shortest = format!("{value:e}");
     let Some((digits, exponent)) = shortest.split_once('e') else {
@@ -53,14 +53,15 @@ pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
     };
     let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let significant: Vec<u8> = digits.bytes().filter(u8::is_ascii_digit).collect();
+    let has_fraction = point > 0 && significant.len() as i32 > point;
     match point {
         -14..=0 => {
             out.extend_from_slice(b"0.");
             out.extend((point..0).map(|_| b'0'));
             out.extend_from_slice(&significant);
         }
-        1..=15 => {
-            // 1 to 15
+        point if has_fraction || matches!(point, 1..=15) => {
+            // from 1 to 17
             let whole = point as usize;
             let (before, after) = significant.split_at(whole.min(significant.len()));
             out.extend_from_slice(before);
@@ -91,6 +92,7 @@ mod tests {
             (0.1, "0.1"),
             (123456789012345.0, "123456789012345"),
             (1e15, "1e15"),
+            (4362244339170887.5, "4362244339170887.5"),
             (1e14, "100000000000000"),
             (1.25e300, "1.25e300"),
             (1e-14, "0.00000000000001"),

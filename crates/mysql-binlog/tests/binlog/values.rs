@@ -1,1 +1,597 @@
+//! Every type: what the stream brings of a value is what SELECT shows.
 
+use crossfade_model::Cell;
+use crossfade_mysql_binlog::{Item, RowChange, value};
+
+use crate::common::{Server, Session, alone, inserted, mariadbs, mysql, servers};
+
+/// A small generator of numbers, so that a failure can be repeated.
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn seeded() -> Numbers {
+        let seed = std::env::var("CROSSFADE_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(20_261_126);
+        println!("CROSSFADE_SEED={seed}");
+        Numbers(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn double(&mut self) -> f64 {
+        loop {
+            let double = f64::from_bits(self.next());
+            if double.is_finite() {
+                return double;
+            }
+        }
+    }
+}
+
+/// Types and values, as SQL; all servers have them.
+fn common_types() -> Vec<(String, Vec<String>)> {
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
+    let mut add = |kind: &str, values: &[&str]| {
+        all.push((
+            kind.to_owned(),
+            values.iter().map(|v| (*v).to_owned()).collect(),
+        ));
+    };
+    add("TINYINT", &["-128", "-1", "0", "127"]);
+    add("TINYINT UNSIGNED", &["0", "128", "255"]);
+    add("SMALLINT", &["-32768", "32767"]);
+    add("SMALLINT UNSIGNED", &["32768", "65535"]);
+    add("MEDIUMINT", &["-8388608", "8388607", "-1"]);
+    add("MEDIUMINT UNSIGNED", &["8388608", "16777215"]);
+    add("INT", &["-2147483648", "2147483647"]);
+    add("INT UNSIGNED", &["2147483648", "4294967295"]);
+    add("INT(5) UNSIGNED ZEROFILL", &["7"]);
+    add(
+        "BIGINT",
+        &["-9223372036854775808", "9223372036854775807", "-1"],
+    );
+    add(
+        "BIGINT UNSIGNED",
+        &["9223372036854775808", "18446744073709551615"],
+    );
+    add("BOOLEAN", &["true", "false"]);
+    let nines = format!("-{}.{}", "9".repeat(35), "9".repeat(30));
+    add(
+        "DECIMAL(65,30)",
+        &[
+            "0",
+            "-0.000000000000000000000000000001",
+            "12345678901234567890.5",
+            &nines,
+        ],
+    );
+    add("DECIMAL(10,0)", &["-1", "9999999999", "0"]);
+    add("DECIMAL(5,5)", &["0.00001", "-0.99999"]);
+    add("DECIMAL(18,9) UNSIGNED", &["123456789.000000001"]);
+    add("DECIMAL(65,0)", &[&"9".repeat(65)]);
+    add(
+        "DATE",
+        &[
+            "'1000-01-01'",
+            "'9999-12-31'",
+            "'0000-00-00'",
+            "'2024-00-00'",
+            "'2024-02-29'",
+        ],
+    );
+    add(
+        "TIME",
+        &[
+            "'838:59:59'",
+            "'-838:59:59'",
+            "'-00:00:01'",
+            "'00:00:00'",
+            "'23:59:59'",
+        ],
+    );
+    add(
+        "TIME(1)",
+        &["'-00:00:00.1'", "'-12:34:56.7'", "'838:59:58.9'"],
+    );
+    add(
+        "TIME(3)",
+        &["'-00:00:00.001'", "'-00:00:01.000'", "'100:00:00.123'"],
+    );
+    add("TIME(4)", &["'-25:00:00.0001'"]);
+    add(
+        "TIME(6)",
+        &[
+            "'-00:00:00.000001'",
+            "'-838:59:58.999999'",
+            "'11:11:11.111111'",
+        ],
+    );
+    add(
+        "DATETIME",
+        &[
+            "'1000-01-01 00:00:00'",
+            "'9999-12-31 23:59:59'",
+            "'0000-00-00 00:00:00'",
+        ],
+    );
+    for digits in 1..=6 {
+        add(
+            &format!("DATETIME({digits})"),
+            &["'2024-02-29 23:59:58.987654'", "'0001-01-01 00:00:00'"],
+        );
+    }
+    add(
+        "TIMESTAMP NULL",
+        &[
+            "'1970-01-01 00:00:01'",
+            "'2038-01-19 03:14:07'",
+            "'0000-00-00 00:00:00'",
+        ],
+    );
+    add("TIMESTAMP(2) NULL", &["'2024-02-29 12:34:56.78'"]);
+    add(
+        "TIMESTAMP(6) NULL",
+        &["'2000-12-31 23:59:59.000001'", "'0000-00-00 00:00:00'"],
+    );
+    add("YEAR", &["1901", "2155", "0", "2024"]);
+    add("BIT(1)", &["b'1'", "b'0'"]);
+    add("BIT(13)", &["b'1000000000001'", "b'1'"]);
+    add("BIT(64)", &["18446744073709551615", "1"]);
+    add(
+        "ENUM('a','b,c','é')",
+        &["'a'", "'é'", "2", "'none of them'"],
+    );
+    add("SET('a','b','é')", &["''", "'a,é'", "'b'", "7"]);
+    let many: Vec<String> = (0..300).map(|i| format!("'w{i}'")).collect();
+    add(&format!("ENUM({})", many.join(",")), &["'w0'", "'w299'"]);
+    add(
+        &format!("SET({})", many[..64].join(",")),
+        &["'w0,w63'", "'w8'"],
+    );
+    add("ENUM('a','\u{e9}') CHARACTER SET latin1", &["'\u{e9}'"]);
+    add("CHAR(10)", &["'abc'", "'  x  '", "''", "'é😀'"]);
+    add("CHAR(255)", &["repeat('😀', 255)", "'x'"]);
+    add(
+        "CHAR(100) CHARACTER SET latin1",
+        &["'é'", "repeat('x', 100)"],
+    );
+    add("CHAR(10) CHARACTER SET utf16", &["'aé'"]);
+    add("CHAR(5) CHARACTER SET ascii COLLATE ascii_bin", &["'A '"]);
+    add(
+        "BINARY(5)",
+        &["'ab'", "x'00'", "x'6100620000'", "x'2020202020'", "''"],
+    );
+    add("BINARY(255)", &["x'01'"]);
+    add("VARCHAR(255)", &["''", "'trailing  '", "repeat('é', 255)"]);
+    add("VARCHAR(10)", &["'x'"]);
+    add("VARCHAR(1000)", &["repeat('😀', 1000)", "'y'"]);
+    add("VARCHAR(300) CHARACTER SET latin1", &["repeat('é', 300)"]);
+    add("VARBINARY(10)", &["x'00ff00'", "x''"]);
+    add("VARBINARY(3000)", &["repeat(x'00', 3000)"]);
+    for kind in ["TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT"] {
+        add(kind, &["'é'", "''", "repeat('z', 200)"]);
+    }
+    add("TEXT CHARACTER SET latin1", &["'ü'"]);
+    for kind in ["TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB"] {
+        add(kind, &["x'00ff'", "''"]);
+    }
+    add("LONGTEXT", &["repeat('long ', 60000)"]);
+    add("LONGBLOB", &["repeat(x'fe', 1000000)"]);
+    add(
+        "GEOMETRY",
+        &[
+            "ST_GeomFromText('POINT(1 2)')",
+            "ST_GeomFromText('LINESTRING(0 0,1 1,2 -2)')",
+        ],
+    );
+    add("POINT", &["ST_GeomFromText('POINT(-1.5 1e10)')"]);
+    all
+}
+
+fn json_documents(numbers: &mut Numbers) -> Vec<String> {
+    let quoted = |text: String| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+    let mut all: Vec<String> = [
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "32767",
+        "32768",
+        "65535",
+        "65536",
+        "2147483648",
+        "-2147483649",
+        "9223372036854775807",
+        "18446744073709551615",
+        "1.0",
+        "0.1",
+        "-0.0",
+        "1e20",
+        "1e15",
+        "1e14",
+        "1.5e-10",
+        "1e-14",
+        "1e-15",
+        "1e-16",
+        "123456789012345678",
+        "5e-324",
+        "1.7976931348623157e308",
+        "\"\"",
+        "\"é😀 / \\\\ \\\" \\b\\f\\n\\r\\t \\u0001 \\u001f \\u007f\"",
+        "[]",
+        "{}",
+        "[1, [2, [3, {}]], {\"a\": [] }]",
+        "{\"b\": 1, \"a\": 2, \"aa\": null, \"\": false, \"é\\n\": \"x\"}",
+        "{\"a\": -32769, \"b\": 4294967295, \"c\": 1.25, \"d\": \"s\", \"e\": [true, null]}",
+    ]
+    .map(|text| quoted(text.to_owned()))
+    .to_vec();
+    let long: Vec<String> = (0..3000)
+        .map(|i| format!("\"key{i}\": \"{}\"", "v".repeat(i % 50)))
+        .collect();
+    all.push(quoted(format!("{{{}}}", long.join(","))));
+    let long: Vec<String> = (0..20_000)
+        .map(|i| (i * 7_654_321_i64 - 50_000_000_000).to_string())
+        .collect();
+    all.push(quoted(format!("[{}]", long.join(","))));
+    all.push(quoted(format!("\"{}\"", "x".repeat(100_000))));
+    all.push(quoted(format!("{}1{}", "[".repeat(99), "]".repeat(99))));
+    let doubles: Vec<String> = (0..3000)
+        .map(|_| format!("{:?}", numbers.double()))
+        .collect();
+    all.push(quoted(format!("[{}]", doubles.join(","))));
+    let small: Vec<String> = (0..3000)
+        .map(|_| format!("{:?}", (numbers.next() % 100_000_000) as f64 / 1e4))
+        .collect();
+    all.push(quoted(format!("[{}]", small.join(","))));
+    for sql in [
+        "CAST(CAST('2024-02-29' AS DATE) AS JSON)",
+        "CAST(CAST('-12:34:56.789' AS TIME(3)) AS JSON)",
+        "CAST(CAST('2024-02-29 01:02:03.000004' AS DATETIME(6)) AS JSON)",
+        "JSON_ARRAY(TIMESTAMP('2020-01-01 00:00:00'), CAST('100:00:00' AS TIME))",
+        "JSON_OBJECT('d', CAST(-12.340 AS DECIMAL(10,3)), 'z', CAST(0 AS DECIMAL(5,2)))",
+        "JSON_ARRAY(CAST(12345678901234567890123456789.5 AS DECIMAL(40,5)))",
+        "JSON_ARRAY(x'00ff', b'101', CAST('abc' AS BINARY))",
+        "JSON_OBJECT('b', repeat(x'ab', 200))",
+        "JSON_ARRAY(ST_GeomFromText('POINT(1 2)'))",
+        "JSON_ARRAY(CAST(3 AS UNSIGNED), CAST(-3 AS SIGNED), 2.5e0)",
+    ] {
+        all.push(sql.to_owned());
+    }
+    all
+}
+
+/// Writes every value, and compares.
+async fn round_trip(server: &Server, session: &mut Session, types: &[(String, Vec<String>)]) {
+    session
+        .run("SET SESSION character_set_results = NULL")
+        .await;
+    let start = server.end().await;
+    for (index, (kind, values)) in types.iter().enumerate() {
+        session
+            .run(&format!("CREATE TABLE v{index} (id int PRIMARY KEY AUTO_INCREMENT, v {kind}, w {kind}, x int) CHARACTER SET utf8mb4"))
+            .await;
+        for value in values {
+            session
+                .run(&format!(
+                    "INSERT INTO v{index} (v, w, x) VALUES ({value}, NULL, -5)"
+                ))
+                .await;
+        }
+    }
+    let items = server.items(&start, "bl_values").await.unwrap();
+    for (index, (kind, values)) in types.iter().enumerate() {
+        let name = format!("v{index}");
+        let ours: Vec<Item> = items
+            .iter()
+            .filter(|item| matches!(item, Item::Change(change) if change.table.name == name))
+            .cloned()
+            .collect();
+        let shown = session
+            .bytes(&format!("SELECT v, w, x FROM {name} ORDER BY id"))
+            .await;
+        let streamed = inserted(&ours);
+        assert_eq!(
+            (streamed.len(), shown.len()),
+            (values.len(), values.len()),
+            "{kind}"
+        );
+        let zerofill = kind.contains("ZEROFILL");
+        for ((cells, row), value) in streamed.iter().zip(&shown).zip(values) {
+            let what = format!(
+                "{} {} {value:.80}",
+                server.name,
+                kind.get(..60).unwrap_or(kind)
+            );
+            let expected = row[0].as_ref().unwrap();
+            match &cells[1] {
+                Cell::TextForm(bytes) if zerofill => {
+                    assert_eq!(bytes, &expected[expected.len() - bytes.len()..], "{what}");
+                }
+                Cell::TextForm(bytes) | Cell::Blob(bytes) => {
+                    if bytes != expected {
+                        let at = bytes
+                            .iter()
+                            .zip(expected)
+                            .take_while(|(a, b)| a == b)
+                            .count();
+                        let around = |bytes: &[u8]| {
+                            let from = at.saturating_sub(30);
+                            let to = (at + 30).min(bytes.len());
+                            String::from_utf8_lossy(&bytes[from..to]).into_owned()
+                        };
+                        panic!(
+                            "{what}: at {at}: {:?} and not {:?}",
+                            around(bytes),
+                            around(expected)
+                        );
+                    }
+                }
+                other => panic!("{what}: {other:?}"),
+            }
+            let binary = ["BINARY", "BLOB", "BIT", "GEOMETRY", "POINT"];
+            let is_binary = binary.iter().any(|word| kind.contains(word));
+            assert_eq!(matches!(cells[1], Cell::Blob(_)), is_binary, "{what}");
+            assert_eq!(cells[2], Cell::Null, "{what}");
+            assert_eq!(cells[3], Cell::TextForm("-5".into()), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_type_comes_as_select_shows_it() {
+    let _alone = alone().await;
+    for server in servers() {
+        let mut session = server.database("bl_values").await;
+        round_trip(&server, &mut session, &common_types()).await;
+    }
+}
+
+#[tokio::test]
+async fn compressed_transactions_bring_the_same() {
+    let _alone = alone().await;
+    for server in servers() {
+        let mut session = server.database("bl_values").await;
+        let (on, off) = match server.is_mariadb() {
+            true => (
+                "SET GLOBAL log_bin_compress = ON, GLOBAL log_bin_compress_min_len = 10",
+                "SET GLOBAL log_bin_compress = OFF, GLOBAL log_bin_compress_min_len = 256",
+            ),
+            false => (
+                "SET SESSION binlog_transaction_compression = ON",
+                "SET SESSION binlog_transaction_compression = OFF",
+            ),
+        };
+        session.run(on).await;
+        round_trip(&server, &mut session, &common_types()).await;
+        session.run(off).await;
+    }
+}
+
+#[tokio::test]
+async fn json_comes_as_the_servers_text() {
+    let _alone = alone().await;
+    let Some(server) = mysql() else { return };
+    let mut numbers = Numbers::seeded();
+    let mut session = server.database("bl_values").await;
+    let types = [("JSON".to_owned(), json_documents(&mut numbers))];
+    round_trip(&server, &mut session, &types).await;
+}
+
+#[tokio::test]
+async fn singles_and_doubles_come_to_the_bit() {
+    let _alone = alone().await;
+    for server in servers() {
+        let mut numbers = Numbers::seeded();
+        let mut session = server.database("bl_float").await;
+        session.run("CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, f FLOAT, d DOUBLE, u FLOAT UNSIGNED)").await;
+        let start = server.end().await;
+        for _ in 0..10 {
+            let rows: Vec<String> = (0..100)
+                .map(|_| {
+                    let double = numbers.double();
+                    let single = loop {
+                        let single = f32::from_bits(numbers.next() as u32);
+                        if single.is_finite() {
+                            break single;
+                        }
+                    };
+                    format!(
+                        "({:?},{double:?},{:?})",
+                        f64::from(single),
+                        f64::from(single.abs())
+                    )
+                })
+                .collect();
+            session
+                .run(&format!(
+                    "INSERT INTO t (f, d, u) VALUES {}",
+                    rows.join(",")
+                ))
+                .await;
+        }
+        session
+            .run("INSERT INTO t (f, d, u) VALUES (-0e0, -0e0, 0.1), (16777217, 0.1, 3.4028234e38)")
+            .await;
+        let items = server.items(&start, "bl_float").await.unwrap();
+        let shown = session
+            .rows("SELECT f + 0e0, d, u + 0e0 FROM t ORDER BY id")
+            .await;
+        let streamed = inserted(&items);
+        assert_eq!(streamed.len(), shown.len());
+        for (cells, row) in streamed.iter().zip(&shown) {
+            for (cell, text) in cells[1..].iter().zip(row) {
+                let Cell::Real(real) = cell else {
+                    panic!("{cell:?}")
+                };
+                // the zero's sign is lost by the sum above, and in no text
+                let expected: f64 = text.parse().unwrap();
+                assert!(
+                    real.to_bits() == expected.to_bits() || (*real == 0.0 && expected == 0.0),
+                    "{real:?} {text}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_log_says_of_a_table_is_what_was_created() {
+    let _alone = alone().await;
+    for server in servers() {
+        let mut session = server.database("bl_meta").await;
+        session
+            .run(
+                "CREATE TABLE `t é` (y YEAR, u INT UNSIGNED, f FLOAT, s BIGINT, d DECIMAL(5,2) UNSIGNED, t TINYINT,
+                 c CHAR(3) CHARACTER SET latin1 COLLATE latin1_bin, b VARBINARY(3), e ENUM('x','y') CHARACTER SET latin1,
+                 z SET('p','q'), v VARCHAR(9) NOT NULL, x TEXT CHARACTER SET ascii, i INT INVISIBLE, PRIMARY KEY (u, s))",
+            )
+            .await;
+        let start = server.end().await;
+        session.run("INSERT INTO `t é` (y, u, f, s, d, t, c, b, e, z, v, x) VALUES (2001, 4000000000, 1, -2, 3.5, -4, 'c', 'b', 'y', 'p,q', 'v', 'x')").await;
+        let items = server.items(&start, "bl_meta").await.unwrap();
+        let Some(Item::Change(change)) = items.iter().find(|i| matches!(i, Item::Change(_))) else {
+            panic!()
+        };
+        let table = &change.table;
+        assert_eq!(
+            (table.database.as_str(), table.name.as_str()),
+            ("bl_meta", "t é")
+        );
+        let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "y", "u", "f", "s", "d", "t", "c", "b", "e", "z", "v", "x", "i"
+            ]
+        );
+        let unsigned: Vec<&str> = table
+            .columns
+            .iter()
+            .filter(|c| c.unsigned)
+            .map(|c| c.name.as_str())
+            .collect();
+        // MySQL counts a year among the unsigned
+        let expected: Vec<&str> = ["y", "u", "d"]
+            .into_iter()
+            .filter(|n| *n != "y" || unsigned.contains(&"y"))
+            .collect();
+        assert_eq!(unsigned, expected);
+        assert_eq!(table.primary_key, [1, 3]);
+        let nullable: Vec<&str> = table
+            .columns
+            .iter()
+            .filter(|c| !c.nullable)
+            .map(|c| c.name.as_str())
+            .collect();
+        assert_eq!(nullable, ["u", "s", "v"]);
+        for (column, collation) in [
+            ("c", "latin1_bin"),
+            ("b", "binary"),
+            ("e", "latin1_swedish_ci"),
+            ("x", "ascii_general_ci"),
+        ] {
+            let id = session.value(&format!("SELECT id FROM information_schema.collations WHERE collation_name = '{collation}'")).await;
+            let column = table.columns.iter().find(|c| c.name == column).unwrap();
+            assert_eq!(column.collation.unwrap().to_string(), id, "{}", column.name);
+        }
+        let RowChange::Insert { row } = &change.row else {
+            panic!()
+        };
+        let shown: Vec<String> = row.0.iter().map(crate::common::shown).collect();
+        assert_eq!(
+            shown,
+            [
+                "2001",
+                "4000000000",
+                "1",
+                "-2",
+                "3.50",
+                "-4",
+                "c",
+                "b",
+                "y",
+                "p,q",
+                "v",
+                "x",
+                "NULL"
+            ]
+        );
+        if !server.is_mariadb() {
+            let hidden: Vec<&str> = table
+                .columns
+                .iter()
+                .filter(|c| !c.visible)
+                .map(|c| c.name.as_str())
+                .collect();
+            assert_eq!(hidden, ["i"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn mariadbs_own_types_are_bytes_with_a_text() {
+    let _alone = alone().await;
+    for server in mariadbs() {
+        let mut session = server.database("bl_own").await;
+        session.run("CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, u UUID, i INET6, j INET4, k JSON)").await;
+        let start = server.end().await;
+        session.run("INSERT INTO t (u, i, j, k) VALUES
+            ('123e4567-e89b-12d3-a456-426655440000', '2001:db8::ff00:42:8329', '192.168.0.1', '{\"b\":  1}'),
+            ('00000000-0000-0000-0000-000000000000', '::', '0.0.0.0', '[]'),
+            ('ffffffff-ffff-ffff-ffff-ffffffffffff', '::ffff:192.0.2.128', '255.255.255.255', '1'),
+            ('6ba7b810-9dad-41d1-80b4-00c04fd430c8', '::1.2.3.4', '1.2.3.4', '2'),
+            ('1ec9414c-232a-6b00-b3c8-9e6bdeced846', 'fe80::1', '9.9.9.9', '3'),
+            ('017f22e2-79b0-7cc3-98c4-dc0c0c07398f', '1::', '8.8.8.8', '4'),
+            ('320c3d4d-cc00-875b-8ec9-32d5f69181c0', '::2:0:0:3', '7.7.7.7', '5')").await;
+        session
+            .run("INSERT INTO t (u) SELECT uuid() FROM seq_1_to_200")
+            .await;
+        let random = "lower(concat(hex(random_bytes(4)),'-',hex(random_bytes(2)),'-',hex(random_bytes(2)),'-',hex(random_bytes(2)),'-',hex(random_bytes(6))))";
+        session
+            .run(&format!(
+                "INSERT INTO t (u) SELECT {random} FROM seq_1_to_2000"
+            ))
+            .await;
+        // groups are often zero
+        let group = "if(rand() < 0.6, '0', hex(floor(rand() * 65536)))";
+        session
+            .run(&format!(
+                "INSERT INTO t (i) SELECT concat_ws(':', {}) FROM seq_1_to_2000",
+                [group; 8].join(",")
+            ))
+            .await;
+        let items = server.items(&start, "bl_own").await.unwrap();
+        let shown = session.rows("SELECT u, i, j, k FROM t ORDER BY id").await;
+        let streamed = inserted(&items);
+        assert_eq!(streamed.len(), shown.len());
+        for (cells, row) in streamed.iter().zip(&shown) {
+            let text = |cell: &Cell, read: fn(&[u8]) -> Option<String>| match cell {
+                Cell::Blob(bytes) => read(bytes).unwrap(),
+                Cell::Null => "NULL".to_owned(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(
+                text(&cells[1], value::mariadb::uuid_text),
+                row[0],
+                "{}",
+                server.name
+            );
+            assert_eq!(text(&cells[2], value::mariadb::inet6_text), row[1]);
+            assert_eq!(text(&cells[3], value::mariadb::inet4_text), row[2]);
+            if let Cell::TextForm(bytes) = &cells[4] {
+                assert_eq!(bytes, row[3].as_bytes());
+            }
+        }
+    }
+}
