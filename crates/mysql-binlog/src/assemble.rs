@@ -121,6 +121,12 @@ impl Assembler {
         }
     }
 
+    /// The first event stands here.
+    pub fn begin_at(&mut self, base: &str, position: LogPosition) {
+        self.base = Some(base.to_owned());
+        self.position = position;
+    }
+
     /// The base of the log files' names; `None` before the first event.
     pub fn base(&self) -> Option<&str> {
         self.base.as_deref()

@@ -34,6 +34,13 @@ impl Replay {
         }
     }
 
+    /// Says where the first event stands, for events of a file: a stream tells it itself.
+    #[must_use]
+    pub fn at(mut self, base: &str, position: LogPosition) -> Replay {
+        self.assembler.begin_at(base, position);
+        self
+    }
+
     /// Takes one whole event. Only after [`Replay::step`] has returned false.
     ///
     /// # Errors

@@ -111,6 +111,8 @@ fn read_error(packet: Bytes) -> Result<(u16, String)> {
     Ok((code, message))
 }
 
+pub(super) const GRANT: &str = "GRANT REPLICATION SLAVE ON *.* TO the user";
+
 /// Codes as in the reference manual's "Server Error Message Reference" and MariaDB's "Error Codes".
 fn classify(code: u16, message: &str) -> Error {
     let mut error = match code {
@@ -118,13 +120,14 @@ fn classify(code: u16, message: &str) -> Error {
         1044 | 1045 | 1251 | 1524 | 1698 | 3118 => {
             Error::new(ErrorKind::Authentication, "mysql.authentication", message)
         }
-        1142 | 1227 => Error::new(ErrorKind::Permission, "mysql.permission", message)
-            .fix("GRANT REPLICATION SLAVE ON *.* to the user"),
+        1142 | 1227 => Error::new(ErrorKind::Permission, "mysql.permission", message).fix(GRANT),
         // too many connections; shutting down; killed; closed by an administrator
         1040 | 1053 | 1077 | 1152 | 1184 | 1203 | 1226 | 1317 | 1927 | 3169 | 4031 => {
             Error::new(ErrorKind::Unavailable, "mysql.unavailable", message)
         }
         1236 => return fatal_reading(message),
+        // MariaDB: another replica has come by the same number
+        4052 => Error::new(ErrorKind::Unavailable, "binlog.replica_id", message),
         _ => Error::new(ErrorKind::Unsupported, "mysql.server", message),
     };
     error.server_code = Some(code.to_string());

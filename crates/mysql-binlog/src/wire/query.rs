@@ -2,9 +2,10 @@
 //! "COM_REGISTER_SLAVE", "COM_BINLOG_DUMP", "COM_BINLOG_DUMP_GTID").
 
 use bytes::Bytes;
+use crossfade_store::ErrorKind;
 
 use super::connection::{Connection, patiently};
-use super::handshake::server_error;
+use super::handshake::{GRANT, server_error};
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::gtid::GtidSet;
@@ -68,7 +69,7 @@ impl Connection {
             let answer = self.packets.receive().await?;
             match answer.first() {
                 Some(0) => Ok(()),
-                _ => Err(server_error(answer)),
+                _ => Err(not_allowed(server_error(answer))),
             }
         })
         .await
@@ -95,6 +96,18 @@ impl Connection {
         body.extend_from_slice(&length.to_le_bytes());
         body.extend_from_slice(&set);
         self.command(0x1e, &body).await
+    }
+}
+
+/// MySQL says "access denied" also to a user that it let in, and that may not be a replica.
+fn not_allowed(error: Error) -> Error {
+    if error.kind != ErrorKind::Authentication {
+        return error;
+    }
+    let server_code = error.server_code.clone();
+    Error {
+        server_code,
+        ..Error::new(ErrorKind::Permission, "mysql.permission", error.what).fix(GRANT)
     }
 }
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+mod damaged;
+mod golden;
 mod log;
 mod refused;
 mod transactions;
