@@ -435,3 +435,8 @@ fn unannounced(header: &Header, start: LogPosition) -> Begin {
         start,
     }
 }
+
+#[cfg(test)]
+#[path = "assemble_tests.rs"]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -15,9 +15,11 @@ fn unguarded(events: &[Bytes]) -> Vec<Bytes> {
         .map(|(index, event)| {
             let mut bytes = event.to_vec();
             if index == 0 {
-                // the format description: its algorithm stands before its own checksum
-                let at = bytes.len() - 5;
-                bytes[at] = 0;
+                // the format description: the algorithm stands before its own checksum
+                let end = bytes.len() - 4;
+                bytes[end - 1] = 0;
+                let sum = crc32fast::hash(&bytes[..end]);
+                bytes[end..].copy_from_slice(&sum.to_le_bytes());
             } else {
                 bytes.truncate(bytes.len() - 4);
                 let length = (bytes.len() as u32).to_le_bytes();

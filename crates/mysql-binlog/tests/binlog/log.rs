@@ -319,3 +319,37 @@ async fn two_replicas_of_one_number_are_not_lost_in_silence() {
         session.run("DO 1").await;
     }
 }
+
+#[tokio::test]
+async fn a_log_without_checksums_is_followed_too() {
+    let _alone = alone().await;
+    for server in servers() {
+        let mut session = server.database("bl_sums").await;
+        session.run("CREATE TABLE t (a int PRIMARY KEY)").await;
+        let before = server.end().await;
+        session.run("INSERT INTO t VALUES (1)").await;
+        session.run("SET GLOBAL binlog_checksum = NONE").await;
+        let without = server.end().await;
+        session.run("INSERT INTO t VALUES (2)").await;
+        let mut reading = server.stream(&without, "bl_sums").await;
+        let mut items = Vec::new();
+        while !words(&items).contains(&"commit".to_owned()) {
+            items.extend(reading.next().await.unwrap());
+        }
+        // each file tells for itself
+        session.run("SET GLOBAL binlog_checksum = CRC32").await;
+        session.run("INSERT INTO t VALUES (3)").await;
+        let rows = |items: &[Item]| -> Vec<String> {
+            let rows = words(items).into_iter();
+            rows.filter(|word| word.starts_with('+')).collect()
+        };
+        assert_eq!(rows(&items), ["+t(2)"]);
+        for (start, expected) in [
+            (&before, &["+t(1)", "+t(2)", "+t(3)"][..]),
+            (&without, &["+t(2)", "+t(3)"]),
+        ] {
+            let items = server.items(start, "bl_sums").await.unwrap();
+            assert_eq!(rows(&items), expected, "{}", server.name);
+        }
+    }
+}
