@@ -370,6 +370,7 @@ impl Assembler {
                 begin,
                 database: query.database.clone(),
                 sql: query.sql.clone(),
+                is_utf8: query.is_utf8,
                 end,
             })
         };

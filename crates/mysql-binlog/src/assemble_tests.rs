@@ -32,6 +32,7 @@ fn query(next: u32, sql: &str) -> Decoded {
         Said::Query(Query {
             database: String::new(),
             sql: sql.to_owned(),
+            is_utf8: true,
         }),
     )
 }

@@ -17,9 +17,7 @@ use crate::event::kind;
 use crate::event::query::Query;
 use crate::event::rows::{Rows, RowsHead, STATEMENT_END};
 use crate::event::table_map::TableMap;
-
-/// Which tables' rows are wanted: by database and name. Rows of others are not read at all.
-pub type Wanted = Box<dyn Fn(&str, &str) -> bool + Send + Sync>;
+use crate::interest::{Interest, Wanted};
 
 /// What an event says.
 #[derive(Debug)]
@@ -72,8 +70,8 @@ pub(crate) struct Decoder {
 
 struct Known {
     body: Bytes,
-    table: Arc<TableMap>,
-    wanted: bool,
+    /// `None` where it is not wanted: whatever is in it then does not matter.
+    table: Option<(Arc<TableMap>, Interest)>,
 }
 
 impl Decoder {
@@ -229,18 +227,20 @@ impl Decoder {
         if self.known.get(&id).is_some_and(|known| known.body == body) {
             return Ok(());
         }
-        let table = TableMap::read(id, cursor)?;
+        let name = TableMap::read_name(&mut cursor)?;
+        let table = match (self.wanted)(&name.0, &name.1) {
+            Interest::Nothing => None,
+            interest => Some((Arc::new(TableMap::read(id, name, cursor)?), interest)),
+        };
         if self.known.len() >= MOST_TABLES {
             let defined = std::mem::take(&mut self.defined);
             self.known.retain(|id, _| defined.contains(id));
             self.defined = defined;
         }
-        let wanted = (self.wanted)(&table.database, &table.name);
         let known = Known {
             // a copy, so that it does not keep a whole block of the network's buffer
             body: Bytes::copy_from_slice(&body),
-            table: Arc::new(table),
-            wanted,
+            table,
         };
         self.known.insert(id, known);
         Ok(())
@@ -258,18 +258,15 @@ impl Decoder {
         let mut cursor = Cursor::new(body);
         let head = RowsHead::read(number, &mut cursor)?;
         let known = self.find(head.table);
-        let said = match known {
+        let said = match known.map(|known| &known.table) {
             None if head.table == NO_TABLE => Said::Nothing,
-            None => {
-                return Err(Error::corrupt(
-                    "rows of a table that was not defined before",
-                ));
-            }
-            Some(known) if !known.wanted => Said::Nothing,
-            Some(known) => {
-                let (table, most) = (Arc::clone(&known.table), self.most);
-                let inflate = |rows| inflate(rows, most);
-                Said::Rows(Rows::open(head, cursor, table, self.mariadb, inflate)?)
+            None => return Err(undefined()),
+            Some(None) => Said::Nothing,
+            Some(Some((table, interest))) => {
+                let inflate = |rows| inflate(rows, self.most);
+                let table = Arc::clone(table);
+                let rows = Rows::open(head, cursor, table, interest, self.mariadb, inflate)?;
+                Said::Rows(rows)
             }
         };
         if head.flags & STATEMENT_END != 0 {
@@ -283,22 +280,15 @@ impl Decoder {
         let mut cursor = Cursor::new(body);
         let id = cursor.uint(6, "rows")?;
         let flags = cursor.u16("rows")?;
-        match self.find(id) {
-            None => {
-                return Err(Error::corrupt(
-                    "rows of a table that was not defined before",
-                ));
-            }
-            Some(known) if known.wanted => {
-                return Err(Error::new(
-                    ErrorKind::Setting,
-                    "binlog.partial_json",
-                    "the log has updates with only the differences of JSON values (binlog_row_value_options)",
-                )
-                .fix("SET GLOBAL binlog_row_value_options = ''; sessions that are open keep their old setting until they end; then copy anew")
-                .table(known.table.label()));
-            }
-            Some(_) => {}
+        let known = self.find(id).ok_or_else(undefined)?;
+        if let Some((table, _)) = &known.table {
+            return Err(Error::new(
+                ErrorKind::Setting,
+                "binlog.partial_json",
+                "the log has updates with only the differences of JSON values (binlog_row_value_options)",
+            )
+            .fix("SET GLOBAL binlog_row_value_options = ''; sessions that are open keep their old setting until they end; then copy anew")
+            .table(table.label()));
         }
         if flags & STATEMENT_END != 0 {
             self.defined.clear();
@@ -312,6 +302,10 @@ impl Decoder {
             .then(|| self.known.get(&id))
             .flatten()
     }
+}
+
+fn undefined() -> Error {
+    Error::corrupt("rows of a table that was not defined before")
 }
 
 fn incident() -> Error {

@@ -9,6 +9,8 @@ use crate::position::LogPosition;
 
 /// One item of the stream. Between [`Item::Begin`] and [`Item::Commit`] or [`Item::Abort`] come only changes, rewinds and
 /// definitions of that transaction; a big transaction comes in pieces, before its end was read.
+///
+/// Cells of strings are slices of blocks of the network's buffer (256 KiB): what is to be kept for long should be copied.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A transaction begins that has changes of wanted tables, or a definition inside.
@@ -75,8 +77,10 @@ pub struct Definition {
     pub begin: Begin,
     /// The session's default database; may be empty.
     pub database: String,
-    /// The statement, as the session or the server wrote it.
+    /// The statement, as the session or the server wrote it, with replacement characters where it is not UTF-8.
     pub sql: String,
+    /// False where the session wrote in another character set than UTF-8: names in the text may not be what they seem.
+    pub is_utf8: bool,
     /// Its end; `None` inside a transaction, which ends by itself.
     pub end: Option<End>,
 }

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use crate::assemble::Assembler;
-use crate::decoder::{Decoder, Wanted};
+use crate::decoder::Decoder;
 use crate::error::Result;
 use crate::event::header::Checksum;
+use crate::interest::Wanted;
 use crate::item::{Batch, Item};
 use crate::position::LogPosition;
 

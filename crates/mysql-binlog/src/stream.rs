@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crossfade_store::ErrorKind;
 use tokio::time::{Instant, timeout_at};
 
-use crate::decoder::Wanted;
 use crate::error::{Error, Result};
 use crate::gtid::{GtidSet, MariadbPosition};
+use crate::interest::Wanted;
 use crate::item::Item;
 use crate::position::{LogFile, LogPosition};
 use crate::replay::Replay;
@@ -34,7 +34,7 @@ pub enum Start {
 pub struct StreamOptions {
     /// The number by which the server knows this replica; no other replica of it may have it. See [`replica_id`].
     pub replica: u32,
-    /// Which tables' rows are wanted.
+    /// Which tables' rows are wanted, and which columns must be in them.
     pub wanted: Wanted,
     /// Changes of a transaction are held back until its end was read, up to this many bytes; a bigger one comes in pieces.
     pub hold_bytes: usize,

@@ -10,8 +10,10 @@ use crate::error::Result;
 pub struct Query {
     /// The session's default database; may be empty.
     pub database: String,
-    /// The text. In the session's character set, shown here as UTF-8.
+    /// The text, with replacement characters where it is not UTF-8.
     pub sql: String,
+    /// False where the session wrote in a character set that is not UTF-8's: names in the text may not be what they seem.
+    pub is_utf8: bool,
 }
 
 impl Query {
@@ -27,9 +29,11 @@ impl Query {
         cursor.skip(status, WHAT)?;
         let database = text(&cursor.take(database, WHAT)?);
         cursor.skip(1, WHAT)?;
+        let sql = inflate(cursor.rest())?;
         Ok(Query {
             database,
-            sql: text(&inflate(cursor.rest())?),
+            is_utf8: std::str::from_utf8(&sql).is_ok(),
+            sql: text(&sql),
         })
     }
 }

@@ -7,9 +7,10 @@ use crossfade_model::{Cell, Row};
 use crossfade_store::ErrorKind;
 
 use super::kind;
-use super::table_map::{TableMap, bit};
+use super::table_map::{Column, TableMap, bit};
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
+use crate::interest::Interest;
 use crate::value::Values;
 
 /// What was done to a row.
@@ -22,14 +23,14 @@ pub enum RowChange {
     },
     /// A changed row.
     Update {
-        /// The whole row before.
+        /// The row before.
         before: Row,
-        /// The whole row after.
+        /// The row after.
         after: Row,
     },
     /// A row that is gone.
     Delete {
-        /// The whole row before.
+        /// The row.
         before: Row,
     },
 }
@@ -116,16 +117,27 @@ fn action(number: u8) -> Option<Action> {
 pub struct Rows {
     table: Arc<TableMap>,
     action: Action,
+    /// The columns that are there: of the only image, or of those before and after.
+    present: Vec<Present>,
     left: Cursor,
     values: Values,
 }
 
+/// Which columns an image has.
+#[derive(Debug)]
+struct Present {
+    columns: Bytes,
+    count: usize,
+}
+
 impl Rows {
-    /// Reads what stands between the fixed part and the first row, and inflates the rows.
+    /// Reads what stands between the fixed part and the first row, and inflates the rows. Images must have the columns
+    /// that `needed` says.
     pub(crate) fn open(
         head: RowsHead,
         mut cursor: Cursor,
         table: Arc<TableMap>,
+        needed: &Interest,
         mariadb: bool,
         inflate: impl Fn(Bytes) -> Result<Bytes>,
     ) -> Result<Rows> {
@@ -143,11 +155,17 @@ impl Rows {
             )));
         }
         let images = if head.action == Action::Update { 2 } else { 1 };
+        let mut present = Vec::with_capacity(images);
         for _ in 0..images {
-            let present = cursor.take(width.div_ceil(8), WHAT)?;
-            if !(0..width).all(|column| bit(&present, column)) {
+            let columns = cursor.take(width.div_ceil(8), WHAT)?;
+            let missing = |(index, column): (usize, &Column)| {
+                !bit(&columns, index) && needed.needs(&column.name)
+            };
+            if table.columns.iter().enumerate().any(missing) {
                 return Err(named(partial_image()));
             }
+            let count = (0..width).filter(|index| bit(&columns, *index)).count();
+            present.push(Present { columns, count });
         }
         require_metadata(&table).map_err(named)?;
         let left = match head.compressed {
@@ -156,6 +174,7 @@ impl Rows {
         };
         Ok(Rows {
             action: head.action,
+            present,
             left,
             values: Values::new(mariadb),
             table,
@@ -175,30 +194,40 @@ impl Rows {
         if self.left.is_empty() {
             return Ok(None);
         }
-        let first = self.image()?;
+        let first = self.image(0)?;
         Ok(Some(match self.action {
             Action::Insert => RowChange::Insert { row: first },
             Action::Delete => RowChange::Delete { before: first },
             Action::Update => RowChange::Update {
                 before: first,
-                after: self.image()?,
+                after: self.image(1)?,
             },
         }))
     }
 
-    fn image(&mut self) -> Result<Row> {
+    fn image(&mut self, which: usize) -> Result<Row> {
         let columns = &self.table.columns;
         let named = |e: Error| e.table(self.table.label());
+        let Some(present) = self.present.get(which) else {
+            return Err(named(Error::corrupt("a row has no image")));
+        };
         let nulls = self
             .left
-            .take(columns.len().div_ceil(8), "a row")
+            .take(present.count.div_ceil(8), "a row")
             .map_err(named)?;
         let mut cells = Vec::with_capacity(columns.len());
+        // the marks of NULL count only columns that are there
+        let mut place = 0;
         for (index, column) in columns.iter().enumerate() {
-            let cell = match bit(&nulls, index) {
+            if !bit(&present.columns, index) {
+                cells.push(Cell::Unchanged);
+                continue;
+            }
+            let cell = match bit(&nulls, place) {
                 true => Cell::Null,
                 false => self.values.read(column, &mut self.left).map_err(named)?,
             };
+            place += 1;
             cells.push(cell);
         }
         Ok(Row(cells))

@@ -57,16 +57,25 @@ impl TableMap {
         format!("{}.{}", self.database, self.name)
     }
 
-    /// Reads a body behind its table id (`id`) and flags.
-    pub(crate) fn read(id: u64, mut cursor: Cursor) -> Result<TableMap> {
-        const WHAT: &str = "a table's definition";
-        let name = |cursor: &mut Cursor| -> Result<String> {
+    /// Reads the table's database and name, which stand first.
+    pub(crate) fn read_name(cursor: &mut Cursor) -> Result<(String, String)> {
+        const WHAT: &str = "a table's name";
+        let mut name = || -> Result<String> {
             let length = usize::from(cursor.u8(WHAT)?);
             let name = text(&cursor.take(length, WHAT)?);
             cursor.skip(1, WHAT)?;
             Ok(name)
         };
-        let (database, name) = (name(&mut cursor)?, name(&mut cursor)?);
+        Ok((name()?, name()?))
+    }
+
+    /// Reads what stands behind the name.
+    pub(crate) fn read(
+        id: u64,
+        (database, name): (String, String),
+        mut cursor: Cursor,
+    ) -> Result<TableMap> {
+        const WHAT: &str = "a table's definition";
         let count = cursor.length(WHAT)?;
         if count > MOST_COLUMNS {
             return Err(Error::corrupt("a table has too many columns"));

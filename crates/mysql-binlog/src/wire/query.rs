@@ -22,11 +22,19 @@ impl Connection {
     /// # Errors
     /// The server's error, a lost connection, too many rows.
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<Bytes>>>> {
+        self.query_bytes(sql.as_bytes()).await
+    }
+
+    /// As [`Connection::query`], in whatever character set the session has.
+    ///
+    /// # Errors
+    /// As [`Connection::query`].
+    pub async fn query_bytes(&mut self, sql: &[u8]) -> Result<Vec<Vec<Option<Bytes>>>> {
         patiently(self.run(sql)).await
     }
 
-    async fn run(&mut self, sql: &str) -> Result<Vec<Vec<Option<Bytes>>>> {
-        self.command(3, sql.as_bytes()).await?;
+    async fn run(&mut self, sql: &[u8]) -> Result<Vec<Vec<Option<Bytes>>>> {
+        self.command(3, sql).await?;
         let first = self.packets.receive().await?;
         let columns = match first.first() {
             Some(0x00) => return Ok(Vec::new()),

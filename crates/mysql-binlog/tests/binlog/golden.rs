@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use crossfade_mysql_binlog::{Error, Item, LogFile, LogPosition, Replay};
+use crossfade_mysql_binlog::{Error, Interest, Item, LogFile, LogPosition, Replay};
 
 use crate::common::{Server, alone, servers, words};
 
@@ -30,7 +30,10 @@ pub fn events(file: &[u8]) -> Vec<Bytes> {
 
 /// Reads a file's events as a stream brings them.
 pub fn replay(events: &[Bytes], mariadb: bool) -> Result<Vec<Item>, Error> {
-    let wanted = |database: &str, _: &str| database == "golden";
+    let wanted = |database: &str, _: &str| match database {
+        "golden" => Interest::Whole,
+        _ => Interest::Nothing,
+    };
     let start = LogPosition { file: 1, offset: 4 };
     let mut replay = Replay::new(Box::new(wanted), mariadb, true, 1 << 20).at("binlog", start);
     let mut items = Vec::new();

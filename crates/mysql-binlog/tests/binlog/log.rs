@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossfade_mysql_binlog::{
-    BinlogStream, Connection, Error, Item, RowChange, StreamOptions, Tls, replica_id,
+    BinlogStream, Connection, Error, Interest, Item, RowChange, StreamOptions, Tls, replica_id,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -216,7 +216,7 @@ async fn the_stream_can_be_encrypted() {
         let tls = Tls::Require(trusting());
         let options = StreamOptions {
             replica: replica_id(),
-            wanted: Box::new(|database, _| database == "bl_tls"),
+            wanted: Box::new(|_, _| Interest::Whole),
             hold_bytes: 1 << 20,
         };
         match BinlogStream::open(
@@ -286,7 +286,7 @@ async fn two_replicas_of_one_number_are_not_lost_in_silence() {
         let open = || {
             let options = StreamOptions {
                 replica,
-                wanted: Box::new(|_, _| true),
+                wanted: Box::new(|_, _| Interest::Whole),
                 hold_bytes: 0,
             };
             BinlogStream::open(

@@ -7,5 +7,6 @@ mod damaged;
 mod golden;
 mod log;
 mod refused;
+mod tables;
 mod transactions;
 mod values;

@@ -1,7 +1,7 @@
 //! What cannot be followed stops the stream, with the statement that helps.
 
 use crossfade_mysql_binlog::{
-    Address, Connection, Credentials, Error, GtidSet, LogPosition, Start, Tls,
+    Address, Connection, Credentials, Error, GtidSet, Interest, LogPosition, Start, Tls,
 };
 use crossfade_store::{ErrorKind, Recovery};
 
@@ -341,7 +341,7 @@ async fn who_may_not_come_in() {
         assert!(!format!("{error:?}").contains("wrong\""), "{error:?}");
         let options = crossfade_mysql_binlog::StreamOptions {
             replica: crossfade_mysql_binlog::replica_id(),
-            wanted: Box::new(|_, _| true),
+            wanted: Box::new(|_, _| Interest::Whole),
             hold_bytes: 0,
         };
         let start = server.end().await;
