@@ -25,10 +25,6 @@ pub struct Announced {
 
 /// Not enclosed by a begin and an end: one statement alone (MariaDB, `FL_STANDALONE`).
 const STANDALONE: u8 = 1;
-/// Has the number of a group commit (`FL_GROUP_COMMIT_ID`).
-const GROUP_COMMIT: u8 = 2;
-/// Ends by an XA PREPARE (`FL_PREPARED_XA`).
-const PREPARED_XA: u8 = 64;
 /// Is an XA COMMIT or ROLLBACK of what was prepared before (`FL_COMPLETED_XA`).
 const COMPLETED_XA: u8 = 128;
 
@@ -118,12 +114,7 @@ impl Announced {
         let sequence = cursor.u64(WHAT)?;
         let domain = cursor.u32(WHAT)?;
         let flags = cursor.u8(WHAT)?;
-        if flags & GROUP_COMMIT != 0 {
-            cursor.skip(8, WHAT)?;
-        }
-        if flags & (PREPARED_XA | COMPLETED_XA) != 0 {
-            Xid::read(&mut cursor)?;
-        }
+        // behind: the group commit's number, the XA transaction's identity; the events that follow tell what is needed
         Ok(Announced {
             gtid: Some(Gtid::Mariadb(MariadbGtid {
                 domain,
@@ -171,18 +162,6 @@ pub struct Xid {
 }
 
 impl Xid {
-    /// Format, two lengths, the two parts.
-    fn read(cursor: &mut Cursor) -> Result<Xid> {
-        const WHAT: &str = "an XA transaction's identity";
-        let format = cursor.u32(WHAT)?;
-        let (global, branch) = (cursor.u8(WHAT)?, cursor.u8(WHAT)?);
-        Ok(Xid {
-            format,
-            global: cursor.take(global.into(), WHAT)?,
-            branch: cursor.take(branch.into(), WHAT)?,
-        })
-    }
-
     /// As the servers write it into statements: `X'…',X'…',1`, in lower case.
     pub(crate) fn written(&self) -> String {
         let hex = |bytes: &[u8]| crossfade_model::hex::encode(bytes);

@@ -165,6 +165,10 @@ impl Rows {
                 return Err(named(partial_image()));
             }
             let count = (0..width).filter(|index| bit(&columns, *index)).count();
+            if count == 0 {
+                // a row would take no bytes, and there would be no end of them
+                return Err(named(partial_image()));
+            }
             present.push(Present { columns, count });
         }
         require_metadata(&table).map_err(named)?;

@@ -5,7 +5,7 @@ use crossfade_mysql_binlog::{Interest, LogPosition, Replay, value};
 use proptest::prelude::*;
 
 use crate::golden::{events, files, replay};
-use crate::values::Numbers;
+use crate::samples::Numbers;
 
 /// The same events without checksums, so that damage reaches the parsers.
 fn unguarded(events: &[Bytes]) -> Vec<Bytes> {

@@ -7,6 +7,7 @@ mod damaged;
 mod golden;
 mod log;
 mod refused;
+mod samples;
 mod tables;
 mod transactions;
 mod values;

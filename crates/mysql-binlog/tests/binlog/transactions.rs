@@ -408,3 +408,43 @@ async fn mariadb_goes_on_behind_several_domains() {
         assert_eq!(rest, ["+t(3)", "+t(4)", "+t(5)"], "{}", server.name);
     }
 }
+
+#[tokio::test]
+async fn transactions_without_names_are_followed_by_place() {
+    let _alone = alone().await;
+    let Some(server) = mysql() else { return };
+    let mut session = server.database("bl_anonymous").await;
+    session.run("CREATE TABLE t (a int PRIMARY KEY)").await;
+    // one step at a time, as the server demands
+    let modes = ["ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF"];
+    session
+        .run("SET GLOBAL enforce_gtid_consistency = ON")
+        .await;
+    for mode in modes {
+        session.run(&format!("SET GLOBAL gtid_mode = {mode}")).await;
+    }
+    let start = server.end().await;
+    session.run("INSERT INTO t VALUES (1)").await;
+    session.run("INSERT INTO t VALUES (2)").await;
+    let items = server.items(&start, "bl_anonymous").await.unwrap();
+    let Start::Place { base, .. } = start else {
+        panic!()
+    };
+    let Some(Item::Commit(first)) = items.iter().find(|i| matches!(i, Item::Commit(_))) else {
+        panic!()
+    };
+    let place = Start::Place {
+        base,
+        position: first.position,
+    };
+    let rest = server.items(&place, "bl_anonymous").await.unwrap();
+    // with names again, the server does not send what has none
+    for mode in modes.iter().rev().skip(1).chain(&["ON"]) {
+        session.run(&format!("SET GLOBAL gtid_mode = {mode}")).await;
+    }
+    let expected = ["begin", "+t(1)", "commit", "begin", "+t(2)", "commit"];
+    assert_eq!(words(&items), expected);
+    assert_eq!(words(&rest), expected[3..]);
+    let named = |item: &Item| matches!(item, Item::Commit(end) if end.gtid.is_some());
+    assert!(!items.iter().any(named));
+}
