@@ -173,7 +173,6 @@ impl Decoder {
                 self.define(body)?;
                 Said::Nothing
             }
-            kind::PARTIAL_UPDATE_ROWS => self.partial(body)?,
             rows if RowsHead::is_rows(rows) => self.rows(rows, body)?,
             kind::TRANSACTION_PAYLOAD => {
                 // it says nothing itself: its content comes next
@@ -273,27 +272,6 @@ impl Decoder {
             self.defined.clear();
         }
         Ok(said)
-    }
-
-    /// Updates of which a JSON column's new value is told as a difference.
-    fn partial(&mut self, body: Bytes) -> Result<Said> {
-        let mut cursor = Cursor::new(body);
-        let id = cursor.uint(6, "rows")?;
-        let flags = cursor.u16("rows")?;
-        let known = self.find(id).ok_or_else(undefined)?;
-        if let Some((table, _)) = &known.table {
-            return Err(Error::new(
-                ErrorKind::Setting,
-                "binlog.partial_json",
-                "the log has updates with only the differences of JSON values (binlog_row_value_options)",
-            )
-            .fix("SET GLOBAL binlog_row_value_options = ''; sessions that are open keep their old setting until they end; then copy anew")
-            .table(table.label()));
-        }
-        if flags & STATEMENT_END != 0 {
-            self.defined.clear();
-        }
-        Ok(Said::Nothing)
     }
 
     fn find(&self, id: u64) -> Option<&Known> {

@@ -1,4 +1,4 @@
-//! Rows that were written, changed or deleted (MySQL internals, "ROWS_EVENT"; MariaDB knowledge base, "Rows_event_v1/v2").
+//! Rows that were written, changed or deleted (MySQL internals, "ROWS_EVENT", "PARTIAL_UPDATE_ROWS_EVENT"; MariaDB knowledge base, "Rows_event_v1/v2").
 
 use std::sync::Arc;
 
@@ -6,12 +6,13 @@ use bytes::Bytes;
 use crossfade_model::{Cell, Row};
 use crossfade_store::ErrorKind;
 
+use super::column::ColumnType;
 use super::kind;
 use super::table_map::{Column, TableMap, bit};
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::interest::Interest;
-use crate::value::Values;
+use crate::value::{Values, long};
 
 /// What was done to a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +67,8 @@ pub(crate) struct RowsHead {
     /// Whether the rest is compressed, and whether it has room for extra data.
     compressed: bool,
     second_version: bool,
+    /// Whether new JSON values may be differences of the old.
+    partial: bool,
 }
 
 impl RowsHead {
@@ -88,8 +91,10 @@ impl RowsHead {
             second_version: matches!(
                 number,
                 kind::WRITE_ROWS..=kind::DELETE_ROWS
+                    | kind::PARTIAL_UPDATE_ROWS
                     | kind::MARIADB_WRITE_ROWS_COMPRESSED..=kind::MARIADB_DELETE_ROWS_COMPRESSED
             ),
+            partial: number == kind::PARTIAL_UPDATE_ROWS,
         })
     }
 }
@@ -102,6 +107,7 @@ fn action(number: u8) -> Option<Action> {
         | kind::MARIADB_WRITE_ROWS_COMPRESSED => Action::Insert,
         kind::UPDATE_ROWS_V1
         | kind::UPDATE_ROWS
+        | kind::PARTIAL_UPDATE_ROWS
         | kind::MARIADB_UPDATE_ROWS_COMPRESSED_V1
         | kind::MARIADB_UPDATE_ROWS_COMPRESSED => Action::Update,
         kind::DELETE_ROWS_V1
@@ -121,6 +127,9 @@ pub struct Rows {
     present: Vec<Present>,
     left: Cursor,
     values: Values,
+    partial: bool,
+    /// Where new values may be differences: the old row's JSON documents, by column.
+    documents: Vec<Option<Bytes>>,
 }
 
 /// Which columns an image has.
@@ -181,6 +190,8 @@ impl Rows {
             present,
             left,
             values: Values::new(mariadb),
+            partial: head.partial,
+            documents: Vec::new(),
             table,
         })
     }
@@ -210,31 +221,83 @@ impl Rows {
     }
 
     fn image(&mut self, which: usize) -> Result<Row> {
-        let columns = &self.table.columns;
-        let named = |e: Error| e.table(self.table.label());
-        let Some(present) = self.present.get(which) else {
-            return Err(named(Error::corrupt("a row has no image")));
+        let table = Arc::clone(&self.table);
+        self.cells(&table, which)
+            .map(Row)
+            .map_err(|e| e.table(table.label()))
+    }
+
+    fn cells(&mut self, table: &TableMap, which: usize) -> Result<Vec<Cell>> {
+        let changed = match self.partial && which == 1 {
+            true => self.changed_documents(table)?,
+            false => Bytes::new(),
         };
-        let nulls = self
-            .left
-            .take(present.count.div_ceil(8), "a row")
-            .map_err(named)?;
-        let mut cells = Vec::with_capacity(columns.len());
-        // the marks of NULL count only columns that are there
-        let mut place = 0;
-        for (index, column) in columns.iter().enumerate() {
+        let present = self
+            .present
+            .get(which)
+            .ok_or_else(|| Error::corrupt("a row has no image"))?;
+        let nulls = self.left.take(present.count.div_ceil(8), "a row")?;
+        if which == 0 {
+            self.documents.clear();
+        }
+        let mut cells = Vec::with_capacity(table.columns.len());
+        // the marks of NULL count only columns that are there, those of differences only JSON's
+        let (mut place, mut document) = (0, 0);
+        for (index, column) in table.columns.iter().enumerate() {
+            let is_changed = match column.kind {
+                ColumnType::Json { .. } => {
+                    document += 1;
+                    bit(&changed, document - 1)
+                }
+                _ => false,
+            };
+            if self.partial && which == 0 {
+                self.documents.push(None);
+            }
             if !bit(&present.columns, index) {
                 cells.push(Cell::Unchanged);
                 continue;
             }
-            let cell = match bit(&nulls, place) {
-                true => Cell::Null,
-                false => self.values.read(column, &mut self.left).map_err(named)?,
-            };
+            let is_null = bit(&nulls, place);
             place += 1;
-            cells.push(cell);
+            cells.push(match column.kind {
+                _ if is_null => Cell::Null,
+                ColumnType::Json { length } if is_changed => {
+                    let differences = long(length, &mut self.left)?;
+                    let before = self.documents.get(index).cloned().flatten();
+                    let before = before.ok_or_else(partial_image)?;
+                    self.values.changed_json(&before, differences)?
+                }
+                ColumnType::Json { length } if self.partial && which == 0 => {
+                    let mut ahead = self.left.clone();
+                    let before = long(length, &mut ahead)?;
+                    self.documents.pop();
+                    self.documents.push(Some(before));
+                    self.values.read(column, &mut self.left)?
+                }
+                _ => self.values.read(column, &mut self.left)?,
+            });
         }
-        Ok(Row(cells))
+        Ok(cells)
+    }
+
+    /// Which new JSON values are differences (MySQL: `Rows_log_event::unpack_row`, `PARTIAL_UPDATE_ROWS_EVENT`).
+    fn changed_documents(&mut self, table: &TableMap) -> Result<Bytes> {
+        const WHAT: &str = "a row's differences";
+        match self.left.lenenc(WHAT)? {
+            0 => Ok(Bytes::new()),
+            1 => {
+                let is_json = |column: &&Column| matches!(column.kind, ColumnType::Json { .. });
+                let count = table.columns.iter().filter(is_json).count();
+                self.left.take(count.div_ceil(8), WHAT)
+            }
+            options => Err(Error::new(
+                ErrorKind::Setting,
+                "binlog.row_value_options",
+                format!("the log has rows in an unknown form (options {options})"),
+            )
+            .fix("SET GLOBAL binlog_row_value_options = ''; then copy anew")),
+        }
     }
 }
 

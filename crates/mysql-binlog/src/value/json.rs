@@ -23,6 +23,9 @@ pub(super) fn write(document: &[u8], out: &mut Vec<u8>) -> Result<()> {
     Writer { out, limit }.value(*kind, body, 0)
 }
 
+/// A document that can be changed: its scalars are texts already.
+pub(super) mod tree;
+
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     limit: usize,
@@ -61,6 +64,49 @@ fn length_prefixed(body: &[u8]) -> Result<&[u8]> {
     Err(broken())
 }
 
+/// The elements of an object or an array: count, size, places of keys and values, keys, values; places count from the container's
+/// own beginning.
+struct Container<'a> {
+    body: &'a [u8],
+    width: usize,
+    count: usize,
+    values: usize,
+}
+
+impl<'a> Container<'a> {
+    fn read(body: &'a [u8], width: usize, object: bool) -> Result<Container<'a>> {
+        let count = number_at(body, 0, width)?;
+        let size = number_at(body, width, width)?;
+        let keys = if object { count * (width + 2) } else { 0 };
+        Ok(Container {
+            body: body.get(..size).ok_or_else(broken)?,
+            width,
+            count,
+            values: 2 * width + keys,
+        })
+    }
+
+    fn key(&self, index: usize) -> Result<&'a [u8]> {
+        let entry = 2 * self.width + index * (self.width + 2);
+        let place = number_at(self.body, entry, self.width)?;
+        let length = number_at(self.body, entry + self.width, 2)?;
+        self.body.get(place..place + length).ok_or_else(broken)
+    }
+
+    /// The value's type and what begins with its body.
+    fn value(&self, index: usize) -> Result<(u8, &'a [u8])> {
+        let entry = self.values + index * (1 + self.width);
+        let kind = *self.body.get(entry).ok_or_else(broken)?;
+        // literals and numbers that fit stand in the place itself
+        let at = match kind {
+            4..=6 => entry + 1,
+            7 | 8 if self.width == 4 => entry + 1,
+            _ => number_at(self.body, entry + 1, self.width)?,
+        };
+        Ok((kind, self.body.get(at..).ok_or_else(broken)?))
+    }
+}
+
 impl Writer<'_> {
     fn value(&mut self, kind: u8, body: &[u8], depth: usize) -> Result<()> {
         if depth > DEEPEST || self.out.len() > self.limit {
@@ -91,40 +137,21 @@ impl Writer<'_> {
         }
     }
 
-    /// An object or an array: count, size, places of keys and values; places count from the container's own beginning.
+    /// An object or an array.
     fn container(&mut self, body: &[u8], width: usize, object: bool, depth: usize) -> Result<()> {
-        let count = number_at(body, 0, width)?;
-        let size = number_at(body, width, width)?;
-        let body = body.get(..size).ok_or_else(broken)?;
-        let keys = 2 * width;
-        let values = if object {
-            keys + count * (width + 2)
-        } else {
-            keys
-        };
         let (open, close) = if object { (b'{', b'}') } else { (b'[', b']') };
         self.out.push(open);
-        for index in 0..count {
+        let container = Container::read(body, width, object)?;
+        for index in 0..container.count {
             if index > 0 {
                 self.out.extend_from_slice(b", ");
             }
             if object {
-                let entry = keys + index * (width + 2);
-                let place = number_at(body, entry, width)?;
-                let length = number_at(body, entry + width, 2)?;
-                self.string(body.get(place..place + length).ok_or_else(broken)?);
+                self.string(container.key(index)?);
                 self.out.extend_from_slice(b": ");
             }
-            let entry = values + index * (1 + width);
-            let kind = *body.get(entry).ok_or_else(broken)?;
-            let inline = entry + 1;
-            // literals and numbers that fit stand in the place itself
-            let at = match kind {
-                4..=6 => inline,
-                7 | 8 if width == 4 => inline,
-                _ => number_at(body, inline, width)?,
-            };
-            self.value(kind, body.get(at..).ok_or_else(broken)?, depth + 1)?;
+            let (kind, body) = container.value(index)?;
+            self.value(kind, body, depth + 1)?;
         }
         self.out.push(close);
         Ok(())

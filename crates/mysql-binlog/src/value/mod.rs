@@ -116,6 +116,11 @@ impl Values {
         }
     }
 
+    /// The text of a JSON document after differences.
+    pub fn changed_json(&mut self, document: &[u8], differences: Bytes) -> Result<Cell> {
+        self.text(|out| json::tree::write_changed(document, differences, out))
+    }
+
     /// Writes a text into the shared block.
     fn text(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<Cell> {
         self.scratch.clear();
@@ -180,7 +185,8 @@ impl Values {
     }
 }
 
-fn long(length: u8, from: &mut Cursor) -> Result<Bytes> {
+/// A value behind its length.
+pub(crate) fn long(length: u8, from: &mut Cursor) -> Result<Bytes> {
     let length = from.uint(length.into(), "a long value's length")?;
     from.take(length as usize, "a long value")
 }

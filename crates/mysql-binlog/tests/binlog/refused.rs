@@ -5,7 +5,7 @@ use crossfade_mysql_binlog::{
 };
 use crossfade_store::{ErrorKind, Recovery};
 
-use crate::common::{Server, alone, mariadbs, mysql, servers, words};
+use crate::common::{Server, alone, mariadbs, servers, words};
 
 /// The error that ends the stream of what the statements write.
 async fn error_of(server: &Server, database: &str, statements: &[&str]) -> Error {
@@ -122,52 +122,6 @@ async fn rows_whose_columns_have_no_names() {
             "SET GLOBAL binlog_row_metadata = 'FULL'",
         );
     }
-}
-
-#[tokio::test]
-async fn differences_of_json() {
-    let _alone = alone().await;
-    let Some(server) = mysql() else { return };
-    let mut session = server.database("bl_refused").await;
-    session
-        .run("CREATE TABLE t (a int PRIMARY KEY, j json)")
-        .await;
-    session
-        .run("INSERT INTO t VALUES (1, '{\"a\": 1, \"b\": [1, 2, 3]}')")
-        .await;
-    let error = error_of(
-        &server,
-        "bl_refused",
-        &[
-            "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'",
-            "UPDATE t SET j = JSON_SET(j, '$.a', 2)",
-        ],
-    )
-    .await;
-    assert_fix(
-        &server,
-        &error,
-        "binlog.partial_json",
-        "binlog_row_value_options = ''",
-    );
-    // other tables' are left alone
-    let start = server.end().await;
-    session.run("CREATE DATABASE IF NOT EXISTS bl_else").await;
-    session
-        .run("CREATE TABLE IF NOT EXISTS bl_else.j (a int PRIMARY KEY, j json)")
-        .await;
-    session
-        .run("REPLACE INTO bl_else.j VALUES (1, '{\"a\": 1}')")
-        .await;
-    session
-        .run("SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
-        .await;
-    session
-        .run("UPDATE bl_else.j SET j = JSON_SET(j, '$.a', 2)")
-        .await;
-    session.run("INSERT INTO t VALUES (2, '[]')").await;
-    let items = server.items(&start, "bl_refused").await.unwrap();
-    assert!(words(&items).contains(&"+t(2,[])".to_owned()));
 }
 
 #[tokio::test]

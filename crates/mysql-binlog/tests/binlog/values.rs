@@ -1,7 +1,7 @@
 //! Every type: what the stream brings of a value is what SELECT shows.
 
 use crossfade_model::Cell;
-use crossfade_mysql_binlog::{Item, RowChange, value};
+use crossfade_mysql_binlog::{Item, RowChange, Start, value};
 
 use crate::common::{Server, Session, alone, inserted, mariadbs, mysql, servers};
 use crate::samples::{Numbers, common_types, json_documents};
@@ -328,5 +328,121 @@ async fn mariadbs_own_types_are_bytes_with_a_text() {
                 assert_eq!(bytes, row[3].as_bytes());
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn differences_of_json_give_the_whole_document() {
+    let _alone = alone().await;
+    let Some(server) = mysql() else { return };
+    let mut numbers = Numbers::seeded();
+    let mut session = server.database("bl_partial").await;
+    session
+        .run("CREATE TABLE t (id int PRIMARY KEY, a json, x int, b json, c json)")
+        .await;
+    session
+        .run("SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
+        .await;
+    let long = "y".repeat(300);
+    let document = format!(
+        "{{\"k\": 1, \"list\": [1, [2, 3], {{\"deep\": \"{long}\"}}], \"a b.c\": {{\"q\\\\\"r\": true, \"é\\\\n\": 5}}, \"num\": 1.5}}"
+    );
+    for id in 0..5 {
+        session
+            .run(&format!(
+                "INSERT INTO t VALUES ({id}, '{document}', 0, '{document}', NULL)"
+            ))
+            .await;
+    }
+    let start = server.end().await;
+    let mut shown = Vec::new();
+    let paths = [
+        "$.k",
+        "$.list[0]",
+        "$.list[1]",
+        "$.list[1][0]",
+        "$.list[1][7]",
+        "$.list[9]",
+        "$.list[2].deep",
+        "$.num",
+        "$.\"a b.c\"",
+        "$.\"a b.c\".\"q\\\\\"r\"",
+        "$.\"a b.c\".\"é\\\\n\"",
+        "$.fresh",
+        "$.\"new one\"",
+        "$.zz",
+        "$.list",
+        "$",
+    ];
+    let values = [
+        "1",
+        "-70000",
+        "'text'",
+        "NULL",
+        "true",
+        "1.25e0",
+        "CAST('[1, {\"v\": 2}]' AS JSON)",
+        "CAST('{}' AS JSON)",
+        "CAST('2020-02-02' AS DATE)",
+        "CAST(7.50 AS DECIMAL(5,2))",
+    ];
+    for _ in 0..600 {
+        let mut any = |count: usize| numbers.next() as usize % count;
+        let column = ["a", "b"][any(2)];
+        let (path, value, id) = (
+            paths[any(paths.len() - 1)],
+            values[any(values.len())],
+            any(5),
+        );
+        let change = match any(7) {
+            0 => format!("JSON_REMOVE({column}, '{path}')"),
+            1 => format!("JSON_REPLACE({column}, '{path}', {value})"),
+            2 => {
+                format!("JSON_SET(JSON_REMOVE({column}, '$.k'), '$.k', {value}, '{path}', {value})")
+            }
+            3 => format!("JSON_SET({column}, '{path}', {value}, '$.zz', {value})"),
+            4 if any(4) == 0 => format!("CAST('{document}' AS JSON)"),
+            _ => format!("JSON_SET({column}, '{path}', {value})"),
+        };
+        session
+            .run(&format!(
+                "UPDATE t SET x = x + 1, {column} = {change} WHERE id = {id}"
+            ))
+            .await;
+        let row = session
+            .rows(&format!("SELECT id, a, x, b, c FROM t WHERE id = {id}"))
+            .await
+            .remove(0);
+        shown.push((change, row));
+    }
+    let Start::Place { base, position } = &start else {
+        panic!()
+    };
+    let events = format!(
+        "SHOW BINLOG EVENTS IN '{base}.{:06}' FROM {}",
+        position.file, position.offset
+    );
+    let events = session.rows(&events).await;
+    let partial = events
+        .iter()
+        .filter(|event| event[2] == "Update_rows_partial")
+        .count();
+    assert!(partial > 100, "the server wrote {partial} differences");
+    let items = server.items(&start, "bl_partial").await.unwrap();
+    let updates: Vec<Vec<String>> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Change(change) => match &change.row {
+                RowChange::Update { after, .. } => {
+                    Some(after.0.iter().map(crate::common::shown).collect())
+                }
+                other => panic!("{other:?}"),
+            },
+            _ => None,
+        })
+        .collect();
+    assert_eq!(updates.len(), shown.len());
+    for (update, (change, row)) in updates.iter().zip(&shown) {
+        assert_eq!(update, row, "{change}");
     }
 }
