@@ -39,7 +39,7 @@ pub(super) fn write_padded(mut number: u64, width: usize, out: &mut Vec<u8>) {
 /// Appends a double as MySQL does (`my_gcvt` in `strings/dtoa.cc`): the fewest digits that give it back; with an exponent
 /// only beyond 15 digits either side of the point, and not where there are digits behind it.
 pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
-    let shortest = format!("{value:e}");
+    let shortest = even(value, format!("{value:e}"));
     let Some((digits, exponent)) = shortest.split_once('e') else {
         out.extend_from_slice(shortest.as_bytes());
         return;
@@ -78,11 +78,51 @@ pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Of two shortest forms that are equally near the server takes the one whose last digit is even.
+fn even(value: f64, shortest: String) -> String {
+    let count = |text: &str| {
+        let mantissa = text.split('e').next().unwrap_or_default();
+        mantissa.bytes().filter(u8::is_ascii_digit).count()
+    };
+    let digits = count(&shortest);
+    // two forms of fewer digits are never both near enough
+    if digits < 15 {
+        return shortest;
+    }
+    // with one digit more the number is written exactly, or it is no tie
+    let exact = format!("{value:.digits$e}");
+    let (Some((mantissa, exponent)), Ok(same)) = (exact.split_once('e'), exact.parse::<f64>())
+    else {
+        return shortest;
+    };
+    let further = format!("{value:.*e}", digits + 30);
+    let rest = further
+        .split('e')
+        .next()
+        .and_then(|m| m.get(mantissa.len()..));
+    let is_tie = mantissa.ends_with('5')
+        && same.to_bits() == value.to_bits()
+        && rest.is_some_and(|rest| rest.bytes().all(|digit| digit == b'0'));
+    let lower = mantissa.get(..mantissa.len() - 1).unwrap_or_default();
+    let is_even = lower.bytes().last().is_some_and(|digit| digit % 2 == 0);
+    let lower = format!("{lower}e{exponent}");
+    let comes_back = lower
+        .parse::<f64>()
+        .is_ok_and(|back| back.to_bits() == value.to_bits());
+    if is_tie && is_even && comes_back {
+        lower
+    } else {
+        shortest
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    // the numbers stand as they are, not as they are written
+    #[allow(clippy::excessive_precision)]
     #[test]
     fn doubles_are_written_as_the_server_does() {
         for (value, text) in [
@@ -95,6 +135,9 @@ mod tests {
             (4362244339170887.5, "4362244339170887.5"),
             (1e14, "100000000000000"),
             (1.25e300, "1.25e300"),
+            (-1263631121512675.25, "-1263631121512675.2"),
+            (-132007913591988.625, "-132007913591988.62"),
+            (132007913591988.875, "132007913591988.88"),
             (1e-14, "0.00000000000001"),
             (1e-15, "0.000000000000001"),
             (1e-16, "1e-16"),

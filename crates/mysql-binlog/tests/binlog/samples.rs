@@ -245,6 +245,18 @@ pub fn json_documents(numbers: &mut Numbers) -> Vec<String> {
         .map(|_| format!("{:?}", numbers.double()))
         .collect();
     all.push(quoted(format!("[{}]", doubles.join(","))));
+    // halves and quarters of great numbers: often as near to one text as to another
+    let halves: Vec<String> = (0..5000)
+        .map(|_| {
+            let bits = 45 + numbers.next() % 10;
+            let whole = numbers.next() >> (64 - bits);
+            format!(
+                "{:?}",
+                whole as f64 + [0.5, 0.25, 0.75, 0.125, 0.375][numbers.next() as usize % 5]
+            )
+        })
+        .collect();
+    all.push(quoted(format!("[{}]", halves.join(","))));
     let small: Vec<String> = (0..3000)
         .map(|_| format!("{:?}", (numbers.next() % 100_000_000) as f64 / 1e4))
         .collect();
