@@ -111,7 +111,11 @@ impl Connection {
         };
         let mut packets = Packets::new(wire, MOST_BYTES);
         let greeting = Greeting::read(packets.receive().await?)?;
-        let encrypted = match (address, encryption(tls, &greeting)?) {
+        let config = match address {
+            Address::Tcp(..) => encryption(tls, &greeting)?,
+            Address::Socket(_) => None,
+        };
+        let encrypted = match (address, config) {
             (Address::Tcp(host, _), Some(config)) => {
                 packets = encrypt(packets, config, host).await?;
                 true
