@@ -73,6 +73,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Connection {
     pub(super) packets: Packets,
     version: String,
+    flavour: Flavour,
     id: u32,
 }
 
@@ -126,6 +127,7 @@ impl Connection {
         authenticate(&mut packets, &greeting, credentials, encrypted, safe).await?;
         Ok(Connection {
             packets,
+            flavour: greeting.flavour(),
             version: greeting.version,
             id: greeting.connection,
         })
@@ -151,12 +153,9 @@ impl Connection {
         self.id
     }
 
-    /// Whose server it is, by its version.
+    /// Whose server it is.
     pub fn flavour(&self) -> Flavour {
-        match self.version.to_ascii_lowercase().contains("mariadb") {
-            true => Flavour::Mariadb,
-            false => Flavour::Mysql,
-        }
+        self.flavour
     }
 }
 

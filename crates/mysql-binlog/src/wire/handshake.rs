@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use crossfade_store::ErrorKind;
 
+use super::connection::Flavour;
 use crate::cursor::{Cursor, text};
 use crate::error::{Error, Result};
 
@@ -61,6 +62,18 @@ impl Greeting {
             plugin: text(&cursor.nul_terminated(WHAT)?),
             nonce,
         })
+    }
+}
+
+impl Greeting {
+    /// Whose server it is: MariaDB's does not claim the first of MySQL's capabilities (MariaDB knowledge base,
+    /// "Connecting", `CLIENT_MYSQL`); the version that it shows can be set to anything.
+    pub fn flavour(&self) -> Flavour {
+        let named = self.version.to_ascii_lowercase().contains("mariadb");
+        match named || self.capabilities & LONG_PASSWORD == 0 {
+            true => Flavour::Mariadb,
+            false => Flavour::Mysql,
+        }
     }
 }
 

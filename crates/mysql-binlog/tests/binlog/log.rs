@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crossfade_mysql_binlog::{
-    Address, BinlogStream, Connection, Error, Interest, Item, RowChange, StreamOptions, Tls,
-    replica_id,
+    Address, BinlogStream, Connection, Error, Flavour, Interest, Item, RowChange, StreamOptions,
+    Tls, replica_id,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -112,6 +112,8 @@ async fn idle_time_is_told_and_waiting_can_be_given_up() {
     for server in servers() {
         let mut session = server.database("bl_idle").await;
         session.run("CREATE TABLE t (a int PRIMARY KEY)").await;
+        let mariadb = session.connection.flavour() == Flavour::Mariadb;
+        assert_eq!(mariadb, server.is_mariadb());
         let start = server.end().await;
         let mut stream = server.stream(&start, "bl_idle").await;
         for _ in 0..3 {
