@@ -262,6 +262,7 @@ impl Decoder {
             None => return Err(undefined()),
             Some(None) => Said::Nothing,
             Some(Some((table, interest))) => {
+                let cursor = Cursor::new(detached(cursor.rest()));
                 let inflate = |rows| inflate(rows, self.most);
                 let table = Arc::clone(table);
                 let rows = Rows::open(head, cursor, table, interest, self.mariadb, inflate)?;
@@ -279,6 +280,16 @@ impl Decoder {
             .contains(&id)
             .then(|| self.known.get(&id))
             .flatten()
+    }
+}
+
+/// Bytes of an event that is small beside the network's buffer, by themselves: a row that is kept must not keep alive all
+/// that came with it, of tables that nobody wanted.
+fn detached(bytes: Bytes) -> Bytes {
+    const SMALL: usize = 128 * 1024;
+    match bytes.len() < SMALL {
+        true => Bytes::copy_from_slice(&bytes),
+        false => bytes,
     }
 }
 

@@ -10,7 +10,8 @@ use crate::position::LogPosition;
 /// One item of the stream. Between [`Item::Begin`] and [`Item::Commit`] or [`Item::Abort`] come only changes, rewinds and
 /// definitions of that transaction; a big transaction comes in pieces, before its end was read.
 ///
-/// Cells of strings are slices of blocks of the network's buffer (256 KiB): what is to be kept for long should be copied.
+/// Cells of strings are slices of their event, which holds some rows of one table (8 KiB, or one row that is longer): what is to
+/// be kept for long should be copied.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A transaction begins that has changes of wanted tables, or a definition inside.

@@ -360,3 +360,41 @@ async fn a_log_without_checksums_is_followed_too() {
         }
     }
 }
+
+#[tokio::test]
+async fn few_wanted_rows_among_many_others_keep_little_memory() {
+    let _alone = alone().await;
+    for server in servers() {
+        let mut session = server.database("bl_few").await;
+        session.run("CREATE DATABASE IF NOT EXISTS bl_else").await;
+        session.run("DROP TABLE IF EXISTS bl_else.bulk").await;
+        session.run("CREATE TABLE bl_else.bulk (b longblob)").await;
+        session
+            .run("CREATE TABLE t (a int PRIMARY KEY, b varchar(20))")
+            .await;
+        let start = server.end().await;
+        session.run("BEGIN").await;
+        for a in 0..300 {
+            session
+                .run("INSERT INTO bl_else.bulk VALUES (repeat('x', 500000))")
+                .await;
+            session
+                .run(&format!("INSERT INTO t VALUES ({a}, 'kept')"))
+                .await;
+        }
+        session.run("COMMIT").await;
+        let mut stream = server.stream(&start, "bl_few").await;
+        fn sendable<T: Send>(_: &T) {}
+        sendable(&stream);
+        let before = resident();
+        let mut kept = Vec::new();
+        while !matches!(kept.last(), Some(Item::Commit(_))) {
+            kept.extend(stream.next().await.unwrap());
+        }
+        let grown = resident().saturating_sub(before) >> 20;
+        assert_eq!(kept.len(), 302);
+        assert!(grown < 32, "{}: {grown} MiB", server.name);
+        println!("{}: {grown} MiB", server.name);
+        session.run("DROP TABLE bl_else.bulk").await;
+    }
+}
