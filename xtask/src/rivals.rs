@@ -46,10 +46,11 @@ pub fn variables(installed: &Installed) -> Vec<(String, String)> {
 fn pgcopydb(cache: &Path) -> Result<PathBuf> {
     let prefix = cache.join("pgcopydb");
     install_package(&Package {
-        name: "pgcopydb",
+        names: &["pgcopydb"],
         suite: "trixie",
         prefix: &prefix,
-        programs: "usr/bin",
+        programs: &["usr/bin"],
+        libraries: &[],
     })?;
     Ok(prefix.join("usr/bin/pgcopydb"))
 }
