@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crossfade_mysql::MysqlStore;
 use crossfade_plan::{Scheme, StoreUrl};
 use crossfade_postgres::PostgresStore;
 use crossfade_sqlite::{Role, SqliteStore};
@@ -15,6 +16,7 @@ use crossfade_store::{Source, StoreError, Target};
 pub fn source(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Source>, StoreError> {
     Ok(match url.scheme() {
         Scheme::Postgres => Arc::new(PostgresStore::open(url.expose())?),
+        Scheme::Mysql => Arc::new(MysqlStore::open(url.expose())?),
         Scheme::Sqlite => Arc::new(SqliteStore::open(&located(url, folder), Role::Source)?),
     })
 }
@@ -26,6 +28,7 @@ pub fn source(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Source>, StoreErr
 pub fn target(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Target>, StoreError> {
     Ok(match url.scheme() {
         Scheme::Postgres => Arc::new(PostgresStore::open(url.expose())?),
+        Scheme::Mysql => Arc::new(MysqlStore::open(url.expose())?),
         Scheme::Sqlite => Arc::new(SqliteStore::open(&located(url, folder), Role::Target)?),
     })
 }
