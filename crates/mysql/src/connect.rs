@@ -10,7 +10,7 @@ use mysql_async::{ClientIdentity, Conn, DriverError, Error, OptsBuilder, Row, Ss
 
 use crate::error;
 use crate::server::{ASKED, Server};
-use crate::session::{Purpose, settings};
+use crate::session::{PRINTED_MODE, Purpose, SQL_MODE, settings};
 use crate::url::{Address, SslMode};
 
 /// Idle seconds after which the system asks whether the other side is still there.
@@ -186,6 +186,15 @@ impl Client {
     pub async fn texts(&mut self, doing: &str, sql: &str) -> Result<Vec<Texts>> {
         let rows = self.rows(doing, sql).await?;
         Ok(rows.into_iter().map(Texts::new).collect())
+    }
+
+    /// The first row of a statement that is printed by the server, or was: under [`PRINTED_MODE`].
+    pub async fn printed(&mut self, doing: &str, sql: &str) -> Result<Option<Texts>> {
+        let mode = |mode: &str| format!("SET SESSION sql_mode = '{mode}'");
+        self.run(doing, &mode(PRINTED_MODE)).await?;
+        let row = self.text_row(doing, sql).await;
+        self.run(doing, &mode(SQL_MODE)).await?;
+        row
     }
 
     /// The first row of a query as texts.

@@ -21,6 +21,20 @@ pub(crate) fn create_statements(tables: &[TableMapping], collation: &str) -> Vec
         .collect()
 }
 
+/// Runs a statement that was made of what a server printed, or here.
+async fn run_definition(
+    client: &mut Client,
+    mapping: &TableMapping,
+    doing: &str,
+    statement: &str,
+) -> Result<()> {
+    if mapping.target.definition.is_some() {
+        client.printed(doing, statement).await.map(drop)
+    } else {
+        client.run(doing, statement).await.map(drop)
+    }
+}
+
 async fn is_there(client: &mut Client, table: &str) -> Result<bool> {
     let row = client
         .text_row(
@@ -45,11 +59,8 @@ pub(crate) async fn create_tables(
         let name = &mapping.target.name.name;
         if !is_there(client, name).await? {
             own::remember(client, migration, TABLE, name).await?;
-            client
-                .run(
-                    "making a table",
-                    &design::create_table(&mapping.target, collation),
-                )
+            let statement = design::create_table(&mapping.target, collation);
+            run_definition(client, mapping, "making a table", &statement)
                 .await
                 .map_err(|e| e.table(name))?;
         }
@@ -126,15 +137,12 @@ pub(crate) async fn build_indexes(
             .iter()
             .map(|i| format!("ADD {}", i.definition))
             .collect();
-        client
-            .run(
-                "building indexes",
-                &format!(
-                    "ALTER TABLE {} {}",
-                    quote(&mapping.target.name.name),
-                    added.join(", ")
-                ),
-            )
+        let statement = format!(
+            "ALTER TABLE {} {}",
+            quote(&mapping.target.name.name),
+            added.join(", ")
+        );
+        run_definition(client, mapping, "building indexes", &statement)
             .await
             .map_err(|e| e.table(&mapping.target.name))?;
     }

@@ -54,6 +54,11 @@ impl Purpose {
 /// AUTO_INCREMENT column. Backslashes in literals are plain characters.
 pub(crate) const SQL_MODE: &str = "STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES";
 
+/// The mode in which the server's own statements are printed and run again: it escapes by backslashes what it prints, and some of it
+/// (expressions of checks and defaults) whatever the mode says.
+pub(crate) const PRINTED_MODE: &str =
+    "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES";
+
 /// The statements that set a session up.
 ///
 /// Foreign keys are not looked at by sessions that write rows: what a cascade does on the source is in the source's changes

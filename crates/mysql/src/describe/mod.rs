@@ -58,7 +58,7 @@ pub(crate) async fn sequences(client: &mut Client) -> Result<Vec<Sequence>> {
 /// The statement that makes a table, as the server prints it.
 pub(crate) async fn printed(client: &mut Client, table: &str) -> Result<Option<String>> {
     let row = client
-        .text_row(
+        .printed(
             "reading a table's definition",
             &format!("SHOW CREATE TABLE {}", quote(table)),
         )

@@ -1,4 +1,4 @@
-//! The parts of a CREATE TABLE statement as the server prints it (`SHOW CREATE TABLE` under `NO_BACKSLASH_ESCAPES`).
+//! The parts of a CREATE TABLE statement as the server prints it (`SHOW CREATE TABLE`), backslashes and all.
 
 use crate::names::{literal, quote};
 
@@ -129,8 +129,13 @@ pub(crate) fn identifier(text: &str) -> Option<(String, &str)> {
 fn top_level(sql: &str, from: usize, wanted: impl Fn(char) -> bool) -> Option<usize> {
     let mut depth = 0_usize;
     let mut quoted: Option<char> = None;
+    let mut escaped = false;
     for (at, c) in sql.get(from..)?.char_indices() {
+        if std::mem::take(&mut escaped) {
+            continue;
+        }
         match quoted {
+            Some('\'' | '"') if c == '\\' => escaped = true,
             // a doubled quote ends one text and begins the next
             Some(quote) => {
                 if c == quote {
@@ -226,7 +231,7 @@ mod tests {
 
     const PRINTED: &str = "CREATE TABLE `c` (
   `id` int unsigned NOT NULL AUTO_INCREMENT,
-  `a,(` varchar(20) DEFAULT 'it''s, (',
+  `a,(` varchar(20) DEFAULT 'it''s\\', (\\\\',
   `e` enum('a','b,''c') NOT NULL COMMENT 'x)',
   PRIMARY KEY (`id`),
   UNIQUE KEY `u``x` (`a,(`(5)),

@@ -25,7 +25,7 @@ pub(crate) fn translate(logical: LogicalType, default: &str) -> Option<String> {
         }
     };
     let bytes = value.as_bytes();
-    let quoted = |text: String| format!("({})", literal(&text));
+    let quoted = |text: String| format!("({})", expression(&text));
     match logical {
         LogicalType::Boolean => text_form::boolean(value.to_ascii_lowercase().as_bytes())
             .map(|b| u8::from(b).to_string()),
@@ -52,6 +52,19 @@ pub(crate) fn translate(logical: LogicalType, default: &str) -> Option<String> {
         LogicalType::Text | LogicalType::Json | LogicalType::Other | LogicalType::Any => {
             Some(quoted(value))
         }
+    }
+}
+
+/// A text as an expression. The server itself prints quotes and backslashes in a way that it cannot read again under
+/// `NO_BACKSLASH_ESCAPES`, so they are not in it.
+fn expression(text: &str) -> String {
+    if text.contains(['\'', '\\']) {
+        format!(
+            "CONVERT(UNHEX('{}') USING utf8mb4)",
+            hex::encode(text.as_bytes())
+        )
+    } else {
+        literal(text)
     }
 }
 
@@ -148,7 +161,7 @@ mod tests {
             (
                 L::Text,
                 "'it''s \\'::character varying",
-                Some("('it''s \\')"),
+                Some("(CONVERT(UNHEX('69742773205c') USING utf8mb4))"),
             ),
             (L::Decimal, "1.50", Some("1.5")),
             (L::Decimal, "'NaN'::numeric", None),

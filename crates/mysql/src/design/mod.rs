@@ -54,7 +54,7 @@ fn same_engine(
 ) -> (Table, Vec<Omission>) {
     let mut out = table.clone();
     out.name = name.clone();
-    let (foreign_keys, omissions) = foreign_keys(table, name, rename);
+    let (foreign_keys, omissions) = foreign_keys(ENGINE, table, name, rename);
     out.foreign_keys = foreign_keys;
     let parsed = table.definition.as_deref().and_then(printed::parse);
     // a counter must lead an index from the beginning, also where that is no key
@@ -90,7 +90,7 @@ fn other_engine(
     name: &TableName,
     rename: &dyn Fn(&TableName) -> Option<TableName>,
 ) -> (Table, Vec<Omission>) {
-    let (foreign_keys, mut omissions) = foreign_keys(table, name, rename);
+    let (foreign_keys, mut omissions) = foreign_keys(source_engine, table, name, rename);
     let mut columns = Vec::with_capacity(table.columns.len());
     for column in &table.columns {
         let declared = declare(source_engine, table, column);
@@ -203,6 +203,7 @@ fn known_actions(actions: &str) -> String {
 
 /// Foreign keys whose parents are moved too. A foreign key's name is its database's, not its table's.
 fn foreign_keys(
+    source_engine: &str,
     table: &Table,
     name: &TableName,
     rename: &dyn Fn(&TableName) -> Option<TableName>,
@@ -219,11 +220,11 @@ fn foreign_keys(
             ));
             continue;
         };
-        let key_name = if key
+        let named_by_table = key
             .name
             .to_lowercase()
-            .contains(&table.name.name.to_lowercase())
-        {
+            .contains(&table.name.name.to_lowercase());
+        let key_name = if source_engine == ENGINE || named_by_table {
             cut(&key.name)
         } else {
             with_ending(&name.name, &format!("_{}", cut(&key.name)))

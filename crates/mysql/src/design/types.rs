@@ -104,8 +104,8 @@ fn kept_as(
         LogicalType::Integer { bits: 16 } if binds => plain("smallint", Canonical::Integer),
         LogicalType::Integer { bits: 32 } if binds => plain("int", Canonical::Integer),
         LogicalType::Integer { .. } => plain("bigint", Canonical::Integer),
-        LogicalType::Float { bits: 32 } if binds => plain("float", Canonical::Float32),
-        LogicalType::Float { .. } => plain("double", Canonical::Float64),
+        LogicalType::Float { bits: 32 } if binds => plain("float", Canonical::Float32AnyZero),
+        LogicalType::Float { .. } => plain("double", Canonical::Float64AnyZero),
         LogicalType::Decimal => {
             let declared = match given.as_slice() {
                 [precision, scale]
@@ -146,11 +146,11 @@ fn kept_as(
     }
 }
 
-/// The form in which columns of this engine are compared with each other.
+/// The form in which columns of this engine are compared with each other. MariaDB keeps no sign of zero; MySQL does.
 fn own_canonical(kind: Kind) -> Canonical {
     match kind {
-        Kind::Single => Canonical::Float32,
-        Kind::Double => Canonical::Float64,
+        Kind::Single => Canonical::Float32AnyZero,
+        Kind::Double => Canonical::Float64AnyZero,
         _ => Canonical::Exact,
     }
 }
@@ -306,9 +306,9 @@ fn own_engine(source: &Column, target: &Column, to: Kind) -> Result<Canonical, &
                 scale: to_scale,
             },
         ) => fits(to_whole >= whole && to_scale >= scale, Canonical::Decimal),
-        (Kind::Single, Kind::Single) => Ok(Canonical::Float32),
-        (Kind::Double, Kind::Double) => Ok(Canonical::Float64),
-        (Kind::Single, Kind::Double) => Ok(Canonical::Float32),
+        (Kind::Single, Kind::Single) => Ok(Canonical::Float32AnyZero),
+        (Kind::Double, Kind::Double) => Ok(Canonical::Float64AnyZero),
+        (Kind::Single, Kind::Double) => Ok(Canonical::Float32AnyZero),
         (Kind::Text { length }, Kind::Text { length: room }) => {
             fits(room >= length, Canonical::Exact)
         }
@@ -369,9 +369,9 @@ fn other_engine(source_engine: &str, source: &Column, to: Kind) -> Result<Canoni
             let digits = if bound && bits <= 32 { 10 } else { 19 };
             fits(whole >= digits, Canonical::Decimal)
         }
-        (LogicalType::Float { bits: 32 }, Kind::Single) if bound => Ok(Canonical::Float32),
-        (LogicalType::Float { bits: 32 }, Kind::Double) if bound => Ok(Canonical::Float32),
-        (LogicalType::Float { .. }, Kind::Double) => Ok(Canonical::Float64),
+        (LogicalType::Float { bits: 32 }, Kind::Single) if bound => Ok(Canonical::Float32AnyZero),
+        (LogicalType::Float { bits: 32 }, Kind::Double) if bound => Ok(Canonical::Float32AnyZero),
+        (LogicalType::Float { .. }, Kind::Double) => Ok(Canonical::Float64AnyZero),
         (LogicalType::Decimal, Kind::Decimal { whole, scale }) => {
             let (needs, behind) = match given.as_slice() {
                 [precision, scale] if bound => (precision - scale, *scale),

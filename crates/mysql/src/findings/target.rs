@@ -24,7 +24,7 @@ pub(crate) async fn target(
     let mut out = settings(&server, tables);
     out.extend(names(&server, tables));
     out.extend(trigger_rights(client, &server).await?);
-    out.extend(collations(client, tables).await?);
+    out.extend(collations(client, &server, tables).await?);
     let catalog = catalog::read(client).await?;
     for mapping in tables {
         present(client, &catalog, mapping, fresh, &mut out).await?;
@@ -161,9 +161,23 @@ async fn trigger_rights(client: &mut Client, server: &Server) -> Result<Option<F
 }
 
 /// Collations that the tables' statements name and the server does not have (the other flavor's).
-async fn collations(client: &mut Client, tables: &[TableMapping]) -> Result<Vec<Finding>> {
+async fn collations(
+    client: &mut Client,
+    server: &Server,
+    tables: &[TableMapping],
+) -> Result<Vec<Finding>> {
+    // MariaDB lists newer collations without their character set
+    let column = match server.flavor {
+        Flavor::Mariadb if server.version >= 101_001 => "FULL_COLLATION_NAME",
+        _ => "COLLATION_NAME",
+    };
     let rows = client
-        .texts("reading the collations", "SHOW COLLATION")
+        .texts(
+            "reading the collations",
+            &format!(
+                "SELECT {column} FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY"
+            ),
+        )
         .await?;
     let known: Vec<&str> = rows.iter().map(|row| row.text(0)).collect();
     let mut out = Vec::new();

@@ -141,7 +141,7 @@ async fn a_shop_is_made_guarded_finished_and_removed() {
         assert!(store.strangers("m", None).await.unwrap().unseen.is_empty());
         stranger.disconnect().await.unwrap();
 
-        assert_eq!(store.made("m").await.unwrap().len(), 4);
+        assert_eq!(Target::made(&*store, "m").await.unwrap().len(), 4);
         drop(loader);
         drop(tenure);
         let gone = store.remove("m", &mappings[..1]).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_shop_is_made_guarded_finished_and_removed() {
         let left: Vec<&str> = left.iter().map(|r| r[0].as_deref().unwrap()).collect();
         assert_eq!(left, ["customer", "orders"]);
         assert_eq!(database.value("SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()").await, "0");
-        assert!(store.made("m").await.unwrap().is_empty());
+        assert!(Target::made(&*store, "m").await.unwrap().is_empty());
         source.drop().await;
     });
 }
