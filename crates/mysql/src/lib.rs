@@ -10,6 +10,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod apply;
+mod bulk;
 mod cells;
 mod connect;
 mod ddl;

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use crossfade_model::TableMapping;
 use crossfade_store::{ChunkRange, ErrorKind, Loader, ReadForm, RecordWrite, Result, RowBlock};
 
-use crate::apply::{clear, insert, write_again};
+use crate::apply::{clear, write_again};
+use crate::bulk;
 use crate::writer::Writer;
 
 /// A loader's session.
@@ -53,7 +54,7 @@ impl Loader for MysqlLoader {
         if upsert && !plan.key.is_empty() {
             write_again(client, &plan, &rows).await
         } else {
-            insert(client, &plan, rows.iter(), usize::MAX).await
+            bulk::write(client, &plan, &rows).await
         }
     }
 

@@ -1,6 +1,6 @@
 //! How one side's table is read and written: its columns' kinds as the server tells them, and its key.
 
-use crossfade_model::{Canonical, Row, TableMapping, TableName};
+use crossfade_model::{Canonical, Cell, Row, TableMapping, TableName};
 use crossfade_store::{Bound, ChunkRange, ErrorKind, Result, StoreError};
 
 use crate::cells::{self, Refused};
@@ -145,22 +145,33 @@ impl Plan {
         names.join(", ")
     }
 
+    /// The cells of a row, one a column.
+    pub fn cells<'a>(&self, row: &'a Row) -> Result<std::slice::Iter<'a, Cell>> {
+        if row.0.len() == self.columns.len() {
+            return Ok(row.0.iter());
+        }
+        Err(self.fault(
+            ErrorKind::Internal,
+            "mysql.width",
+            "a row has another number of columns than its table",
+        ))
+    }
+
+    /// Appends a cell as a literal of its column.
+    pub fn write_cell(&self, place: usize, cell: &Cell, out: &mut String) -> Result<()> {
+        let column = self.columns.get(place).ok_or_else(|| self.no_key())?;
+        cells::write_literal(column.kind, column.class, cell, out)
+            .map_err(|why| self.refused(place, why))
+    }
+
     /// Appends a row in parentheses.
     pub fn write_row(&self, row: &Row, out: &mut String) -> Result<()> {
         out.push('(');
-        for (place, (column, cell)) in self.columns.iter().zip(&row.0).enumerate() {
+        for (place, cell) in self.cells(row)?.enumerate() {
             if place > 0 {
                 out.push_str(", ");
             }
-            cells::write_literal(column.kind, column.class, cell, out)
-                .map_err(|why| self.refused(place, why))?;
-        }
-        if row.0.len() != self.columns.len() {
-            return Err(self.fault(
-                ErrorKind::Internal,
-                "mysql.width",
-                "a row has another number of columns than its table",
-            ));
+            self.write_cell(place, cell, out)?;
         }
         out.push(')');
         Ok(())

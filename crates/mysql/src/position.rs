@@ -34,6 +34,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 const DOING: &str = "reading the log's position";
 
+const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+
 /// A position from a file's name and an offset in it.
 pub(crate) fn encode(file: &str, offset: u64) -> Option<Position> {
     let number: u64 = file.rsplit_once('.')?.1.parse().ok()?;
@@ -115,12 +117,46 @@ fn parse_owned(text: &str) -> BTreeSet<String> {
     out
 }
 
-/// A position up to which readers see everything, and at or beyond the log's end of before the call.
-pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
+/// The end of the log where readers may not see everything up to it yet; without waiting.
+pub(crate) async fn unseen_end(client: &mut Client) -> Result<Option<Position>> {
     let end = log_end(client).await?;
+    let seen = match client.server.flavor {
+        Flavor::Mysql => owned(client).await?.is_empty(),
+        Flavor::Mariadb => exact(client).await? >= end,
+    };
+    Ok((!seen).then_some(end))
+}
+
+/// Where a snapshot of MariaDB's is that is opened now, and closed.
+async fn exact(client: &mut Client) -> Result<Position> {
+    let at = open_exact(client).await?;
+    client.run(DOING, "ROLLBACK").await?;
+    Ok(at)
+}
+
+/// Opens a snapshot of MariaDB's and says where it is (MariaDB documentation, "START TRANSACTION", WITH CONSISTENT SNAPSHOT).
+async fn open_exact(client: &mut Client) -> Result<Position> {
+    let doing = "opening a snapshot";
+    client.run(doing, OPEN).await?;
+    let rows = client
+        .texts(doing, "SHOW STATUS LIKE 'binlog_snapshot_%'")
+        .await?;
+    let value = |name: &str| {
+        rows.iter()
+            .find(|row| row.text(0).eq_ignore_ascii_case(name))
+            .map(|row| row.text(1).to_owned())
+    };
+    let file = value("Binlog_snapshot_file").unwrap_or_default();
+    let offset = value("Binlog_snapshot_position").and_then(|p| p.parse().ok());
+    position(client, &file, offset)
+}
+
+/// A position up to which readers see everything; on MySQL at or beyond the log's end of before the call.
+pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
     if client.server.flavor == Flavor::Mariadb {
-        return Ok(end);
+        return exact(client).await;
     }
+    let end = log_end(client).await?;
     let mut waited_for = owned(client).await?;
     let begun = Instant::now();
     while !waited_for.is_empty() {
@@ -146,24 +182,12 @@ pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
 /// Opens the session's snapshot; says what it sees, and its horizon.
 pub(crate) async fn open_snapshot(client: &mut Client) -> Result<(Snapshot, Position)> {
     let doing = "opening a snapshot";
-    let open = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
     if client.server.flavor == Flavor::Mariadb {
-        client.run(doing, open).await?;
-        let rows = client
-            .texts(doing, "SHOW STATUS LIKE 'binlog_snapshot_%'")
-            .await?;
-        let value = |name: &str| {
-            rows.iter()
-                .find(|row| row.text(0).eq_ignore_ascii_case(name))
-                .map(|row| row.text(1).to_owned())
-        };
-        let file = value("Binlog_snapshot_file").unwrap_or_default();
-        let offset = value("Binlog_snapshot_position").and_then(|p| p.parse().ok());
-        let at = position(client, &file, offset)?;
+        let at = open_exact(client).await?;
         return Ok((Snapshot::Sequence(at.0), at));
     }
     let seen = visible_end(client).await?;
-    client.run(doing, open).await?;
+    client.run(doing, OPEN).await?;
     let horizon = log_end(client).await?;
     Ok((Snapshot::Sequence(seen.0), horizon))
 }

@@ -1,7 +1,9 @@
 //! A database as a source.
 
 use async_trait::async_trait;
-use crossfade_model::{Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table};
+use crossfade_model::{
+    Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table, TransactionId,
+};
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, ErrorKind, Made, Probe, QueryColumn,
     Result, Source, SourceIdentity, SourceSnapshot, StoreError, WatchOutcome,
@@ -96,6 +98,14 @@ impl Source for MysqlStore {
             // the server keeps its log as its own settings say, not as long as it is read
             log_kept_bytes: 0,
         })
+    }
+
+    /// One id stands for all: a snapshot that sees the last transaction of the log sees those before it.
+    async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
+        let mut client = self.connect(Purpose::Check).await?;
+        let unseen = position::unseen_end(&mut client).await?;
+        client.close().await;
+        Ok(unseen.map(|end| TransactionId(end.0)).into_iter().collect())
     }
 
     async fn watch(&self, spec: &CaptureSpec) -> Result<WatchOutcome> {

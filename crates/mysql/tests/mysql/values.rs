@@ -128,7 +128,8 @@ const MARIADB_TYPES: &[(&str, &[&str])] = &[
     ("INET6", &["'::1'", "'2001:db8::ff00:42:8329'"]),
 ];
 
-async fn fill(database: &Database) {
+/// Each value stands in `times` rows: few go in by statements, many as a file.
+async fn fill(database: &Database, times: u32) {
     let mut statements = vec!["SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'".to_owned()];
     let more = if database.is_mysql() {
         &[][..]
@@ -151,6 +152,14 @@ async fn fill(database: &Database) {
         }
     }
     let mut conn = database.conn().await;
+    for n in 0..TYPES.len() + more.len() {
+        for copy in 1..times {
+            statements.push(format!(
+                "INSERT INTO v{n:02} SELECT id + {}, v FROM v{n:02} WHERE id < 1000",
+                copy * 1000
+            ));
+        }
+    }
     use mysql_async::prelude::Queryable;
     for statement in statements {
         if let Err(e) = conn.query_drop(&statement).await {
@@ -189,62 +198,74 @@ async fn copy(source: &Database, target: &Database) -> (Schema, Vec<TableMapping
 #[tokio::test]
 async fn every_types_values_come_to_their_like_to_the_byte() {
     on_each_server!(source, {
-        fill(&source).await;
-        let target = Database::create(source.server).await;
-        let (_, mappings) = copy(&source, &target).await;
-        // a comparison that shares nothing with the store: the server's own bytes
-        for mapping in &mappings {
-            let name = &mapping.source.name.name;
-            let both = format!(
+        fill(&source, 1).await;
+        come_to_their_like(&source).await;
+    });
+}
+
+#[tokio::test]
+async fn every_types_values_come_to_their_like_in_bulk() {
+    on_each_server!(source, {
+        fill(&source, 40).await;
+        come_to_their_like(&source).await;
+    });
+}
+
+async fn come_to_their_like(source: &Database) {
+    let target = Database::create(source.server).await;
+    let (_, mappings) = copy(source, &target).await;
+    // a comparison that shares nothing with the store: the server's own bytes
+    for mapping in &mappings {
+        let name = &mapping.source.name.name;
+        let both = format!(
                 "SELECT COUNT(*), COALESCE(SUM(NOT (s.v <=> t.v AND HEX(s.v) <=> HEX(t.v))), 0), (SELECT COUNT(*) FROM {0}.{name})
                  FROM {0}.{name} s JOIN {1}.{name} t USING (id)",
                 source.name, target.name
             );
-            let found = source.rows(&both).await;
-            let declared = &mapping.source.columns[1].declared;
-            assert_eq!(
-                found[0][0], found[0][2],
-                "rows of {declared} on {}",
-                source.server
-            );
-            assert_eq!(
-                found[0][1].as_deref(),
-                Some("0"),
-                "values of {declared} on {}",
-                source.server
-            );
-        }
-        // and the program's own sums
-        let reader_store = target.store();
-        let mut reader = reader_store.open_reader("m").await.unwrap();
-        let from = source.store();
-        let digester = Digester::new(&[7; 32]);
-        for mapping in &mappings {
-            let mut snapshot = from.open_snapshot(&[&mapping.source]).await.unwrap();
-            let left = snapshot
-                .sum(mapping, &ChunkRange::All, &digester, SumPlace::Program)
-                .await
-                .unwrap();
-            let right = reader
-                .sum(mapping, &ChunkRange::All, &digester, SumPlace::Program)
-                .await
-                .unwrap();
-            assert_eq!(
-                left.total(),
-                right.total(),
-                "{}",
-                mapping.source.columns[1].declared
-            );
-            assert_ne!(left.total().rows, 0);
-            assert_eq!(
-                snapshot.aggregates(mapping).await.unwrap(),
-                reader.aggregates(mapping).await.unwrap()
-            );
-            snapshot.close().await.unwrap();
-        }
-        reader.close().await.unwrap();
-        target.drop().await;
-    });
+        let found = source.rows(&both).await;
+        let declared = &mapping.source.columns[1].declared;
+        assert_eq!(
+            found[0][0], found[0][2],
+            "rows of {declared} on {}",
+            source.server
+        );
+        assert_eq!(
+            found[0][1].as_deref(),
+            Some("0"),
+            "values of {declared} on {}",
+            source.server
+        );
+    }
+    // and the program's own sums
+    let reader_store = target.store();
+    let mut reader = reader_store.open_reader("m").await.unwrap();
+    let from = source.store();
+    let digester = Digester::new(&[7; 32]);
+    for mapping in &mappings {
+        let mut snapshot = from.open_snapshot(&[&mapping.source]).await.unwrap();
+        let left = snapshot
+            .sum(mapping, &ChunkRange::All, &digester, SumPlace::Program)
+            .await
+            .unwrap();
+        let right = reader
+            .sum(mapping, &ChunkRange::All, &digester, SumPlace::Program)
+            .await
+            .unwrap();
+        assert_eq!(
+            left.total(),
+            right.total(),
+            "{}",
+            mapping.source.columns[1].declared
+        );
+        assert_ne!(left.total().rows, 0);
+        assert_eq!(
+            snapshot.aggregates(mapping).await.unwrap(),
+            reader.aggregates(mapping).await.unwrap()
+        );
+        snapshot.close().await.unwrap();
+    }
+    reader.close().await.unwrap();
+    target.drop().await;
 }
 
 #[tokio::test]
@@ -402,5 +423,68 @@ async fn other_stores_values_are_kept_or_refused() {
             loader.rollback().await.unwrap();
         }
         assert_eq!(database.value("SELECT COUNT(*) FROM t").await, "1");
+    });
+}
+
+#[tokio::test]
+async fn a_file_that_the_server_would_bend_is_refused_and_leaves_nothing() {
+    use crossfade_store::{ErrorKind, RowBlock};
+    on_each_server!(database, {
+        let source = Database::create(database.server).await;
+        source
+            .run(&["CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(5), e ENUM('x', 'y'))"])
+            .await;
+        let schema = described(&source.store()).await;
+        let store = database.store();
+        let mapping = mapping(&*store, ENGINE, 0, &schema.tables[0], &schema);
+        let tenure = store.acquire("m").await.unwrap();
+        store
+            .create_tables(&[], &[], std::slice::from_ref(&mapping))
+            .await
+            .unwrap();
+        let mut loader = tenure.open_loader().await.unwrap();
+        let many = |first: u32, last: Row| {
+            let mut rows: Vec<Row> = (first..first + 200)
+                .map(|id| row(&[&id.to_string(), "ab\tc\\", "x"]))
+                .collect();
+            rows.push(last);
+            rows
+        };
+        load(
+            &mut *loader,
+            &mapping,
+            many(0, row(&["1000", "é😀\n'", "NULL"])),
+        )
+        .await;
+        assert_eq!(database.value("SELECT COUNT(*) FROM t").await, "201");
+        assert_eq!(
+            database.value("SELECT HEX(a) FROM t WHERE id = 1000").await,
+            "C3A9F09F98800A27"
+        );
+        assert_eq!(
+            database
+                .value(
+                    "SELECT COUNT(DISTINCT a) FROM t WHERE a = CONCAT('ab', CHAR(9), 'c', CHAR(92))"
+                )
+                .await,
+            "1"
+        );
+        for (last, kind) in [
+            (row(&["5", "a", "x"]), ErrorKind::UniqueViolation),
+            (row(&["3000", "too long", "x"]), ErrorKind::RowRefused),
+            (row(&["3000", "a", "z"]), ErrorKind::RowRefused),
+        ] {
+            loader.begin().await.unwrap();
+            let block = RowBlock::Rows(many(2000, last));
+            let error = loader
+                .write(&mapping, block, &ReadForm::Rows, false)
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind, kind, "{error}");
+            assert!(!error.to_string().contains("too long'"), "{error}");
+            loader.rollback().await.unwrap();
+            assert_eq!(database.value("SELECT COUNT(*) FROM t").await, "201");
+        }
+        source.drop().await;
     });
 }
