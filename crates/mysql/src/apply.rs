@@ -21,7 +21,7 @@ const KEYS_AT_ONCE: usize = 500;
 /// Bytes of one statement, unless a row alone is longer.
 const STATEMENT_BYTES: usize = 1 << 20;
 
-const DOING: &str = "writing rows";
+const DOING: &str = "applying changes";
 
 /// The applier's session.
 pub(crate) struct MysqlApplier(pub Writer);
@@ -103,8 +103,8 @@ async fn keyed(
         .filter(|u| mode != MergeMode::Fast || !u.fresh)
         .map(|u| &u.row)
         .collect();
-    delete_keys(client, plan, deletes.iter().chain(there), at_once).await?;
-    insert(client, plan, rows.into_iter(), at_once).await
+    delete_keys(client, plan, deletes.iter().chain(there), at_once, DOING).await?;
+    insert(client, plan, rows.into_iter(), at_once, DOING).await
 }
 
 /// Deletes rows by their keys; absent ones are no error.
@@ -113,6 +113,7 @@ async fn delete_keys<'a>(
     plan: &Plan,
     rows: impl Iterator<Item = &'a Row> + Send,
     at_once: usize,
+    doing: &str,
 ) -> Result<()> {
     let head = format!("DELETE FROM {} WHERE ", plan.quoted);
     let mut statement = String::new();
@@ -122,11 +123,11 @@ async fn delete_keys<'a>(
         plan.write_key(row, &mut statement)?;
         count += 1;
         if count >= KEYS_AT_ONCE.min(at_once) || statement.len() > STATEMENT_BYTES {
-            run(client, plan, &mut statement).await?;
+            run(client, plan, &mut statement, doing).await?;
             count = 0;
         }
     }
-    run(client, plan, &mut statement).await
+    run(client, plan, &mut statement, doing).await
 }
 
 /// Inserts rows; one whose key or unique value is there is an error.
@@ -135,6 +136,7 @@ pub(crate) async fn insert<'a>(
     plan: &Plan,
     rows: impl Iterator<Item = &'a Row> + Send,
     at_once: usize,
+    doing: &str,
 ) -> Result<()> {
     let head = format!("INSERT INTO {} ({}) VALUES ", plan.quoted, plan.names());
     let longest = STATEMENT_BYTES.min(client.server.max_allowed_packet() / 2);
@@ -146,25 +148,25 @@ pub(crate) async fn insert<'a>(
         plan.write_row(row, &mut row_text)?;
         // a long row goes alone
         if count > 0 && statement.len() + row_text.len() > longest {
-            run(client, plan, &mut statement).await?;
+            run(client, plan, &mut statement, doing).await?;
             count = 0;
         }
         statement.push_str(if count == 0 { &head } else { ", " });
         statement.push_str(&row_text);
         count += 1;
         if count >= ROWS_AT_ONCE.min(at_once) {
-            run(client, plan, &mut statement).await?;
+            run(client, plan, &mut statement, doing).await?;
             count = 0;
         }
     }
-    run(client, plan, &mut statement).await
+    run(client, plan, &mut statement, doing).await
 }
 
-async fn run(client: &mut Client, plan: &Plan, statement: &mut String) -> Result<()> {
+async fn run(client: &mut Client, plan: &Plan, statement: &mut String, doing: &str) -> Result<()> {
     if statement.is_empty() {
         return Ok(());
     }
-    let done = client.run(DOING, statement).await;
+    let done = client.run(doing, statement).await;
     statement.clear();
     done.map(drop).map_err(|e| e.table(&plan.table))
 }
@@ -221,11 +223,16 @@ async fn multiset(
                 .fix("Somebody else wrote to the target table, or it differs: verify it"));
         }
     }
-    insert(client, plan, inserts.iter(), usize::MAX).await
+    insert(client, plan, inserts.iter(), usize::MAX, DOING).await
 }
 
 /// Deletes and inserts: a part that is read again at a later snapshot.
-pub(crate) async fn write_again(client: &mut Client, plan: &Plan, rows: &[Row]) -> Result<()> {
-    delete_keys(client, plan, rows.iter(), usize::MAX).await?;
-    insert(client, plan, rows.iter(), usize::MAX).await
+pub(crate) async fn write_again(
+    client: &mut Client,
+    plan: &Plan,
+    rows: &[Row],
+    doing: &str,
+) -> Result<()> {
+    delete_keys(client, plan, rows.iter(), usize::MAX, doing).await?;
+    insert(client, plan, rows.iter(), usize::MAX, doing).await
 }

@@ -6,11 +6,10 @@
 //! what is wrong.
 
 use bytes::Bytes;
-use crossfade_model::Row;
+use crossfade_model::{Cell, Row};
 use crossfade_store::{ErrorKind, Result};
 use futures_util::StreamExt as _;
 
-use crate::apply::insert;
 use crate::connect::Client;
 use crate::plan::Plan;
 use crate::types::Kind;
@@ -21,41 +20,57 @@ const WORTHWHILE: usize = 64;
 /// Bytes of a packet of the file.
 const PACKET: usize = 256 << 10;
 
-const DOING: &str = "writing rows";
+pub(crate) const DOING: &str = "loading rows";
+
+/// Whether a block is worth a file, and the server takes one.
+///
+/// Not one with a 0 where the server counts: from a file into a table with triggers MariaDB gives it the next number, whatever
+/// `NO_AUTO_VALUE_ON_ZERO` says (seen on 10.11 and 11.8), and without a warning.
+pub(crate) fn is_for(client: &Client, plan: &Plan, rows: &[Row]) -> bool {
+    let zero = |place: usize| {
+        rows.iter().any(|row| {
+            let value = row.0.get(place).and_then(Cell::value);
+            value.is_none_or(|v| v.decimal().as_deref() == Some("0"))
+        })
+    };
+    let counted = plan.columns.iter().enumerate().filter(|(_, c)| c.counts);
+    rows.len() >= WORTHWHILE
+        && client.server.is_on("local_infile")
+        && !plan.columns.is_empty()
+        && !counted.map(|(place, _)| place).any(zero)
+}
 
 /// Writes a block of rows that are not there yet, in the open transaction.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] where not every row came in as it is: the transaction must be rolled back, and the rows written by
+/// statements.
 pub(crate) async fn write(client: &mut Client, plan: &Plan, rows: &[Row]) -> Result<()> {
-    let can =
-        rows.len() >= WORTHWHILE && client.server.is_on("local_infile") && !plan.columns.is_empty();
-    if !can {
-        return insert(client, plan, rows.iter(), usize::MAX).await;
-    }
     let file = file(plan, rows)?;
-    client.run(DOING, "SAVEPOINT crossfade_block").await?;
     let chunks: Vec<std::io::Result<Bytes>> = packets(file).into_iter().map(Ok).collect();
     client
         .raw()
         .set_infile_handler(async move { Ok(futures_util::stream::iter(chunks).boxed()) });
-    match client.run(DOING, &statement(plan)).await {
-        Ok(done) if done.affected == rows.len() as u64 && done.warnings == 0 => {
-            return client
-                .run(DOING, "RELEASE SAVEPOINT crossfade_block")
-                .await
-                .map(drop);
-        }
-        Ok(_) => {}
+    let what = match client.run(DOING, &statement(plan)).await {
+        Ok(done) if done.affected == rows.len() as u64 && done.warnings == 0 => return Ok(()),
+        Ok(done) => format!(
+            "{DOING}: of {} rows in a file the server took {}, with {} warnings",
+            rows.len(),
+            done.affected,
+            done.warnings
+        ),
         // whatever the rows are refused for, the strict statements say it better; the setting may have changed too
         Err(e)
             if matches!(
                 e.kind,
                 ErrorKind::RowRefused | ErrorKind::UniqueViolation | ErrorKind::Setting
-            ) => {}
+            ) =>
+        {
+            e.what
+        }
         Err(e) => return Err(e.table(&plan.table)),
-    }
-    client
-        .run(DOING, "ROLLBACK TO SAVEPOINT crossfade_block")
-        .await?;
-    insert(client, plan, rows.iter(), usize::MAX).await
+    };
+    Err(plan.fault(ErrorKind::Conflict, "mysql.load", what))
 }
 
 fn packets(file: String) -> Vec<Bytes> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use crossfade_model::TableMapping;
 use crossfade_store::{ChunkRange, ErrorKind, Loader, ReadForm, RecordWrite, Result, RowBlock};
 
-use crate::apply::{clear, write_again};
+use crate::apply::{clear, insert, write_again};
 use crate::bulk;
 use crate::writer::Writer;
 
@@ -13,11 +13,17 @@ pub(crate) struct MysqlLoader {
     writer: Writer,
     /// Rows written since the last `finish`.
     rows: u64,
+    /// A file was not taken as it is: until a commit rows go in by statements.
+    strict: bool,
 }
 
 impl MysqlLoader {
     pub fn new(writer: Writer) -> MysqlLoader {
-        MysqlLoader { writer, rows: 0 }
+        MysqlLoader {
+            writer,
+            rows: 0,
+            strict: false,
+        }
     }
 }
 
@@ -52,9 +58,13 @@ impl Loader for MysqlLoader {
         self.rows += rows.len() as u64;
         let client = &mut self.writer.client;
         if upsert && !plan.key.is_empty() {
-            write_again(client, &plan, &rows).await
+            write_again(client, &plan, &rows, bulk::DOING).await
+        } else if !self.strict && bulk::is_for(client, &plan, &rows) {
+            let written = bulk::write(client, &plan, &rows).await;
+            self.strict = written.is_err();
+            written
         } else {
-            bulk::write(client, &plan, &rows).await
+            insert(client, &plan, rows.iter(), usize::MAX, bulk::DOING).await
         }
     }
 
@@ -67,7 +77,9 @@ impl Loader for MysqlLoader {
     }
 
     async fn commit(&mut self) -> Result<()> {
-        self.writer.commit().await
+        self.writer.commit().await?;
+        self.strict = false;
+        Ok(())
     }
 
     async fn rollback(&mut self) -> Result<()> {

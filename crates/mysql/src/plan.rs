@@ -20,6 +20,8 @@ pub(crate) struct PlanColumn {
     pub class: Canonical,
     /// Read as an instant whatever the type.
     pub instant: bool,
+    /// The server counts it (AUTO_INCREMENT).
+    pub counts: bool,
 }
 
 /// A mapped table of one side.
@@ -87,6 +89,7 @@ impl Plan {
                 kind: Kind::parse(&column.declared),
                 class: mapped.canonical,
                 instant: is_target && mapped.canonical == Canonical::TimestampWithZone,
+                counts: column.counts,
             });
         }
         Ok(Plan {

@@ -474,6 +474,15 @@ async fn a_file_that_the_server_would_bend_is_refused_and_leaves_nothing() {
             (row(&["3000", "too long", "x"]), ErrorKind::RowRefused),
             (row(&["3000", "a", "z"]), ErrorKind::RowRefused),
         ] {
+            // taken back whole, then written in a way that names what is wrong
+            loader.begin().await.unwrap();
+            let block = RowBlock::Rows(many(2000, last.clone()));
+            let error = loader
+                .write(&mapping, block, &ReadForm::Rows, false)
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+            loader.rollback().await.unwrap();
             loader.begin().await.unwrap();
             let block = RowBlock::Rows(many(2000, last));
             let error = loader
@@ -484,7 +493,41 @@ async fn a_file_that_the_server_would_bend_is_refused_and_leaves_nothing() {
             assert!(!error.to_string().contains("too long'"), "{error}");
             loader.rollback().await.unwrap();
             assert_eq!(database.value("SELECT COUNT(*) FROM t").await, "201");
+            // a commit later files are taken again
+            loader.begin().await.unwrap();
+            loader.commit().await.unwrap();
         }
+        source.drop().await;
+    });
+}
+
+#[tokio::test]
+async fn a_zero_that_the_server_counts_from_stays_a_zero() {
+    on_each_server!(database, {
+        let source = Database::create(database.server).await;
+        source
+            .run(&["CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT)"])
+            .await;
+        let schema = described(&source.store()).await;
+        let store = database.store();
+        let mapping = mapping(&*store, ENGINE, 0, &schema.tables[0], &schema);
+        let tenure = store.acquire("m").await.unwrap();
+        store
+            .create_tables(&[], &[], std::slice::from_ref(&mapping))
+            .await
+            .unwrap();
+        let mut loader = tenure.open_loader().await.unwrap();
+        let numbered = |ids: std::ops::Range<u32>| {
+            ids.map(|id| row(&[&id.to_string(), &id.to_string()]))
+                .collect()
+        };
+        load(&mut *loader, &mapping, numbered(1000..1200)).await;
+        load(&mut *loader, &mapping, numbered(0..200)).await;
+        let found = database
+            .rows("SELECT COUNT(*), SUM(id = a), MIN(id), MAX(id) FROM t")
+            .await;
+        let found: Vec<&str> = found[0].iter().map(|c| c.as_deref().unwrap()).collect();
+        assert_eq!(found, ["400", "400", "0", "1199"], "{}", database.server);
         source.drop().await;
     });
 }
