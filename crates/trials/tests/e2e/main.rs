@@ -10,6 +10,7 @@ mod keyless;
 mod keys;
 mod layers;
 mod mutations;
+mod mysql;
 mod names;
 mod partitions;
 mod proof;
