@@ -13,6 +13,8 @@ use crate::session::Purpose;
 use crate::snapshot::MysqlSnapshot;
 use crate::{MysqlStore, describe, findings, grants, position, query};
 
+const NO_STREAM: &str = "this version of crossfade does not follow MySQL's binary log";
+
 #[async_trait]
 impl Source for MysqlStore {
     fn engine(&self) -> &'static str {
@@ -41,7 +43,9 @@ impl Source for MysqlStore {
 
     async fn findings(&self, spec: &CaptureSpec) -> Result<Vec<Finding>> {
         let mut client = self.connect(Purpose::Check).await?;
-        let found = findings::source(&mut client, spec).await?;
+        let mut found = findings::source(&mut client, spec).await?;
+        // until there is a reader of the log behind `open_stream`
+        found.push(Finding::blocks("mysql.stream", "source", NO_STREAM));
         client.close().await;
         Ok(found)
     }
@@ -79,7 +83,7 @@ impl Source for MysqlStore {
             ErrorKind::Unsupported,
             "mysql.stream",
             &*self.label,
-            "this version of crossfade does not follow MySQL's binary log",
+            NO_STREAM,
         ))
     }
 
