@@ -35,5 +35,5 @@ pub use interest::{Interest, Wanted};
 pub use item::{Begin, Change, Definition, End, Item};
 pub use position::{LogFile, LogPosition};
 pub use replay::Replay;
-pub use stream::{BinlogStream, Start, StreamOptions, replica_id};
+pub use stream::{BinlogStream, ServerIs, Start, StreamOptions, replica_id};
 pub use wire::{Address, Connection, Credentials, Flavour, Tls};

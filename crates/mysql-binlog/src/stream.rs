@@ -38,6 +38,17 @@ pub struct StreamOptions {
     pub wanted: Wanted,
     /// Changes of a transaction are held back until its end was read, up to this many bytes; a bigger one comes in pieces.
     pub hold_bytes: usize,
+    /// Who must answer; `None`: anybody.
+    pub server: Option<ServerIs>,
+}
+
+/// A server by the value of one of its global variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerIs {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// Its value.
+    pub value: String,
 }
 
 /// What one call brings at most, about.
@@ -79,8 +90,8 @@ impl BinlogStream {
     /// Semi-synchronous replication is not joined: no commit of the source waits for this stream.
     ///
     /// # Errors
-    /// `binlog.purged` ([`ErrorKind::LogLost`]) where the server no longer has the log from there on; what a connection
-    /// can meet.
+    /// `binlog.purged` ([`ErrorKind::LogLost`]) where the server no longer has the log from there on; `binlog.server`
+    /// ([`ErrorKind::WrongStore`]) for another server than the expected one; what a connection can meet.
     pub async fn open(
         address: &Address,
         credentials: &Credentials,
@@ -90,6 +101,9 @@ impl BinlogStream {
     ) -> Result<BinlogStream> {
         let mut connection = Connection::open(address, credentials, tls).await?;
         let mariadb = connection.flavour() == Flavour::Mariadb;
+        if let Some(expected) = &options.server {
+            identify(&mut connection, expected).await?;
+        }
         let crc32 = prepare(&mut connection, start).await?;
         connection.register(options.replica).await?;
         request(&mut connection, start, options.replica).await?;
@@ -196,6 +210,23 @@ impl BinlogStream {
             Err(_) => Ok(false),
         }
     }
+}
+
+/// Fails unless the server is the expected one.
+async fn identify(connection: &mut Connection, expected: &ServerIs) -> Result<()> {
+    let rows = connection
+        .query(&format!("SELECT @@global.{}", expected.variable))
+        .await?;
+    let found = rows.into_iter().flatten().next().flatten();
+    if found.is_some_and(|found| found == expected.value.as_bytes()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::WrongStore,
+        "binlog.server",
+        "another server answers at this address than a moment ago",
+    )
+    .fix("Name one server's own address in the URL, not one behind which are several"))
 }
 
 /// Sets up the session; returns whether events will have checksums.

@@ -48,8 +48,8 @@ pub(crate) fn cell(kind: Kind, instant: bool, value: mysql_async::Value) -> Cell
         Kind::Bytes { .. } | Kind::Formed => Cell::Blob(bytes.into()),
         Kind::Bit { width } => Cell::TextForm(binary_digits(&bytes, width).into()),
         Kind::Integer { .. } | Kind::Decimal { .. } => Cell::TextForm(without_fill(bytes).into()),
-        Kind::Timestamp { .. } => with_zone(bytes),
-        Kind::Datetime { .. } if instant => with_zone(bytes),
+        Kind::Timestamp { .. } => zoned(bytes),
+        Kind::Datetime { .. } if instant => zoned(bytes),
         _ => Cell::TextForm(Bytes::from(bytes)),
     }
 }
@@ -63,12 +63,14 @@ fn without_fill(mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
-fn with_zone(mut text: Vec<u8>) -> Cell {
+/// An instant from the server's text of it.
+pub(crate) fn zoned(mut text: Vec<u8>) -> Cell {
     text.extend_from_slice(b"+00");
     Cell::TextForm(text.into())
 }
 
-fn binary_digits(bytes: &[u8], width: u32) -> String {
+/// A bit field's digits.
+pub(crate) fn binary_digits(bytes: &[u8], width: u32) -> String {
     let all: String = bytes.iter().map(|b| format!("{b:08b}")).collect();
     let width = (width as usize).min(all.len());
     all[all.len() - width..].to_owned()

@@ -35,6 +35,7 @@ mod session;
 mod snapshot;
 mod source;
 mod splits;
+mod stream;
 mod target;
 mod tenure;
 mod types;
@@ -71,6 +72,8 @@ pub struct MysqlStore {
     server: Arc<OnceLock<Arc<Server>>>,
     /// The migration that holds this target.
     migration: Arc<Mutex<Option<String>>>,
+    /// What earlier streams have found out of big transactions.
+    fates: Arc<stream::fate::Fates>,
 }
 
 impl MysqlStore {
@@ -85,6 +88,7 @@ impl MysqlStore {
             address: Arc::new(address),
             server: Arc::default(),
             migration: Arc::default(),
+            fates: Arc::default(),
         })
     }
 

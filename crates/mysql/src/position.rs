@@ -1,11 +1,9 @@
 //! Positions in a server's binary log, and what a snapshot sees of it.
 //!
 //! # The decision
-//! A [`Position`] is a place in one server's log: the file's number in the upper 32 bits, the offset in it in the lower. Files are
-//! numbered upwards and an event's end has 32 bits (MySQL documentation, "The Binary Log"), so positions of one server
-//! compare in commit order, which is all that the engine asks of them. A transaction's id is the position of its end. The set of
-//! global transaction ids, which a position in another server's log is found by, is kept by the reader of the log in records of its
-//! own; it would be no order.
+//! A [`Position`] is a place in one server's log, packed by [`LogPosition`]: positions of one server compare in commit order, which
+//! is all that the engine asks of them. The set of global transaction ids would be no order. A transaction's id is the position
+//! behind its first byte: a big one must be named before its end was read, and no snapshot's position lies inside a transaction.
 //!
 //! A snapshot is [`Snapshot::Sequence`] of a position: it sees every transaction that ends at or before it. What lies behind differs:
 //!
@@ -20,6 +18,7 @@
 //! **A snapshot is exact if its horizon is its own position.** Whoever needs both sides at one position must take another where it is not.
 
 use crossfade_model::{Position, Snapshot};
+use crossfade_mysql_binlog::{LogFile, LogPosition};
 use crossfade_store::{ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -38,27 +37,18 @@ const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
 /// A position from a file's name and an offset in it.
 pub(crate) fn encode(file: &str, offset: u64) -> Option<Position> {
-    let number: u64 = file.rsplit_once('.')?.1.parse().ok()?;
-    let fits = number <= u64::from(u32::MAX) && offset <= u64::from(u32::MAX);
-    fits.then_some(Position(number << 32 | offset))
+    let file = LogFile::parse(file).ok()?.number;
+    LogPosition { file, offset }.pack().ok()
 }
 
-/// A file's number and the offset in it.
-pub(crate) fn decode(position: Position) -> (u32, u32) {
-    ((position.0 >> 32) as u32, position.0 as u32)
-}
-
-/// The name of a position's file, for opening a stream there.
-pub(crate) fn file_name(server: &Server, position: Position) -> Option<String> {
-    let base = server.variable("log_bin_basename")?;
-    let base = base.rsplit('/').next()?;
-    Some(format!("{base}.{:06}", decode(position).0))
+/// The base of the log files' names, where the server tells it.
+pub(crate) fn base(server: &Server) -> Option<&str> {
+    server.variable("log_bin_basename")?.rsplit('/').next()
 }
 
 /// For people.
 pub(crate) fn show(position: Position) -> String {
-    let (file, offset) = decode(position);
-    format!("{file:06}:{offset}")
+    LogPosition::unpack(position).to_string()
 }
 
 /// The end of the log.
@@ -202,9 +192,9 @@ mod tests {
         let at = |file: &str, offset| encode(file, offset).unwrap();
         assert!(at("binlog.000009", 4_000_000_000) < at("binlog.000010", 4));
         assert!(at("a.b.000010", 4) < at("a.b.000010", 5));
-        assert_eq!(decode(at("binlog.000010", 157)), (10, 157));
         assert_eq!(show(at("binlog.000010", 157)), "000010:157");
-        for (file, offset) in [("binlog", 4), ("binlog.x", 4), ("binlog.000001", 1 << 32)] {
+        assert!(at("binlog.000009", 1 << 32) < at("binlog.000010", 4));
+        for (file, offset) in [("binlog", 4), ("binlog.x", 4), ("binlog.000001", 1 << 40)] {
             assert_eq!(encode(file, offset), None);
         }
     }

@@ -6,16 +6,15 @@ use async_trait::async_trait;
 use crossfade_model::{
     Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table, TableName, TransactionId,
 };
+use crossfade_mysql_binlog::LogPosition;
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, ErrorKind, Made, Probe, QueryColumn,
-    Result, SequenceState, Source, SourceIdentity, SourceSnapshot, StoreError, WatchOutcome,
+    Result, SequenceState, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
 use crate::session::Purpose;
 use crate::snapshot::MysqlSnapshot;
-use crate::{MysqlStore, describe, findings, grants, position, query};
-
-const NO_STREAM: &str = "this version of crossfade does not follow MySQL's binary log";
+use crate::{MysqlStore, describe, findings, grants, position, query, stream};
 
 #[async_trait]
 impl Source for MysqlStore {
@@ -45,9 +44,7 @@ impl Source for MysqlStore {
 
     async fn findings(&self, spec: &CaptureSpec) -> Result<Vec<Finding>> {
         let mut client = self.connect(Purpose::Check).await?;
-        let mut found = findings::source(&mut client, spec).await?;
-        // until there is a reader of the log behind `open_stream`
-        found.push(Finding::blocks("mysql.stream", "source", NO_STREAM));
+        let found = findings::source(&mut client, spec).await?;
         client.close().await;
         Ok(found)
     }
@@ -78,15 +75,10 @@ impl Source for MysqlStore {
 
     async fn open_stream(
         &self,
-        _spec: &CaptureSpec,
-        _from: Position,
+        spec: &CaptureSpec,
+        from: Position,
     ) -> Result<Box<dyn ChangeStream>> {
-        Err(StoreError::new(
-            ErrorKind::Unsupported,
-            "mysql.stream",
-            &*self.label,
-            NO_STREAM,
-        ))
+        Ok(Box::new(stream::open(self, spec, from).await?))
     }
 
     async fn open_snapshot(&self, tables: &[&Table]) -> Result<Box<dyn SourceSnapshot>> {
@@ -183,16 +175,16 @@ impl Source for MysqlStore {
     fn show_position(&self, position: Position) -> String {
         self.server
             .get()
-            .and_then(|server| position::file_name(server, position))
+            .and_then(|server| position::base(server))
             .map_or_else(
                 || position::show(position),
-                |file| format!("{file}:{}", position::decode(position).1),
+                |base| format!("{base}.{}", position::show(position)),
             )
     }
 
     /// Within one file; how long the files between are is not in the positions.
     fn log_bytes(&self, from: Position, to: Position) -> Option<u64> {
-        let ((from_file, from), (to_file, to)) = (position::decode(from), position::decode(to));
-        (from_file == to_file).then(|| u64::from(to.saturating_sub(from)))
+        let (from, to) = (LogPosition::unpack(from), LogPosition::unpack(to));
+        (from.file == to.file).then(|| to.offset.saturating_sub(from.offset))
     }
 }

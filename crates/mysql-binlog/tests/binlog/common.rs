@@ -91,6 +91,7 @@ impl Server {
             replica: replica_id(),
             wanted: Box::new(move |database, table| interest(database == wanted, table)),
             hold_bytes,
+            server: None,
         };
         BinlogStream::open(&self.address, &self.credentials, &Tls::Off, start, options).await
     }

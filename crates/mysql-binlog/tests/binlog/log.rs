@@ -218,6 +218,7 @@ async fn the_stream_can_be_encrypted() {
             replica: replica_id(),
             wanted: Box::new(|_, _| Interest::Whole),
             hold_bytes: 1 << 20,
+            server: None,
         };
         match BinlogStream::open(
             server.address(),
@@ -295,6 +296,7 @@ async fn two_replicas_of_one_number_are_not_lost_in_silence() {
                 replica,
                 wanted: Box::new(|_, _| Interest::Whole),
                 hold_bytes: 0,
+                server: None,
             };
             BinlogStream::open(
                 server.address(),

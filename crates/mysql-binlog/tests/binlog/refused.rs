@@ -297,6 +297,7 @@ async fn who_may_not_come_in() {
             replica: crossfade_mysql_binlog::replica_id(),
             wanted: Box::new(|_, _| Interest::Whole),
             hold_bytes: 0,
+            server: None,
         };
         let start = server.end().await;
         let refused = crossfade_mysql_binlog::BinlogStream::open(
