@@ -59,6 +59,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     copy_formats: Vec::new(),
     concurrent_writers: true,
     streams_transactions: true,
+    captures_in_place: true,
     // a table is stored by its key: adding it later writes all rows again
     key_after_load: false,
 };

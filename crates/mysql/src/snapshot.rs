@@ -10,7 +10,8 @@ use crossfade_store::{
 
 use crate::connect::Client;
 use crate::describe;
-use crate::describe::statement::parse;
+use crate::describe::key_name;
+use crate::describe::statement::shape;
 use crate::names::quote;
 use crate::plan::Plan;
 use crate::session::Purpose;
@@ -54,8 +55,8 @@ async fn lock_shape(client: &mut Client, table: &Table) -> Result<()> {
         return Ok(());
     };
     let now = describe::printed(client, &table.name.name).await?;
-    let elements = |sql: &str| parse(sql).map(|p| p.elements);
-    if now.as_deref().and_then(elements) == elements(planned) {
+    let shape = |sql: &str| shape(sql, key_name(table));
+    if now.as_deref().and_then(shape) == shape(planned) {
         return Ok(());
     }
     Err(client

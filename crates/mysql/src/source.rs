@@ -12,6 +12,7 @@ use crossfade_store::{
     Result, SequenceState, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
 };
 
+use crate::describe::key_name;
 use crate::session::Purpose;
 use crate::snapshot::MysqlSnapshot;
 use crate::{MysqlStore, describe, findings, grants, position, query, stream};
@@ -116,10 +117,10 @@ impl Source for MysqlStore {
                 Err(e) if e.kind == ErrorKind::Missing => None,
                 Err(e) => return Err(e),
             };
-            let elements = |sql: &str| describe::statement::parse(sql).map(|p| p.elements);
+            let shape = |sql: &str| describe::statement::shape(sql, key_name(table));
             let what = match (&now, &table.definition) {
                 (None, _) => "the table is gone",
-                (Some(now), Some(planned)) if elements(now) != elements(planned) => {
+                (Some(now), Some(planned)) if shape(now) != shape(planned) => {
                     "the table's definition is not the planned one"
                 }
                 _ => continue,

@@ -12,6 +12,7 @@ pub mod chaos;
 pub mod compare;
 pub mod database;
 pub mod mutations;
+pub mod mysql;
 pub mod patience;
 pub mod pgbouncer;
 pub mod postgres;

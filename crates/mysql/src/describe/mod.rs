@@ -23,6 +23,11 @@ pub(crate) fn named(name: &str) -> TableName {
     }
 }
 
+/// The name of the index that identifies a table's rows.
+pub(crate) fn key_name(table: &Table) -> &str {
+    table.key.as_ref().map_or("", |key| key.name.as_str())
+}
+
 /// Everything that applications keep in the database.
 pub(crate) async fn schema(client: &mut Client) -> Result<Schema> {
     let catalog = catalog::read(client).await?;

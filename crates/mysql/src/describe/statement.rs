@@ -53,6 +53,18 @@ pub(crate) fn parse(sql: &str) -> Option<CreateTable> {
     })
 }
 
+/// What of a table's definition must stay as it was planned: columns, what identifies a row (`key`: the index's name), and foreign
+/// keys, whose actions may be in no log. Other indexes and checks come and go.
+pub(crate) fn shape(sql: &str, key: &str) -> Option<Vec<Element>> {
+    let mut elements = parse(sql)?.elements;
+    elements.retain(|element| match element.what {
+        What::Column | What::Primary | What::ForeignKey | What::Other => true,
+        What::Unique | What::Index => element.name == key,
+        What::Check => false,
+    });
+    Some(elements)
+}
+
 fn element(text: &str) -> Option<Element> {
     let named = |what, behind: &str| {
         let rest = text.strip_prefix(behind)?;

@@ -15,6 +15,7 @@ use crossfade_store::{CaptureSpec, ErrorKind, StoreError};
 use super::charset::{Charset, Charsets};
 use crate::MysqlStore;
 use crate::cells::{binary_digits, zoned};
+use crate::describe::key_name;
 use crate::server::Server;
 use crate::types::Kind;
 
@@ -48,6 +49,8 @@ pub(super) struct Mapped {
     pub id: TableId,
     pub name: TableName,
     columns: Vec<Planned>,
+    /// The index that identifies a row.
+    pub key: String,
     /// All columns of the planned table, generated ones too.
     known: HashSet<String>,
     reader: Option<Reader>,
@@ -102,6 +105,7 @@ fn mapped(mapping: &TableMapping) -> Mapped {
         known: (mapping.source.columns.iter())
             .map(|column| column.name.clone())
             .collect(),
+        key: key_name(&mapping.source).to_owned(),
         reader: None,
     }
 }

@@ -151,7 +151,7 @@ impl Statement<'_> {
         if rest.first().is_some_and(|token| token.is("TRUNCATE")) {
             return Effect::TruncatesPartitions(table.id);
         }
-        if only_indexes(rest) {
+        if only_indexes(rest, &table.key) {
             return Effect::Nothing;
         }
         Effect::Alters(table.id, "it was altered (ALTER TABLE)".to_owned())
@@ -171,6 +171,17 @@ impl Statement<'_> {
                 gone.map_or(Effect::Nothing, |table| {
                     Effect::Alters(table.id, "its database was dropped".to_owned())
                 })
+            }
+            "INDEX" => {
+                let names = self.tokens.iter().filter_map(Token::name);
+                let mut names = names.filter(|name| !name.eq_ignore_ascii_case("INDEX"));
+                match self.any() {
+                    Some(table) if names.any(|name| name.eq_ignore_ascii_case(&table.key)) => {
+                        let what = "the index that identifies its rows was dropped";
+                        Effect::Alters(table.id, what.to_owned())
+                    }
+                    _ => Effect::Nothing,
+                }
             }
             _ => Effect::Nothing,
         }
@@ -194,7 +205,7 @@ impl Statement<'_> {
 }
 
 /// Whether what stands behind the name in an `ALTER TABLE` adds and takes indexes alone, or says how that is done.
-fn only_indexes(rest: &[Token]) -> bool {
+fn only_indexes(rest: &[Token], key: &str) -> bool {
     let mut depth = 0_usize;
     let mut begins = true;
     for (at, token) in rest.iter().enumerate() {
@@ -203,7 +214,7 @@ fn only_indexes(rest: &[Token]) -> bool {
             Token::Sign(')') => depth = depth.saturating_sub(1),
             Token::Sign(',') if depth == 0 => begins = true,
             Token::Word(..) | Token::Name(_) if begins && depth == 0 => {
-                if !is_index(rest.get(at..).unwrap_or_default()) {
+                if !is_index(rest.get(at..).unwrap_or_default(), key) {
                     return false;
                 }
                 begins = false;
@@ -215,15 +226,23 @@ fn only_indexes(rest: &[Token]) -> bool {
     true
 }
 
-fn is_index(action: &[Token]) -> bool {
+fn is_index(action: &[Token], key: &str) -> bool {
     let word = |at: usize| match action.get(at) {
         Some(Token::Word(upper, _)) => upper.as_str(),
         _ => "",
     };
     match word(0) {
         "ADD" => matches!(word(1), "INDEX" | "KEY" | "UNIQUE" | "FULLTEXT" | "SPATIAL"),
-        "DROP" => matches!(word(1), "INDEX" | "KEY"),
-        "RENAME" => matches!(word(1), "INDEX" | "KEY"),
+        // not the one that identifies a row
+        "DROP" | "RENAME" => {
+            let named = (2..5).any(|at| {
+                action
+                    .get(at)
+                    .and_then(Token::name)
+                    .is_some_and(|name| name.eq_ignore_ascii_case(key))
+            });
+            matches!(word(1), "INDEX" | "KEY") && !named
+        }
         "ALTER" => word(1) == "INDEX",
         "ALGORITHM" | "LOCK" | "AUTO_INCREMENT" | "COMMENT" | "FORCE" => true,
         _ => false,

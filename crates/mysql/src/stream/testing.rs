@@ -1,4 +1,4 @@
-//! Tables for tests: `shop.t (a int unsigned PRIMARY KEY, b varchar(20), c timestamp)` and `shop.u (a int PRIMARY KEY)`.
+//! Tables for tests: `shop.t (a int unsigned PRIMARY KEY, b varchar(20), c timestamp)` and `shop.u (a int NOT NULL, UNIQUE KEY one (a))`.
 
 use std::sync::Arc;
 
@@ -26,14 +26,14 @@ fn column((name, declared): &(&str, &str)) -> Column {
     }
 }
 
-fn mapping(id: u32, name: &str, columns: &[(&str, &str)]) -> TableMapping {
+fn mapping(id: u32, name: &str, key: &str, columns: &[(&str, &str)]) -> TableMapping {
     let table = Table {
         name: named(name),
         columns: columns.iter().map(column).collect(),
         key: Some(TableKey {
-            name: "PRIMARY".to_owned(),
+            name: key.to_owned(),
             columns: vec![0],
-            primary: true,
+            primary: key == "PRIMARY",
             order: KeyOrder::Ordered,
         }),
         full_before_images: false,
@@ -69,13 +69,14 @@ pub(super) fn tables(folded: bool) -> Tables {
             mapping(
                 0,
                 "t",
+                "PRIMARY",
                 &[
                     ("a", "int unsigned"),
                     ("b", "varchar(20)"),
                     ("c", "timestamp"),
                 ],
             ),
-            mapping(1, "u", &[("a", "int")]),
+            mapping(1, "u", "one", &[("a", "int")]),
         ],
     };
     Tables::of(
