@@ -7,7 +7,8 @@
 //!
 //! A snapshot is [`Snapshot::Sequence`] of a position: it sees every transaction that ends at or before it. What lies behind differs:
 //!
-//! - **MariaDB** tells the position of a consistent snapshot exactly (`Binlog_snapshot_file`, `Binlog_snapshot_position`). The
+//! - **MariaDB** tells the position of a consistent snapshot exactly (`Binlog_snapshot_file`, `Binlog_snapshot_position`), unless others
+//!   ask at the same time: it is asked several times, and what it does not always say is uncertain as on MySQL. The
 //!   snapshot sees nothing beyond; its horizon is the same position.
 //! - **MySQL** has the transaction in its log before readers may see it. It owns the transaction's id from before it is in the
 //!   log until after it is visible, and only then is the id in `gtid_executed`. So: the log's end is read, then the ids that are
@@ -117,19 +118,39 @@ pub(crate) async fn unseen_end(client: &mut Client) -> Result<Option<Position>> 
     Ok((!seen).then_some(end))
 }
 
-/// Where a snapshot of MariaDB's is that is opened now, and closed.
+/// A position that a snapshot of MariaDB's sees which is opened now, and closed.
 async fn exact(client: &mut Client) -> Result<Position> {
-    let at = open_exact(client).await?;
+    let (seen, _) = open_exact(client).await?;
     client.run(DOING, "ROLLBACK").await?;
-    Ok(at)
+    Ok(seen)
 }
 
-/// Opens a snapshot of MariaDB's and says where it is (MariaDB documentation, "START TRANSACTION", WITH CONSISTENT SNAPSHOT).
-async fn open_exact(client: &mut Client) -> Result<Position> {
-    let doing = "opening a snapshot";
-    client.run(doing, OPEN).await?;
+/// How often a MariaDB server is asked where its snapshot is.
+const ASKED_TIMES: usize = 5;
+
+/// Opens a snapshot of MariaDB's and says where it is (MariaDB documentation, "START TRANSACTION", WITH CONSISTENT SNAPSHOT): at or
+/// behind the first position, at or before the second, which are nearly always one.
+///
+/// The server keeps the answer in a place that all sessions share until it has sent it: whoever asks for the server's status at the
+/// same time gets, or is given, another session's (seen on 10.11 and 11.8). The snapshot's own is the same at each asking.
+async fn open_exact(client: &mut Client) -> Result<(Position, Position)> {
+    client.run("opening a snapshot", OPEN).await?;
+    let first = snapshot_position(client).await?;
+    let mut bounds = (first, first);
+    for _ in 1..ASKED_TIMES {
+        let again = snapshot_position(client).await?;
+        bounds = (bounds.0.min(again), bounds.1.max(again));
+    }
+    if bounds.0 < bounds.1 {
+        // what another session was told may lie before or behind
+        bounds.1 = bounds.1.max(log_end(client).await?);
+    }
+    Ok(bounds)
+}
+
+async fn snapshot_position(client: &mut Client) -> Result<Position> {
     let rows = client
-        .texts(doing, "SHOW STATUS LIKE 'binlog_snapshot_%'")
+        .texts("opening a snapshot", "SHOW STATUS LIKE 'binlog_snapshot_%'")
         .await?;
     let value = |name: &str| {
         rows.iter()
@@ -173,8 +194,8 @@ pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
 pub(crate) async fn open_snapshot(client: &mut Client) -> Result<(Snapshot, Position)> {
     let doing = "opening a snapshot";
     if client.server.flavor == Flavor::Mariadb {
-        let at = open_exact(client).await?;
-        return Ok((Snapshot::Sequence(at.0), at));
+        let (seen, horizon) = open_exact(client).await?;
+        return Ok((Snapshot::Sequence(seen.0), horizon));
     }
     let seen = visible_end(client).await?;
     client.run(doing, OPEN).await?;

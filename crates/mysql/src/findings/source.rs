@@ -18,6 +18,7 @@ pub(crate) async fn source(client: &mut Client, spec: &CaptureSpec) -> Result<Ve
     let mut out = log_settings(&server);
     out.extend(privileges(client).await?);
     out.extend(prepared(client).await?);
+    out.extend(character_sets(client, spec).await?);
     let catalog = catalog::read(client).await?;
     for mapping in &spec.tables {
         let name = &mapping.source.name.name;
@@ -214,6 +215,47 @@ async fn privileges(client: &mut Client) -> Result<Vec<Finding>> {
             grants.user
         )),
     ])
+}
+
+/// Texts of the log come in their columns' own character sets: not all are known here.
+async fn character_sets(client: &mut Client, spec: &CaptureSpec) -> Result<Vec<Finding>> {
+    let rows = client
+        .texts(
+            "looking for character sets",
+            "SELECT TABLE_NAME, COLUMN_NAME, CHARACTER_SET_NAME FROM information_schema.COLUMNS
+             WHERE TABLE_SCHEMA = DATABASE() AND CHARACTER_SET_NAME IS NOT NULL",
+        )
+        .await?;
+    let mut known = std::collections::BTreeMap::new();
+    let mut out = Vec::new();
+    for row in &rows {
+        let (table, column, set) = (row.text(0), row.text(1), row.text(2));
+        let captured = spec.tables.iter().any(|mapping| {
+            mapping.source.name.name == table && mapping.source.captured().any(|c| c.name == column)
+        });
+        if !captured {
+            continue;
+        }
+        if !known.contains_key(set) {
+            let is_known = crate::stream::reads(client, set).await?;
+            known.insert(set.to_owned(), is_known);
+        }
+        if known.get(set) == Some(&false) {
+            out.push(
+                Finding::blocks(
+                    "mysql.charset",
+                    PLACE,
+                    format!("the log holds column {column} in the character set {set}, which is not read here"),
+                )
+                .table(table)
+                .fix(format!(
+                    "ALTER TABLE {} CONVERT TO CHARACTER SET utf8mb4",
+                    quote(table)
+                )),
+            );
+        }
+    }
+    Ok(out)
 }
 
 /// Prepared transactions: their rows are in the log before they are decided.

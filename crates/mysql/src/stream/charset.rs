@@ -159,7 +159,7 @@ async fn used(client: &mut Client, spec: &CaptureSpec) -> Result<BTreeSet<String
 }
 
 /// How a set is read; `None` where it has characters of several bytes in a form that is not known here.
-pub(crate) async fn charset(client: &mut Client, name: &str) -> Result<Option<Charset>> {
+pub(super) async fn charset(client: &mut Client, name: &str) -> Result<Option<Charset>> {
     Ok(match name {
         "utf8mb4" | "utf8mb3" | "utf8" | "ascii" => Some(Charset::Utf8),
         "ucs2" | "utf16" => Some(Charset::Utf16 { low_first: false }),

@@ -26,10 +26,19 @@ use crossfade_mysql_binlog::{BinlogStream, Interest, Item, StreamOptions, replic
 use crossfade_store::{CaptureSpec, ChangeStream, ErrorKind, Result, StoreError};
 
 use crate::MysqlStore;
+use crate::connect::Client;
 use crate::session::Purpose;
 use charset::Charsets;
 use events::Events;
 use image::Tables;
+
+/// Whether texts of a character set can be read from the log.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn reads(client: &mut Client, character_set: &str) -> Result<bool> {
+    Ok(charset::charset(client, character_set).await?.is_some())
+}
 
 /// Changes of a transaction that are held until its end was read, in bytes. A bigger one comes in pieces.
 const HOLD_BYTES: usize = 4 << 20;

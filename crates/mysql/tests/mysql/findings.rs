@@ -23,6 +23,7 @@ async fn sources_that_cannot_be_followed_are_named() {
                 "SET SESSION sql_mode = ''",
                 "CREATE TABLE good (id INT PRIMARY KEY, d DATE)",
                 "CREATE TABLE keyless (a INT)",
+                "CREATE TABLE chinese (id INT PRIMARY KEY, a VARCHAR(9) CHARACTER SET gbk, b VARCHAR(9) CHARACTER SET cp1251)",
                 "CREATE TABLE other (id INT PRIMARY KEY) ENGINE = MyISAM",
                 "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES good (id) ON DELETE SET NULL)",
                 "INSERT INTO good VALUES (1, '0000-00-00')",
@@ -47,6 +48,11 @@ async fn sources_that_cannot_be_followed_are_named() {
         assert!(
             !found.iter().any(|(code, _)| *code == "mysql.zero_date"),
             "a MySQL target has zero dates: {found:?}"
+        );
+        let unread = found.iter().filter(|(code, _)| *code == "mysql.charset");
+        assert_eq!(
+            unread.collect::<Vec<_>>(),
+            [&("mysql.charset", Some("chinese"))]
         );
         // MySQL 9.6 and later write cascades to their log
         assert_eq!(

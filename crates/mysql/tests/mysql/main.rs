@@ -7,5 +7,6 @@ mod describe;
 mod findings;
 mod kit;
 mod snapshot;
+mod stream;
 mod target;
 mod values;

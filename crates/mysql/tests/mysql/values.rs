@@ -129,7 +129,7 @@ const MARIADB_TYPES: &[(&str, &[&str])] = &[
 ];
 
 /// Each value stands in `times` rows: few go in by statements, many as a file.
-async fn fill(database: &Database, times: u32) {
+pub async fn fill(database: &Database, times: u32) {
     let mut statements = vec!["SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'".to_owned()];
     let more = if database.is_mysql() {
         &[][..]
