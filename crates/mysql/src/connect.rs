@@ -1,7 +1,7 @@
 //! Connections: how they are made, and statements whose errors are the store's.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossfade_store::{ErrorKind, Result, StoreError};
@@ -16,9 +16,34 @@ use crate::url::{Address, SslMode};
 /// Idle seconds after which the system asks whether the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// The connections of a store's open sessions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sessions(Arc<Mutex<BTreeSet<u64>>>);
+
+impl Sessions {
+    fn all(&self) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Their ids.
+    pub fn ids(&self) -> BTreeSet<u64> {
+        self.all().clone()
+    }
+}
+
+/// An open session's entry.
+struct Entry(Sessions, u64);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.all().remove(&self.1);
+    }
+}
+
 /// A session.
 pub(crate) struct Client {
     conn: Conn,
+    entry: Option<Entry>,
     pub label: Arc<str>,
     pub server: Arc<Server>,
 }
@@ -140,9 +165,17 @@ impl Client {
             })??;
         Ok(Client {
             conn,
+            entry: None,
             label: Arc::clone(label),
             server: Arc::new(server),
         })
+    }
+
+    /// Lists it among its store's sessions, as long as it lives.
+    pub fn enter(&mut self, sessions: &Sessions) {
+        let id = u64::from(self.conn.id());
+        sessions.all().insert(id);
+        self.entry = Some(Entry(sessions.clone(), id));
     }
 
     /// The connection itself.

@@ -1,11 +1,12 @@
 //! Making and removing what a target needs. DDL commits by itself here: each step is noted before it is made, and looked for
 //! before it is made again.
 
-use crossfade_model::{Index, Omission, Sequence, TableMapping};
+use crossfade_model::{Index, Mode, Omission, Sequence, TableMapping};
 use crossfade_store::{ErrorKind, HeldSequence, Made, Result, SequenceState};
 
 use crate::connect::Client;
 use crate::describe::catalog;
+use crate::fence::{register, triggers};
 use crate::names::{literal, quote};
 use crate::{design, guard, own};
 
@@ -64,10 +65,24 @@ pub(crate) async fn create_tables(
                 .await
                 .map_err(|e| e.table(name))?;
         }
-        own::remember(client, migration, GUARD, name).await?;
-        guard::close(client, migration, name).await?;
+        close(client, migration, name).await?;
     }
     Ok(())
+}
+
+/// Closes a table to others: by the fence where the database has a register of the migration that says so, by guards where it has none. Where
+/// the register says open, the application writes there rightly.
+async fn close(client: &mut Client, lane: &str, table: &str) -> Result<()> {
+    let migration = register::migration_of(lane);
+    match register::read(client, migration, register::Lock::No).await? {
+        Some(standing) if standing.register.mode == Mode::Open => return Ok(()),
+        Some(_) => return triggers::arm(client, migration, table).await,
+        // the migration's source: nothing but its register may close it
+        None if migration != lane => return Ok(()),
+        None => {}
+    }
+    own::remember(client, lane, GUARD, table).await?;
+    guard::close(client, lane, table).await
 }
 
 async fn indexes(client: &mut Client, mapping: &TableMapping) -> Result<Vec<catalog::Index>> {
@@ -321,9 +336,21 @@ pub(crate) async fn opened(client: &mut Client, migration: &str) -> Result<Vec<S
     if !own::exists(client).await? {
         return Ok(Vec::new());
     }
+    let base = register::migration_of(migration);
+    let standing = register::read(client, base, register::Lock::No).await?;
+    if standing.is_some_and(|s| s.register.mode == Mode::Open) {
+        return Ok(Vec::new());
+    }
+    let mut closed = own::made(client, migration, GUARD).await?;
+    closed.extend(register::fenced(client, base).await?);
+    closed.sort();
+    closed.dedup();
     let mut out = Vec::new();
-    for table in own::made(client, migration, GUARD).await? {
-        if is_there(client, &table).await? && !guard::is_closed(client, &table).await? {
+    for table in closed {
+        if is_there(client, &table).await?
+            && !guard::is_closed(client, &table).await?
+            && !triggers::is_armed(client, base, &table).await?
+        {
             out.push(table);
         }
     }
@@ -334,7 +361,7 @@ pub(crate) async fn opened(client: &mut Client, migration: &str) -> Result<Vec<S
 pub(crate) async fn close_again(client: &mut Client, migration: &str) -> Result<Vec<String>> {
     let opened = opened(client, migration).await?;
     for table in &opened {
-        guard::close(client, migration, table).await?;
+        close(client, migration, table).await?;
     }
     Ok(opened)
 }

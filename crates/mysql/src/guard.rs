@@ -16,6 +16,12 @@ pub(crate) fn pass(migration: &str) -> String {
     format!("SET {VARIABLE} = {}", literal(migration))
 }
 
+/// The condition that a session passes as one of these migrations' own; never NULL.
+pub(crate) fn passes(migrations: &[&str]) -> String {
+    let names: Vec<String> = migrations.iter().map(|name| literal(name)).collect();
+    format!("IFNULL({VARIABLE} IN ({}), FALSE)", names.join(", "))
+}
+
 /// A trigger's name is its database's: two long names of tables must not meet.
 fn name(table: &str, event: &str) -> String {
     let event = event.to_ascii_lowercase();

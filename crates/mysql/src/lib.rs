@@ -30,6 +30,7 @@ mod position;
 mod query;
 mod read;
 mod reader;
+mod scratch;
 mod server;
 mod session;
 mod snapshot;
@@ -75,6 +76,8 @@ pub struct MysqlStore {
     migration: Arc<Mutex<Option<String>>>,
     /// What earlier streams have found out of big transactions.
     fates: Arc<stream::fate::Fates>,
+    /// The sessions that are open.
+    sessions: connect::Sessions,
 }
 
 impl MysqlStore {
@@ -90,14 +93,21 @@ impl MysqlStore {
             server: Arc::default(),
             migration: Arc::default(),
             fates: Arc::default(),
+            sessions: connect::Sessions::default(),
         })
     }
 
     async fn connect(&self, purpose: Purpose) -> Result<Client> {
-        let client = Client::open(&self.address, &self.label, purpose).await?;
+        let mut client = Client::open(&self.address, &self.label, purpose).await?;
+        client.enter(&self.sessions);
         // a later session may find another version; the flavor stays
         let _first = self.server.set(Arc::clone(&client.server));
         Ok(client)
+    }
+
+    /// The connections that this store has open.
+    fn sessions(&self) -> std::collections::BTreeSet<u64> {
+        self.sessions.ids()
     }
 
     /// The collation of texts in tables that are made; before the first session that of MySQL.

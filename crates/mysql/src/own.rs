@@ -19,7 +19,7 @@ pub(crate) const MADE: &str = "_crossfade_made";
 /// All of them, in the order in which they are dropped.
 pub(crate) const ALL: [&str; 4] = [MADE, RECORD, CHECKPOINT, RUN];
 
-const OPTIONS: &str =
+pub(crate) const OPTIONS: &str =
     "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
 /// Bytes of one statement that writes records.

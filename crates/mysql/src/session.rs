@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Build,
     /// Reading rows of the target.
     Read,
+    /// Who takes writes: register, fence, latch.
+    Fence,
 }
 
 impl Purpose {
@@ -32,13 +34,14 @@ impl Purpose {
             Purpose::Tenure => "crossfade:tenure",
             Purpose::Build => "crossfade:build",
             Purpose::Read => "crossfade:read",
+            Purpose::Fence => "crossfade:fence",
         }
     }
 
     /// Seconds to wait for a table's lock. Short on the source: whoever waits for one makes all later users of the table wait.
     fn lock_wait(self) -> u32 {
         match self {
-            Purpose::Check | Purpose::Snapshot => 5,
+            Purpose::Check | Purpose::Snapshot | Purpose::Fence => 5,
             Purpose::Apply | Purpose::Load | Purpose::Tenure | Purpose::Read => 30,
             Purpose::Build => 900,
         }
@@ -66,7 +69,9 @@ pub(crate) const PRINTED_MODE: &str =
 /// checks InnoDB does no cascade either (MySQL documentation, "FOREIGN KEY Constraints", `foreign_key_checks`). They are
 /// validated when the keys are added, by a session that has the checks on.
 pub(crate) fn settings(server: &Server, purpose: Purpose) -> Vec<String> {
-    let isolation = if purpose.writes() || matches!(purpose, Purpose::Tenure | Purpose::Build) {
+    let isolation = if purpose.writes()
+        || matches!(purpose, Purpose::Tenure | Purpose::Build | Purpose::Fence)
+    {
         "READ COMMITTED"
     } else {
         "REPEATABLE READ"

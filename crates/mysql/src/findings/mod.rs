@@ -5,4 +5,4 @@ mod source;
 mod target;
 
 pub(crate) use source::source;
-pub(crate) use target::target;
+pub(crate) use target::{target, trigger_rights};

@@ -23,7 +23,7 @@ pub(crate) async fn target(
     let server = std::sync::Arc::clone(&client.server);
     let mut out = settings(&server, tables);
     out.extend(names(&server, tables));
-    out.extend(trigger_rights(client, &server).await?);
+    out.extend(trigger_rights(client, &server, PLACE).await?);
     out.extend(collations(client, &server, tables).await?);
     let catalog = catalog::read(client).await?;
     for mapping in tables {
@@ -138,7 +138,11 @@ fn names(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {
 }
 
 /// With a binary log, triggers need a right that is not the tables' (MySQL documentation, "Stored Program Binary Logging").
-async fn trigger_rights(client: &mut Client, server: &Server) -> Result<Option<Finding>> {
+pub(crate) async fn trigger_rights(
+    client: &mut Client,
+    server: &Server,
+    place: &str,
+) -> Result<Option<Finding>> {
     if !server.is_on("log_bin") || server.is_on("log_bin_trust_function_creators") {
         return Ok(None);
     }
@@ -153,8 +157,8 @@ async fn trigger_rights(client: &mut Client, server: &Server) -> Result<Option<F
     Ok(Some(
         Finding::blocks(
             "mysql.trigger_right",
-            PLACE,
-            "this user may not make triggers while the server writes a binary log; they keep others from writing to the target",
+            place,
+            "this user may not make triggers while the server writes a binary log; they keep others from writing",
         )
         .fix("SET GLOBAL log_bin_trust_function_creators = ON"),
     ))

@@ -104,13 +104,19 @@ pub fn make(database: &Database, options: Options) {
         Dialect::Mysql => ("bigint", "bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"),
         Dialect::Sqlite => ("INTEGER", "INTEGER PRIMARY KEY AUTOINCREMENT"),
     };
+    let numbers = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})",
+        options.accounts
+    );
+    let filled = match database.dialect() {
+        Dialect::Mysql => format!("INSERT INTO accounts {numbers} SELECT i, {START} FROM n"),
+        _ => format!("{numbers} INSERT INTO accounts SELECT i, {START} FROM n"),
+    };
     database.run(&format!(
         "CREATE TABLE accounts (id {number} PRIMARY KEY, balance {number} NOT NULL);
          CREATE TABLE transfers (id {key}, token text NOT NULL, payer {number} NOT NULL, receiver {number} NOT NULL,
              amount {number} NOT NULL);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})
-         INSERT INTO accounts SELECT i, {START} FROM n",
-        options.accounts
+         {filled}"
     ));
     if database.dialect() == Dialect::Postgres {
         database.run("ALTER SEQUENCE transfers_id_seq CACHE 50");
