@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentState, SwitchOrder};
 use crossfade_model::{Finding, Register, Severity, Table};
-use crossfade_rules::gates::GateResult;
+use crossfade_rules::gates::{Gate, GateResult};
 use crossfade_rules::switch::{Side, first, may_fence, next_epoch};
 use crossfade_store::{CaptureSpec, ErrorKind, Source, Store, StoreError};
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ use crate::switch::probe::{self, Probes};
 use crate::switch::window::Taken;
 use crate::switch::{gates, lane, route};
 use crate::verify::collect::VerifyRequest;
-use crate::verify::recheck;
+use crate::verify::{continuous, recheck};
 
 /// How long to wait for the tables of the store that takes no writes to be armed.
 const ARM_PATIENCE: Duration = Duration::from_secs(120);
@@ -97,7 +97,7 @@ pub(crate) async fn prepare(
         true => None,
         false => probe::open(sides, base).await,
     };
-    let (proof, predicted_ms) = approach(session, requests).await?;
+    let (proof, predicted_ms) = approach(session, requests, order).await?;
     step("approached");
     let gates = gates::ready(run, session, order).await?;
     step("gates");
@@ -249,9 +249,14 @@ async fn works(source: &dyn Source, spec: &CaptureSpec) -> bool {
 async fn approach(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
+    order: &SwitchOrder,
 ) -> Result<(VerifyReport, f64), EngineError> {
     let mut best = None;
     for _ in 0..ROUNDS {
+        // proven a moment ago, or the gate would have refused
+        if !gates::passes(order, Gate::Proof) {
+            continuous::unproven(session, requests).await?;
+        }
         let begun = Instant::now();
         let report = recheck::recheck(session, requests).await?;
         let checked = begun.elapsed();
