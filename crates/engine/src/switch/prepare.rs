@@ -26,9 +26,9 @@ const ARM_PATIENCE: Duration = Duration::from_secs(120);
 /// How long to wait at least for those of the other one, whatever the time box is: writers do not wait meanwhile.
 const ARM_LEAST: Duration = Duration::from_secs(5);
 /// Touched keys are read again until they are few enough for the fence, at most so often.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 8;
 /// So few are read in a moment.
-const FEW_KEYS: u64 = 2_000;
+const FEW_KEYS: u64 = 500;
 /// What the steps inside the fence take that were not measured beforehand: five durable commits on two stores.
 const STEPS_MILLIS: f64 = 60.0;
 

@@ -227,12 +227,15 @@ impl Window<'_> {
         self.in_time(latch.commit(from, fenced)).await?;
         self.step("fenced");
         kill::point("switch.fenced");
-        let sequences = self.sequences().await?;
-        self.step("sequences");
-        kill::point("switch.sequences");
         let target = &self.run.migration.sides.target;
-        let noting = target.note_beginning(self.run.base(), epoch);
-        let beginning = self.in_time(noting).await?;
+        // sequences are in no log: the beginning may be noted before they are raised or after
+        let sequences = async {
+            let raised = self.sequences().await;
+            kill::point("switch.sequences");
+            raised
+        };
+        let noting = self.in_time(target.note_beginning(self.run.base(), epoch));
+        let (sequences, beginning) = tokio::try_join!(sequences, noting)?;
         self.step("noted");
         kill::point("switch.noted");
         // the last moment at which the box counts
