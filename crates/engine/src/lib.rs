@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod kill;
 pub mod layer_report;
 pub mod lifecycle;
+mod lookout;
 pub mod planning;
 mod planted;
 pub mod progress;

@@ -17,7 +17,7 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::switch::probe::{self, Probes};
 use crate::switch::window::Taken;
-use crate::switch::{gates, lane, route};
+use crate::switch::{gates, incarnation, lane, route, standbys};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
 
@@ -80,6 +80,8 @@ pub(crate) async fn prepare(
     let tables: Vec<Table> = session.tables().iter().map(|t| t.source.clone()).collect();
     let others: Vec<Table> = session.tables().iter().map(|t| t.target.clone()).collect();
     let others = described(sides.target.as_ref(), &others).await?;
+    incarnation::same(session, sides).await?;
+    standbys::ready(sides, &run.migration.standbys).await?;
     refuse(route::check(&run.home.lead).await?)?;
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;

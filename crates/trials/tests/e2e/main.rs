@@ -6,6 +6,7 @@ mod authority;
 mod bank;
 mod certificate;
 mod directions;
+mod failover;
 mod gates;
 mod generated;
 mod gentle;
