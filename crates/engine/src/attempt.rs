@@ -64,6 +64,8 @@ pub(crate) enum End {
 /// Runs one attempt.
 pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
     let migration = &run.migration;
+    // before the right to write is taken: one that was taken over must not take it back once its successor has ended
+    migration.control.heartbeat(&run.lease, None).await?;
     let incarnations = Incarnations::read(&migration.sides).await?;
     let tenure = tenure(run).await?;
     let incarnations = incarnations.completed(&migration.sides).await?;

@@ -23,6 +23,7 @@ mod sequences;
 mod session;
 mod strangers;
 pub mod switch;
+mod take_over;
 #[cfg(test)]
 mod testkit;
 mod verify;
@@ -56,4 +57,5 @@ pub use switch::gates::{durable as durable_gates, line as gates_line};
 pub use switch::report::SwitchReport;
 pub use switch::whose::{Whose, whose};
 pub use switch::{Direction, Gates, Lead, Sides, SwitchAnswer, switch_findings};
+pub use take_over::{TakenOver, take_over};
 pub use verify::cause::Cause;

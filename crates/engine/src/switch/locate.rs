@@ -30,6 +30,8 @@ pub(crate) async fn settle(
     lease: &Lease,
     observer: &dyn Observer,
 ) -> Result<Direction, EngineError> {
+    // whoever was taken over changes nothing any more
+    home.control.heartbeat(lease, None).await?;
     for _ in 0..TRIES {
         let Some([x, y]) = registers(home).await? else {
             continue;

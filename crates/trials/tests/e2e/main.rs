@@ -28,6 +28,7 @@ mod standby;
 mod strangers;
 mod switch;
 mod switch_refused;
+mod take_over;
 mod toast;
 mod transactions;
 mod truncate;
