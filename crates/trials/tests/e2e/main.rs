@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod abort_conditions;
 mod authority;
 mod bank;
 mod certificate;
+mod destroyed;
 mod directions;
 mod failover;
 mod gates;
