@@ -27,7 +27,7 @@ use crate::session::{Session, State, TableState};
 use crate::strangers;
 use crate::switch::incarnation::Incarnations;
 use crate::switch::report::SwitchReport;
-use crate::switch::{Direction, after, gates, keeper, locate, obey, seed};
+use crate::switch::{Direction, after, gates, keeper, locate, obey, route, seed};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, continuous, repair};
 
@@ -289,6 +289,7 @@ async fn work(
     tasks.spawn(continuous::run(Arc::clone(&session), requests.clone()));
     tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(keeper::run(Arc::clone(run), Arc::clone(&session)));
+    tasks.spawn(route::keep::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(gates::watch::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(after::run(
         Arc::clone(run),

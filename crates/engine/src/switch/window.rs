@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::error::EngineError;
 use crate::kill;
-use crate::run::Run;
+use crate::run::{Run, Until};
 use crate::session::Session;
 use crate::switch::locate::{INTENT, noted};
 use crate::switch::prepare::{Prepared, equal, in_the_way, millis, refused};
@@ -181,8 +181,10 @@ impl Window<'_> {
                 // who waits at the fence itself is told at once
                 self.release(latch).await;
                 let to = self.run.direction.other();
-                route::lead(lead, base, to, epoch, self.session).await;
-                self.step("routed");
+                let alone = matches!(self.run.until, Until::Switched(..));
+                if route::lead(lead, base, to, epoch, self.session, alone).await {
+                    self.step("routed");
+                }
                 kill::point("switch.routed");
                 switched.steps = std::mem::take(&mut self.steps);
                 Ok(switched)

@@ -25,6 +25,7 @@ mod planted;
 mod proof;
 mod quarantine;
 mod rehearse;
+mod routes_kept;
 mod sequences;
 mod standby;
 mod strangers;
