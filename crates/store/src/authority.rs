@@ -131,6 +131,10 @@ pub trait Fence: Send + Sync {
     /// before the fence is fired.
     async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>>;
 
+    /// What the armed fence costs a statement that writes, by a short timed comparison on tables made for it, which nobody else uses and of which
+    /// nothing stays. Needs an open register. `None` where that cannot be measured.
+    async fn fence_cost(&self, migration: &str) -> Result<Option<Duration>>;
+
     /// Who would keep the latch from being taken at once: open writing transactions, prepared ones, a holder.
     async fn blockers(&self, migration: &str) -> Result<Vec<Blocker>>;
 

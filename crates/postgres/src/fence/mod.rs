@@ -12,6 +12,7 @@
 mod arm;
 mod blockers;
 mod closure;
+mod cost;
 mod findings;
 mod fire;
 mod freeze;
@@ -94,6 +95,10 @@ impl Fence for PostgresStore {
 
     async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>> {
         Ok(Box::new(probe::open(self, migration).await?))
+    }
+
+    async fn fence_cost(&self, migration: &str) -> Result<Option<Duration>> {
+        cost::measure(self, migration).await
     }
 
     async fn blockers(&self, migration: &str) -> Result<Vec<Blocker>> {

@@ -1,5 +1,6 @@
 //! The authority of a file over a migration's tables: register, fence, latch.
 
+mod cost;
 mod findings;
 pub(crate) mod holder;
 mod latch;
@@ -207,6 +208,20 @@ impl Fence for SqliteStore {
         let (place, migration) = (self.place.clone(), migration.to_owned());
         let probe = blocking(&self.place, move || probe::Probe::open(place, &migration)).await?;
         Ok(Box::new(probe))
+    }
+
+    async fn fence_cost(&self, migration: &str) -> Result<Option<Duration>> {
+        let (place, migration) = (self.place.clone(), migration.to_owned());
+        blocking(&self.place, move || {
+            let connection = place.open(Purpose::Write)?;
+            lock::begin(&connection, &place, SHORT)?;
+            let measured = cost::measure(&connection, &migration);
+            lock::rollback(&connection);
+            measured
+                .map(Some)
+                .map_err(place.failed("cannot measure the fence"))
+        })
+        .await
     }
 
     /// Since when they have it is not told by the system: their age is zero. None can be ended: an application's transaction ends with
