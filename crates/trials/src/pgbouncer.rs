@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use postgres::SimpleQueryMessage;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::patience::wait_until;
@@ -106,7 +107,9 @@ impl PgBouncer {
         kill_process(Pid::from_child(&self.child), signal).expect("it can be signalled");
     }
 
-    fn admin(&self) -> String {
+    /// Its console.
+    #[must_use]
+    pub fn admin(&self) -> String {
         format!("postgres://admin@127.0.0.1:{}/pgbouncer", self.port)
     }
 
@@ -119,9 +122,15 @@ impl PgBouncer {
     /// The `[route]` of a migration file.
     #[must_use]
     pub fn route(&self) -> String {
+        self.route_by(&self.admin())
+    }
+
+    /// The same with a console that is reached by another way.
+    #[must_use]
+    pub fn route_by(&self, admin: &str) -> String {
         format!(
             "[route]\nkind = \"pgbouncer\"\nadmin = \"{}\"\ndatabase = \"shop\"\nconfig = \"{}\"\n",
-            self.admin(),
+            admin,
             self.ini().display()
         )
     }
@@ -130,6 +139,25 @@ impl PgBouncer {
     #[must_use]
     pub fn ini(&self) -> PathBuf {
         self.folder.path().join("pgbouncer.ini")
+    }
+
+    /// Whether its entry holds transactions, or is about to.
+    ///
+    /// # Panics
+    /// When the console does not say.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let mut client =
+            crate::postgres::connect(&self.admin(), None).expect("the console answers");
+        let shown = client
+            .simple_query("SHOW DATABASES")
+            .expect("it shows its entries");
+        shown.iter().any(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                row.get("name") == Some("shop") && row.get("paused") == Some("1")
+            }
+            _ => false,
+        })
     }
 
     /// A command of the admin console.

@@ -3,6 +3,7 @@
 
 mod agree;
 pub(crate) mod keep;
+pub(crate) mod paused;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -117,6 +117,7 @@ pub(crate) async fn pass(
     };
     session.drain.store(true, Ordering::SeqCst);
     let outcome = window.passed(&fire).await;
+    route::paused::settled(&run.home, &run.lease).await;
     if outcome.is_err() {
         // after a switch the attempt ends
         session.drain.store(false, Ordering::SeqCst);
@@ -165,6 +166,7 @@ impl Window<'_> {
         let (lead, epoch) = (&self.run.home.lead, self.prepared.epoch);
         let source = &self.run.migration.sides.source;
         // applications that go through a route wait there, and meet no fence
+        route::paused::intended(&self.run.home, &self.run.lease, epoch).await?;
         route::pause(lead, epoch, fire.within / 2).await?;
         self.step("paused");
         let mut latch = match source.fire(base, fire).await {

@@ -59,6 +59,15 @@ fn a_file_that_is_left_paused_or_set_back_is_put_right_beside_the_run() {
     running.ended();
 }
 
+fn stands_still(process: &Running) {
+    wait_until("it stands still", LONG, || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id()));
+        let stat = stat.unwrap_or_default();
+        let state = stat.rsplit(')').next().unwrap_or_default();
+        state.trim_start().starts_with('T')
+    });
+}
+
 struct Pooled {
     trial: Trial,
     bouncer: PgBouncer,
@@ -120,12 +129,7 @@ fn a_pooler_that_was_down_when_authority_changed_hands_is_led_once_it_is_back() 
     let ordered = pooled.trial.start(&[
         "switch", "writes", "--owner", "e2e", "--within", "30s", "--json",
     ]);
-    wait_until("the run stands still", LONG, || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pooled.running.id()));
-        let stat = stat.unwrap_or_default();
-        let state = stat.rsplit(')').next().unwrap_or_default();
-        state.trim_start().starts_with('T')
-    });
+    stands_still(&pooled.running);
     pooled.bouncer.kill();
     pooled.running.go_on();
     ordered.wait(LONG).expect(0);
@@ -137,4 +141,44 @@ fn a_pooler_that_was_down_when_authority_changed_hands_is_led_once_it_is_back() 
     pooled.bouncer.start_again();
     pooled.written(90_002);
     pooled.running.ended();
+}
+
+/// It stands still while it is about to pause, and does so once the switch was given up and nobody is there any more who asked for it.
+#[test]
+fn a_pooler_that_pauses_late_goes_on_with_the_next_command() {
+    let pooled = Pooled::begin(&[]);
+    let Pooled {
+        trial,
+        bouncer,
+        running,
+    } = &pooled;
+    running.interrupt();
+    wait_until("the run has ended", LONG, || {
+        !trial.status()["running"].as_bool().unwrap()
+    });
+    // whoever is there makes it wait
+    let mut client = connect(&bouncer.url(), None).unwrap();
+    client.batch_execute("BEGIN; SELECT 1").unwrap();
+    let switch = trial.start(&[
+        "switch", "writes", "--owner", "e2e", "--within", "10s", "--json",
+    ]);
+    wait_until("it is about to pause", LONG, || bouncer.is_paused());
+    bouncer.freeze(true);
+    let ended = switch.wait(LONG);
+    bouncer.freeze(false);
+    assert_eq!(ended.code, Some(2), "{}", ended.text());
+    client.batch_execute("COMMIT").unwrap();
+    drop(client);
+    wait_until("it pauses late", LONG, || bouncer.is_paused());
+    trial
+        .call(&["run", "--until", "followed", "--json"])
+        .expect(0);
+    pooled.write(90_001).unwrap();
+    arrives_when_run(trial, 90_001);
+}
+
+fn arrives_when_run(trial: &Trial, id: u32) {
+    let running = trial.following(&[]);
+    arrives(&trial.target, id, "pooled");
+    running.ended();
 }

@@ -8,6 +8,7 @@ use crossfade_model::Mode;
 
 use super::agree::{put_right, wrong};
 use super::authority;
+use super::paused;
 use crate::error::EngineError;
 use crate::progress::Event;
 use crate::run::Run;
@@ -62,11 +63,15 @@ async fn look(run: &Run, session: &Session, told: &mut Vec<String>) -> bool {
     let side = authority(run.direction);
     let wrong = wrong(lead, side, epoch, owed).await;
     if wrong.is_nothing() {
-        lead.owe(None);
+        if owed.is_some() {
+            lead.owe(None);
+            paused::settled(&run.home, &run.lease).await;
+        }
         told.clear();
         return true;
     }
     let done = put_right(lead, run.base(), side, epoch, &wrong).await;
+    paused::settled(&run.home, &run.lease).await;
     if *told != wrong.what {
         for what in &wrong.what {
             let end = match &done {
