@@ -35,6 +35,43 @@ async fn only_one_run_holds_the_lease_and_a_dropped_one_frees_it() {
     assert_eq!(second.epoch, 2);
 }
 
+/// Of a process that stands still; one that has shown itself since it was looked at keeps the lease.
+#[tokio::test]
+async fn a_lease_is_taken_over_from_a_silent_process_only() {
+    let (_directory, path) = place();
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let silent = store.acquire().await.unwrap();
+    let seen = store.state().await.unwrap().holder.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+    store.heartbeat(&silent, None).await.unwrap();
+    let alive = store.take_over("ada", &seen).await;
+    assert!(matches!(alive, Err(ControlError::Held { .. })), "{alive:?}");
+    assert!(store.take_over(" ", &seen).await.is_err());
+    store.heartbeat(&silent, None).await.unwrap();
+
+    let seen = store.state().await.unwrap().holder.unwrap();
+    store.take_over("ada", &seen).await.unwrap();
+    assert!(!store.state().await.unwrap().running);
+    assert!(matches!(
+        store.heartbeat(&silent, None).await,
+        Err(ControlError::Superseded { held: 1, stored: 2 })
+    ));
+    let next = store.acquire().await.unwrap();
+    assert_eq!(next.epoch, 3);
+    // what the first still holds is nothing that anybody looks at
+    drop(silent);
+    assert!(store.state().await.unwrap().running);
+    assert!(store.acquire().await.is_err());
+    store.heartbeat(&next, None).await.unwrap();
+    let log = store.audit_log(None, 10).await.unwrap();
+    let taken: Vec<_> = log
+        .iter()
+        .filter(|r| r.kind == "lease.taken_over")
+        .collect();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].who, "ada");
+}
+
 #[tokio::test]
 async fn a_run_that_was_overtaken_writes_nothing() {
     let (_directory, path) = place();

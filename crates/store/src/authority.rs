@@ -62,6 +62,10 @@ pub trait Latch: Send {
     /// [`crate::ErrorKind::Connection`] the outcome is unknown: read it again by [`Fence::standing`], which waits for this holder to be gone.
     async fn commit(&mut self, from: Register, to: Register) -> Result<()>;
 
+    /// Those of the named standbys that durably hold the register as this latch has committed it last: promoted, they would know of it.
+    /// Where a store has none, none.
+    async fn standbys_holding(&mut self, named: &[String]) -> Result<Vec<String>>;
+
     /// Shows that the holder lives; the server's own timeout begins anew.
     async fn keep(&mut self) -> Result<()>;
 
@@ -84,6 +88,17 @@ pub trait Fence: Send + Sync {
     /// What speaks against fencing these tables here, and what the fence cannot stop (findings of the plan). `tables` are this
     /// store's own. Makes nothing.
     async fn fence_findings(&self, migration: &str, tables: &[Table]) -> Result<Vec<Finding>>;
+
+    /// What speaks against waiting for these standbys of this store, by the names under which they are connected; as a warning, others
+    /// that are connected and not named. Makes nothing.
+    async fn standby_findings(&self, named: &[String]) -> Result<Vec<Finding>>;
+
+    /// Those of the named standbys that durably hold this store's log up to `position`.
+    async fn standbys_holding(&self, named: &[String], position: Position) -> Result<Vec<String>>;
+
+    /// Which server or file answers under this address now, by a connection made for asking: one that was failed over, restored or replaced is
+    /// another. To be compared within one process only. `None` where nothing is there yet.
+    async fn incarnation(&self) -> Result<Option<String>>;
 
     /// The register and the beginning, read while holding the lock that their writer holds, so that the outcome of a lost reply is
     /// settled; `None` where none was made. Where what writers read does not agree with the register (the writer died in
@@ -115,6 +130,10 @@ pub trait Fence: Send + Sync {
     /// Opens a probe under this migration's fence; makes its table, fenced, where there is none. Needs the register. To be called
     /// before the fence is fired.
     async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>>;
+
+    /// What the armed fence costs a statement that writes, by a short timed comparison on tables made for it, which nobody else uses and of which
+    /// nothing stays. Needs an open register. `None` where that cannot be measured.
+    async fn fence_cost(&self, migration: &str) -> Result<Option<Duration>>;
 
     /// Who would keep the latch from being taken at once: open writing transactions, prepared ones, a holder.
     async fn blockers(&self, migration: &str) -> Result<Vec<Blocker>>;

@@ -126,6 +126,8 @@ pub(crate) async fn obey(
             "wait for it: `status` shows where it is",
         ));
     }
+    // from here on nobody else leads the routes
+    drop(run.home.lead.turn().await);
     let outcome = obeyed(run, session, requests, order).await;
     // after a switch the attempt ends: what waited must not begin again in between
     if !outcome

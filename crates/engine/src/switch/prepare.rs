@@ -17,7 +17,7 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::switch::probe::{self, Probes};
 use crate::switch::window::Taken;
-use crate::switch::{gates, lane, route};
+use crate::switch::{gates, incarnation, lane, route, standbys};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{continuous, recheck};
 
@@ -48,6 +48,8 @@ pub(crate) struct Prepared {
     pub gates: Vec<GateResult>,
     /// The steps, in milliseconds after the beginning.
     pub steps: Vec<Taken>,
+    /// What the armed fence costs a statement that writes.
+    pub fence_cost: Option<Duration>,
     /// What measures for how long writes wait, once the fence is fired.
     pub probes: Option<Probes>,
 }
@@ -80,6 +82,8 @@ pub(crate) async fn prepare(
     let tables: Vec<Table> = session.tables().iter().map(|t| t.source.clone()).collect();
     let others: Vec<Table> = session.tables().iter().map(|t| t.target.clone()).collect();
     let others = described(sides.target.as_ref(), &others).await?;
+    incarnation::same(session, sides).await?;
+    standbys::ready(sides, &run.migration.standbys).await?;
     refuse(route::check(&run.home.lead).await?)?;
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;
@@ -97,6 +101,7 @@ pub(crate) async fn prepare(
         true => None,
         false => probe::open(sides, base).await,
     };
+    let fence_cost = cost(sides.source.as_ref(), base).await;
     let (proof, predicted_ms) = approach(session, requests, order).await?;
     step("approached");
     let gates = gates::ready(run, session, order).await?;
@@ -109,6 +114,7 @@ pub(crate) async fn prepare(
         proof,
         gates,
         steps,
+        fence_cost,
         probes,
     })
 }
@@ -134,6 +140,17 @@ async fn arm(
         source.arm(base, tables, within).await
     };
     armed.map_err(in_the_way)
+}
+
+/// For people: a switch does not fail where it cannot be measured.
+async fn cost(source: &dyn Store, base: &str) -> Option<Duration> {
+    match source.fence_cost(base).await {
+        Ok(cost) => cost,
+        Err(error) => {
+            tracing::info!(error = %error, "what the fence costs was not measured");
+            None
+        }
+    }
 }
 
 /// Somebody who is in the way for too long refuses the switch: trying the whole attempt again would not make him go.

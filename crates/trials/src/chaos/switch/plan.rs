@@ -40,6 +40,19 @@ pub enum How {
         /// Another takes over.
         second: bool,
     },
+    /// The pooler before the applications, which is the route: this happens to it.
+    Pooler(Pooler),
+}
+
+/// What happens to a pooler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// `kill -9`; it comes back as its configuration is then.
+    Killed,
+    /// It stands still for a while.
+    Frozen,
+    /// Nothing comes through between it and the process for a while; applications reach it.
+    CutOff,
 }
 
 /// What ends a half-done order.
@@ -107,6 +120,11 @@ fn how(source: Engine, target: Engine, rollback: bool, random: &mut StdRng) -> H
         .into_iter()
         .filter_map(|(side, engine)| (!engine.is_sqlite()).then_some(side))
         .collect();
+    // it stands before servers, and leads from one to the other
+    if servers.len() == 2 && random.random_range(0..4) == 0 {
+        let poolers = [Pooler::Killed, Pooler::Frozen, Pooler::CutOff];
+        return How::Pooler(*poolers.choose(random).unwrap_or(&Pooler::Killed));
+    }
     loop {
         let side = servers.choose(random).copied();
         let drawn = match (random.random_range(0..100), side) {
@@ -130,6 +148,14 @@ fn how(source: Engine, target: Engine, rollback: bool, random: &mut StdRng) -> H
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_hundred_seeds_do_everything_to_a_pooler() {
+        for pooler in [Pooler::Killed, Pooler::Frozen, Pooler::CutOff] {
+            let seen = (0..300).filter(|seed| Plan::new(*seed).how == How::Pooler(pooler));
+            assert!(seen.count() >= 3, "{pooler:?}");
+        }
+    }
 
     #[test]
     fn three_hundred_seeds_see_every_point_in_every_pair() {
