@@ -58,10 +58,11 @@ fn told<const N: usize>(rivals: [(&str, Result<PathBuf>); N]) -> Vec<(String, St
 fn pgcopydb(cache: &Path) -> Result<PathBuf> {
     let prefix = cache.join("pgcopydb");
     install_package(&Package {
-        name: "pgcopydb",
+        names: &["pgcopydb"],
         suite: "trixie",
         prefix: &prefix,
-        programs: "usr/bin",
+        programs: &["usr/bin"],
+        libraries: &[],
     })?;
     Ok(prefix.join("usr/bin/pgcopydb"))
 }

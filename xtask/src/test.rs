@@ -118,9 +118,13 @@ fn with_servers(
     phases: &mut Phases,
     work: impl FnOnce(&mut Phases, &[(String, String)]) -> Result<()>,
 ) -> Result<()> {
-    let installed: Installed = phases.run("install servers", servers::install)?;
+    let installed: Installed = phases.run("install servers", || {
+        let installed = servers::install()?;
+        servers::install_mysql(&installed)?;
+        Ok(installed)
+    })?;
     let fleet = phases.run("start servers", || {
-        Fleet::start(&installed, &Fleet::test_specs(Durability::Fast))
+        Fleet::start_all(&installed, Durability::Fast)
     })?;
     let mut environment = environment::variables(&installed, &fleet);
     environment.push((model::BOUNDS.to_owned(), "small".to_owned()));

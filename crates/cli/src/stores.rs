@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossfade_engine::Sides;
+use crossfade_mysql::MysqlStore;
 use crossfade_plan::{Scheme, StoreUrl};
 use crossfade_postgres::PostgresStore;
 use crossfade_sqlite::{Role, SqliteStore};
@@ -35,6 +36,7 @@ pub fn sides(source: &StoreUrl, target: &StoreUrl, folder: &Path) -> Result<Side
 fn store(url: &StoreUrl, folder: &Path, role: Role) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match url.scheme() {
         Scheme::Postgres => Arc::new(PostgresStore::open(url.expose())?),
+        Scheme::Mysql => Arc::new(MysqlStore::open(url.expose())?),
         Scheme::Sqlite => Arc::new(SqliteStore::open(&located(url, folder), role)?),
     })
 }

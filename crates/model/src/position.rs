@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A point in a source's commit order: PostgreSQL's LSN, SQLite's change-log sequence. Opaque outside its store, except
-/// that positions of one source compare in commit order.
+/// A point in a source's commit order: PostgreSQL's LSN, SQLite's change-log sequence, MySQL's number of a log file and offset in
+/// it. Opaque outside its store, except that positions of one source compare in commit order.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 pub struct Position(pub u64);
 
 /// The identity of one source transaction: PostgreSQL's top-level xid widened to 64 bits, SQLite's last change sequence
-/// of the poll that carried it.
+/// of the poll that carried it, the position of a MySQL transaction's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransactionId(pub u64);
 

@@ -9,6 +9,8 @@ use crate::route::RouteAddress;
 pub enum Scheme {
     /// `postgres://` or `postgresql://`.
     Postgres,
+    /// `mysql://` or `mariadb://`; which of the two it is, the server is asked.
+    Mysql,
     /// `sqlite:PATH`.
     Sqlite,
 }
@@ -41,19 +43,14 @@ impl StoreUrl {
             what,
             fix: fix.to_owned(),
         };
-        let forms = "write `postgres://USER@HOST:PORT/DATABASE` or `sqlite:PATH`";
+        let forms = "write `postgres://USER@HOST:PORT/DATABASE`, `mysql://USER@HOST:PORT/DATABASE` or `sqlite:PATH`";
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(problem("the URL has no scheme".to_owned(), forms));
         };
         let scheme = match scheme {
             "postgres" | "postgresql" => Scheme::Postgres,
             "sqlite" => Scheme::Sqlite,
-            "mysql" | "mariadb" => {
-                return Err(problem(
-                    "this version of crossfade does not move MySQL or MariaDB".to_owned(),
-                    forms,
-                ));
-            }
+            "mysql" | "mariadb" => Scheme::Mysql,
             _ => return Err(problem("the URL's scheme is unknown".to_owned(), forms)),
         };
         match scheme {
@@ -70,11 +67,10 @@ impl StoreUrl {
                 ));
             }
             Scheme::Sqlite => {}
-            Scheme::Postgres => {
+            Scheme::Postgres | Scheme::Mysql => {
                 url::Url::parse(text).map_err(|e| UrlProblem {
                     what: format!("the URL cannot be read: {e}"),
-                    fix: "write `postgres://USER@HOST:PORT/DATABASE`; `%40` stands for `@` in a password"
-                        .to_owned(),
+                    fix: format!("{forms}; `%40` stands for `@` in a password"),
                 })?;
             }
         }
@@ -128,7 +124,7 @@ impl StoreUrl {
 
     /// True where the URL itself holds a password.
     pub fn has_password(&self) -> bool {
-        self.scheme == Scheme::Postgres
+        self.scheme != Scheme::Sqlite
             && url::Url::parse(&self.text).is_ok_and(|u| {
                 u.password().is_some_and(|p| !p.is_empty())
                     || u.query_pairs().any(|(k, _)| is_secret_parameter(&k))
@@ -137,7 +133,7 @@ impl StoreUrl {
 
     /// The password that the URL holds, decoded.
     pub fn password(&self) -> Option<String> {
-        if self.scheme != Scheme::Postgres {
+        if self.scheme == Scheme::Sqlite {
             return None;
         }
         let parsed = url::Url::parse(&self.text).ok()?;
@@ -375,7 +371,7 @@ mod tests {
     fn wrong_urls_are_refused() {
         for wrong in [
             "shop.db",
-            "mysql://a@b/c",
+            "mysql://h:notaport/d",
             "oracle:x",
             "postgres://h:notaport/d",
             "sqlite:",

@@ -26,6 +26,7 @@ pub(crate) fn capabilities() -> Capabilities {
         copy_formats: vec![CopyFormat::PostgresBinary, CopyFormat::PostgresText],
         concurrent_writers: true,
         streams_transactions: true,
+        captures_in_place: false,
         key_after_load: true,
     }
 }

@@ -71,6 +71,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     copy_formats: Vec::new(),
     concurrent_writers: false,
     streams_transactions: false,
+    captures_in_place: false,
     key_after_load: false,
 };
 

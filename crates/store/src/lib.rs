@@ -44,6 +44,8 @@ pub struct Capabilities {
     pub concurrent_writers: bool,
     /// The change stream brings whole source transactions with their identity; otherwise it brings polls.
     pub streams_transactions: bool,
+    /// The capture is a log that the store keeps anyway: [`Source::create_capture`] makes nothing, and nothing but the log can be gone.
+    pub captures_in_place: bool,
     /// The primary key can be added to a filled table (and so is built after the load).
     pub key_after_load: bool,
 }

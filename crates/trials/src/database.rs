@@ -1,7 +1,8 @@
-//! A database of a test's own, on either engine.
+//! A database of a test's own, on any engine.
 
 use std::path::Path;
 
+use crate::mysql::MysqlDatabase;
 use crate::postgres::PostgresDatabase;
 use crate::sqlite::SqliteDatabase;
 
@@ -18,11 +19,23 @@ pub enum Engine {
     Pg18,
     /// The server that lets in by TLS only.
     PgTls,
+    /// MySQL 9.7.
+    Mysql97,
+    /// MariaDB 10.11.
+    Maria1011,
+    /// MariaDB 11.8.
+    Maria118,
     /// A SQLite file.
     Sqlite,
 }
 
 impl Engine {
+    /// Whether it is MySQL or MariaDB.
+    #[must_use]
+    pub fn is_mysql(self) -> bool {
+        matches!(self, Self::Mysql97 | Self::Maria1011 | Self::Maria118)
+    }
+
     /// Whether it is SQLite.
     #[must_use]
     pub fn is_sqlite(self) -> bool {
@@ -38,6 +51,9 @@ impl Engine {
             Self::Pg17 => "CROSSFADE_TEST_PG17",
             Self::Pg18 => "CROSSFADE_TEST_PG18",
             Self::PgTls => "CROSSFADE_TEST_TLS_URL",
+            Self::Mysql97 => "CROSSFADE_TEST_MYSQL97",
+            Self::Maria1011 => "CROSSFADE_TEST_MARIADB1011",
+            Self::Maria118 => "CROSSFADE_TEST_MARIADB118",
             Self::Sqlite => "",
         }
     }
@@ -48,6 +64,8 @@ impl Engine {
 pub enum Dialect {
     /// PostgreSQL's.
     Postgres,
+    /// MySQL's and MariaDB's.
+    Mysql,
     /// SQLite's.
     Sqlite,
 }
@@ -60,6 +78,8 @@ pub type TextRow = Vec<Option<String>>;
 pub enum Database {
     /// On a server.
     Postgres(PostgresDatabase),
+    /// On a server of MySQL or MariaDB.
+    Mysql(MysqlDatabase),
     /// In a file.
     Sqlite(SqliteDatabase),
 }
@@ -73,6 +93,8 @@ impl Database {
     pub fn create(engine: Engine, folder: &Path, name: &str) -> Self {
         if engine.is_sqlite() {
             Self::Sqlite(SqliteDatabase::create(&folder.join(format!("{name}.db"))))
+        } else if engine.is_mysql() {
+            Self::Mysql(MysqlDatabase::create(engine))
         } else {
             Self::Postgres(PostgresDatabase::create(engine))
         }
@@ -83,6 +105,7 @@ impl Database {
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Postgres(_) => Dialect::Postgres,
+            Self::Mysql(_) => Dialect::Mysql,
             Self::Sqlite(_) => Dialect::Sqlite,
         }
     }
@@ -92,6 +115,7 @@ impl Database {
     pub fn url(&self) -> String {
         match self {
             Self::Postgres(database) => database.url(),
+            Self::Mysql(database) => database.url(),
             Self::Sqlite(database) => database.url(),
         }
     }
@@ -114,6 +138,7 @@ impl Database {
     pub fn try_run(&self, sql: &str) -> Result<(), String> {
         match self {
             Self::Postgres(database) => database.try_run(sql),
+            Self::Mysql(database) => database.try_run(sql),
             Self::Sqlite(database) => database.try_run(sql),
         }
     }
@@ -127,6 +152,7 @@ impl Database {
     pub fn rows(&self, sql: &str) -> Vec<TextRow> {
         match self {
             Self::Postgres(database) => database.rows(sql),
+            Self::Mysql(database) => database.rows(sql),
             Self::Sqlite(database) => database.rows(sql),
         }
     }
@@ -162,7 +188,19 @@ impl Database {
     pub fn postgres(&self) -> &PostgresDatabase {
         match self {
             Self::Postgres(database) => database,
-            Self::Sqlite(_) => panic!("not a PostgreSQL database"),
+            _ => panic!("not a PostgreSQL database"),
+        }
+    }
+
+    /// The MySQL or MariaDB database that this is.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn mysql(&self) -> &MysqlDatabase {
+        match self {
+            Self::Mysql(database) => database,
+            _ => panic!("not a MySQL or MariaDB database"),
         }
     }
 
@@ -174,7 +212,7 @@ impl Database {
     pub fn sqlite(&self) -> &SqliteDatabase {
         match self {
             Self::Sqlite(database) => database,
-            Self::Postgres(_) => panic!("not a SQLite database"),
+            _ => panic!("not a SQLite database"),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod compare;
 pub mod database;
 pub mod forward;
 pub mod mutations;
+pub mod mysql;
 pub mod patience;
 pub mod pgbouncer;
 pub mod postgres;

@@ -1,10 +1,11 @@
-//! The tables that the random writers work on, in both dialects, and their first rows.
+//! The tables that the random writers work on, in all dialects, and their first rows.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use crate::compare::quote;
 use crate::database::{Database, Dialect};
+use crate::mysql::MysqlDatabase;
 use crate::seed::generator;
 use crate::workload::values;
 
@@ -163,6 +164,104 @@ CREATE TABLE scratch (
 );
 ";
 
+/// Texts of several character sets and collations; a key that the program cannot order.
+const MYSQL: &str = r"
+CREATE TABLE accounts (
+    id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    email varchar(200) NOT NULL UNIQUE,
+    name text,
+    balance decimal(20,4) NOT NULL DEFAULT 0,
+    active tinyint(1) NOT NULL,
+    rating double,
+    born date,
+    seen timestamp(6) NULL,
+    avatar blob
+);
+CREATE TABLE orders (
+    region int NOT NULL,
+    no int NOT NULL,
+    account_id bigint NOT NULL,
+    state enum('new', 'paid', 'sent') NOT NULL,
+    amount decimal(12,2),
+    placed datetime(6),
+    PRIMARY KEY (region, no),
+    KEY orders_by_account (account_id),
+    CONSTRAINT orders_account FOREIGN KEY (account_id) REFERENCES accounts (id) ACTIONS
+);
+CREATE TABLE order_lines (
+    region int NOT NULL,
+    no int NOT NULL,
+    line int NOT NULL,
+    sku varchar(100) NOT NULL,
+    quantity int unsigned NOT NULL DEFAULT 1,
+    PRIMARY KEY (region, no, line),
+    CONSTRAINT lines_order FOREIGN KEY (region, no) REFERENCES orders (region, no) ACTIONS
+);
+CREATE TABLE documents (
+    id char(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    title text CHARACTER SET utf16,
+    hits int NOT NULL DEFAULT 0,
+    body mediumtext CHARACTER SET latin1,
+    extra blob
+);
+CREATE TABLE seats (
+    place int PRIMARY KEY,
+    holder int NOT NULL UNIQUE,
+    note text
+);
+CREATE TABLE words (
+    word varchar(40) COLLATE utf8mb4_general_ci PRIMARY KEY,
+    n int,
+    tag text
+);
+CREATE TABLE days (
+    day date NOT NULL,
+    code varbinary(16) NOT NULL,
+    note text,
+    PRIMARY KEY (day, code)
+);
+CREATE TABLE counters (
+    id int PRIMARY KEY,
+    n bigint NOT NULL
+);
+CREATE TABLE scratch (
+    id int PRIMARY KEY,
+    v text
+);
+";
+
+/// The tables of MySQL or MariaDB. Actions of foreign keys are in no log of MariaDB's, so it has none.
+fn mysql(database: &MysqlDatabase) -> String {
+    let actions = if database.is_mysql() {
+        "ON DELETE CASCADE ON UPDATE CASCADE"
+    } else {
+        ""
+    };
+    MYSQL.replace("ACTIONS", actions)
+}
+
+/// A statement of the other engines' in MySQL's words. What a conflict or a value that does not fit leaves undone is left undone.
+#[must_use]
+pub fn of_mysql(statement: &str) -> String {
+    // a table that is changed cannot be asked at the same time: the server refuses what is there already
+    let free = statement
+        .find("AND NOT EXISTS (SELECT 1 FROM")
+        .filter(|_| statement.starts_with("UPDATE "));
+    let statement = free.map_or(statement, |at| &statement[..at]);
+    let updated = statement.replace(
+        "ON CONFLICT (word) DO UPDATE SET",
+        "ON DUPLICATE KEY UPDATE",
+    );
+    if updated.contains(" ON CONFLICT DO NOTHING") {
+        return updated.replace(" ON CONFLICT DO NOTHING", "").replacen(
+            "INSERT INTO",
+            "INSERT IGNORE INTO",
+            1,
+        );
+    }
+    updated
+}
+
 /// How many of something there are.
 pub const SEATS: u32 = 40;
 /// Rows that many transactions change.
@@ -173,7 +272,7 @@ pub const REGIONS: u32 = 4;
 /// What kinds of tables a shop has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tables {
-    /// Those that both engines can have.
+    /// Those that all engines can have.
     Common,
     /// Also those that only PostgreSQL can have.
     All,
@@ -197,9 +296,10 @@ impl Tables {
 /// When the database refuses.
 pub fn make(database: &Database, tables: Tables, rows: u32, seed: u64) {
     let dialect = database.dialect();
-    database.run(match dialect {
-        Dialect::Postgres => POSTGRES,
-        Dialect::Sqlite => SQLITE,
+    database.run(&match database {
+        Database::Postgres(_) => POSTGRES.to_owned(),
+        Database::Mysql(database) => mysql(database),
+        Database::Sqlite(_) => SQLITE.to_owned(),
     });
     if tables == Tables::All {
         database.run(POSTGRES_ONLY);
@@ -222,6 +322,11 @@ pub fn make(database: &Database, tables: Tables, rows: u32, seed: u64) {
     statements.push(insert("counters", &["id", "n"], 0..COUNTERS, |i| {
         vec![i.to_string(), "0".to_owned()]
     }));
+    if dialect == Dialect::Mysql {
+        for statement in &mut statements {
+            *statement = of_mysql(statement);
+        }
+    }
     database.run(&format!("BEGIN;\n{}\nCOMMIT;", statements.join("\n")));
 }
 

@@ -179,6 +179,16 @@ impl Trial {
         let role = format!("crossfade_{}", self.name);
         let side = |database: &Database, side: &str| match database {
             Database::Sqlite(_) => database.url(),
+            // triggers on the target need more than a user of a database has
+            Database::Mysql(_) if side == "target" => database.url(),
+            Database::Mysql(mysql) => {
+                let sql = grants[side].as_str().unwrap_or_else(|| {
+                    panic!("no grants for the {side}:\n{}", planned.text());
+                });
+                let user: String = role.chars().take(32).collect();
+                mysql.make_user(&user, &sql.replace("CHANGE-ME", PASSWORD));
+                mysql.url_of(&user, PASSWORD)
+            }
             Database::Postgres(postgres) => {
                 let sql = grants[side].as_str().unwrap_or_else(|| {
                     panic!("no grants for the {side}:\n{}", planned.text());

@@ -50,6 +50,25 @@ pub fn variables(installed: &Installed, fleet: &Fleet) -> Vec<(String, String)> 
             server.pid().map_or_else(String::new, |pid| pid.to_string()),
         );
     }
+    for server in fleet.mysql() {
+        let name = server.flavor().name().to_uppercase();
+        set(format!("CROSSFADE_TEST_{name}"), server.url());
+        let about = |what: &str| format!("CROSSFADE_SERVER_{name}_{what}");
+        set(about("PORT"), server.port().to_string());
+        set(about("DATA"), server.data().display().to_string());
+        set(
+            about("CLIENT"),
+            server
+                .flavor()
+                .client(&installed.cache)
+                .display()
+                .to_string(),
+        );
+        set(
+            about("PID"),
+            server.pid().map_or_else(String::new, |pid| pid.to_string()),
+        );
+    }
     for version in Version::ALL {
         set(
             format!("CROSSFADE_TEST_PG_BIN_{version}"),
@@ -142,9 +161,9 @@ impl Recorded {
                 let words =
                     fs::read(Path::new("/proc").join(pid).join("cmdline")).unwrap_or_default();
                 !pid.is_empty()
-                    && words
-                        .split(|byte| *byte == 0)
-                        .any(|word| word == data.as_bytes())
+                    && words.split(|byte| *byte == 0).any(|word| {
+                        word.strip_prefix(b"--datadir=").unwrap_or(word) == data.as_bytes()
+                    })
             })
     }
 }

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Installed;
+use super::flavor::Flavor;
 use super::guard::Guard;
+use super::mysql::MysqlServer;
 use super::server::{Access, Durability, Server, Spec, StopMode, make_folder};
 use super::version::Version;
 use crate::failure::{Failure, Result};
@@ -24,6 +26,7 @@ const PREFIX: &str = "crossfade-servers-";
 pub struct Fleet {
     folder: PathBuf,
     servers: Vec<Server>,
+    mysql: Vec<MysqlServer>,
     guard: Option<Guard>,
 }
 
@@ -47,6 +50,47 @@ impl Fleet {
         ]
     }
 
+    /// All servers that the tests need: those of [`Fleet::test_specs`] and one of each flavor of MySQL.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn start_all(installed: &Installed, durability: Durability) -> Result<Self> {
+        let mut fleet = Self::start(installed, &Self::test_specs(durability))?;
+        fleet.start_mysql(installed, durability)?;
+        Ok(fleet)
+    }
+
+    fn start_mysql(&mut self, installed: &Installed, durability: Durability) -> Result<()> {
+        let folder = &self.folder;
+        let made: Vec<Result<MysqlServer>> = thread::scope(|scope| {
+            let threads: Vec<_> = Flavor::ALL
+                .into_iter()
+                .map(|flavor| {
+                    scope.spawn(move || {
+                        let mut server = MysqlServer::create(flavor, folder, installed)?;
+                        server.start(durability).map(|()| server)
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|_| Err(Failure::new("starting a server panicked")))
+                })
+                .collect()
+        });
+        let mut failure = None;
+        for server in made {
+            match server {
+                Ok(server) => self.mysql.push(server),
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
     /// Makes and starts one server for each specification.
     ///
     /// # Errors
@@ -64,6 +108,7 @@ impl Fleet {
         let mut fleet = Self {
             folder,
             servers: Vec::new(),
+            mysql: Vec::new(),
             guard: Some(guard),
         };
         let made: Vec<Result<Server>> = thread::scope(|scope| {
@@ -137,6 +182,12 @@ impl Fleet {
         &self.servers
     }
 
+    /// The servers that speak MySQL's protocol.
+    #[must_use]
+    pub fn mysql(&self) -> &[MysqlServer] {
+        &self.mysql
+    }
+
     /// The folder of all servers.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -158,6 +209,7 @@ impl Fleet {
             guard.dismiss();
         }
         self.servers.clear();
+        self.mysql.clear();
         std::mem::take(&mut self.folder)
     }
 
@@ -168,8 +220,14 @@ impl Fleet {
                 .drain(..)
                 .map(|mut server| scope.spawn(move || server.stop(StopMode::Fast)))
                 .collect();
+            let mysql: Vec<_> = self
+                .mysql
+                .drain(..)
+                .map(|mut server| scope.spawn(move || server.stop()))
+                .collect();
             threads
                 .into_iter()
+                .chain(mysql)
                 .map(|thread| thread.join().unwrap_or(Ok(())))
                 .collect()
         });

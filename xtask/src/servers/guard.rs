@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::failure::{Context, Result};
 
-/// Only postmasters whose own command line names the folder are stopped: a stale lock file's number
+/// Only servers whose own command line names the folder are stopped: a stale lock file's number
 /// may belong to another process by now. Two rounds, because one may just have been starting.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP QUIT
@@ -16,7 +16,7 @@ folder=$1
 if read -r word; then exit 0; fi
 ours() { grep -aqF "$folder/" "/proc/$1/cmdline" 2>/dev/null; }
 for round in 1 2; do
-    for lock in "$folder"/*/data/postmaster.pid; do
+    for lock in "$folder"/*/data/postmaster.pid "$folder"/*/data/mysqld.pid; do
         [ -r "$lock" ] || continue
         read -r pid <"$lock" || continue
         ours "$pid" || continue

@@ -1,11 +1,14 @@
-//! Private PostgreSQL servers for tests, benchmarks and fault runs: installed without a service,
+//! Private PostgreSQL, MySQL and MariaDB servers for tests, benchmarks and fault runs: installed without a service,
 //! started on the loopback in folders of their own, and stopped by whoever started them.
 
 pub mod account;
 pub mod cache;
 pub mod environment;
+pub mod flavor;
 pub mod fleet;
 pub mod guard;
+pub mod mysql;
+mod mysql_install;
 pub mod port;
 pub mod server;
 mod sources;
@@ -20,6 +23,7 @@ use std::path::PathBuf;
 use crate::failure::{Context, Result};
 use account::Account;
 use environment::Recorded;
+use flavor::Flavor;
 use fleet::Fleet;
 use server::Durability;
 use version::Version;
@@ -64,6 +68,18 @@ pub fn install() -> Result<Installed> {
     Ok(installed)
 }
 
+/// The same for MySQL and MariaDB.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_mysql(installed: &Installed) -> Result<()> {
+    let _lock = cache::lock(&installed.cache)?;
+    for flavor in Flavor::ALL {
+        mysql_install::install(flavor, &installed.cache, installed.account)?;
+    }
+    Ok(())
+}
+
 /// Starts the test servers for a developer and leaves them running; says where they are.
 ///
 /// # Errors
@@ -77,10 +93,14 @@ pub fn start(durability: Durability) -> Result<()> {
         stop()?;
     }
     let installed = install()?;
-    let fleet = Fleet::start(&installed, &Fleet::test_specs(durability))?;
+    install_mysql(&installed)?;
+    let fleet = Fleet::start_all(&installed, durability)?;
     environment::write(&environment::variables(&installed, &fleet))?;
     for server in fleet.servers() {
-        println!("{:<6} {}", server.name(), server.url());
+        println!("{:<11} {}", server.name(), server.url());
+    }
+    for server in fleet.mysql() {
+        println!("{:<11} {}", server.flavor().name(), server.url());
     }
     let folder = fleet.detach();
     eprintln!(

@@ -18,16 +18,18 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Written last, with the place that the programs were made for: a moved cache is made again.
 const STAMP: &str = ".complete";
 
-/// A package of another Debian suite, and where it goes.
+/// Packages of a Debian suite, and where they go.
 pub struct Package<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// The suite that has it.
+    /// Their names.
+    pub names: &'a [&'a str],
+    /// The suite that has them.
     pub suite: &'a str,
-    /// The folder that it and all it depends on are unpacked into.
+    /// The folder that they and all they depend on are unpacked into.
     pub prefix: &'a Path,
-    /// The folder of its programs below that.
-    pub programs: &'a str,
+    /// The folders of their programs below that.
+    pub programs: &'a [&'a str],
+    /// Folders of libraries below it, beside the system's usual ones.
+    pub libraries: &'a [&'a str],
 }
 
 /// Unpacks `version` if it is not there yet.
@@ -39,10 +41,11 @@ pub fn install(version: Version, cache: &Path) -> Result<()> {
         return Ok(());
     };
     install_package(&Package {
-        name: &format!("postgresql-{version}"),
+        names: &[&format!("postgresql-{version}")],
         suite,
         prefix: &version.prefix(cache),
-        programs: &format!("usr/lib/postgresql/{version}/bin"),
+        programs: &[&format!("usr/lib/postgresql/{version}/bin")],
+        libraries: &[],
     })
 }
 
@@ -52,11 +55,12 @@ pub fn install(version: Version, cache: &Path) -> Result<()> {
 /// As [`install`].
 pub fn install_package(package: &Package<'_>) -> Result<()> {
     let Package {
-        name,
+        names,
         suite,
         prefix,
         ..
     } = package;
+    let name = names.join(", ");
     let made_for = prefix.display().to_string();
     if fs::read_to_string(prefix.join(STAMP)).is_ok_and(|stamp| stamp == made_for) {
         return Ok(());
@@ -72,7 +76,7 @@ pub fn install_package(package: &Package<'_>) -> Result<()> {
     apt.update()
         .context(|| format!("cannot read the package lists of Debian {suite}"))?;
     let files = apt
-        .download(name)
+        .download(names)
         .context(|| format!("cannot download {name} of Debian {suite}"))?;
     for file in files {
         unpack(&file, &root)?;
@@ -151,30 +155,34 @@ impl Apt {
         .map(drop)
     }
 
-    /// Downloads `package` and all that it depends on; gives the package files.
-    fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
-        capture(self.command().args([
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "--download-only",
-            package,
-        ]))?;
+    /// Downloads `packages` and all that they depend on; gives the package files.
+    fn download(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        capture(
+            self.command()
+                .args([
+                    "install",
+                    "-y",
+                    "-qq",
+                    "--no-install-recommends",
+                    "--download-only",
+                ])
+                .args(packages),
+        )?;
         let archives = self.folder.join("archives");
-        let mut packages: Vec<PathBuf> = fs::read_dir(&archives)
+        let mut files: Vec<PathBuf> = fs::read_dir(&archives)
             .context(|| format!("cannot list {}", archives.display()))?
             .flatten()
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
             .collect();
-        packages.sort();
-        if packages.is_empty() {
+        files.sort();
+        if files.is_empty() {
             return Err(Failure::new(format!(
-                "apt downloaded nothing for {package}"
+                "apt downloaded nothing for {}",
+                packages.join(", ")
             )));
         }
-        Ok(packages)
+        Ok(files)
     }
 }
 
@@ -232,30 +240,47 @@ fn use_own_loader(package: &Package<'_>, root: &Path) -> Result<()> {
         .ok_or_else(|| {
             Failure::new(format!(
                 "{} of Debian {} brought no {loader}",
-                package.name, package.suite
+                package.names.join(", "),
+                package.suite
             ))
         })?;
     let interpreter = prefix.join(&folder).join(loader);
     let libraries = ["usr/lib", "lib"]
-        .map(|folder| prefix.join(folder).join(triplet).display().to_string())
+        .iter()
+        .map(|folder| prefix.join(folder).join(triplet))
+        .chain(package.libraries.iter().map(|folder| prefix.join(folder)))
+        .map(|folder| folder.display().to_string())
+        .collect::<Vec<_>>()
         .join(":");
-    let programs = root.join(package.programs);
-    let entries =
-        fs::read_dir(&programs).context(|| format!("cannot list {}", programs.display()))?;
-    for program in entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_elf(path))
-    {
-        capture(
-            Command::new("patchelf")
-                .arg("--set-interpreter")
-                .arg(&interpreter)
-                .args(["--force-rpath", "--set-rpath", &libraries])
-                .arg(&program),
-        )?;
+    for programs in package.programs {
+        let programs = root.join(programs);
+        let entries =
+            fs::read_dir(&programs).context(|| format!("cannot list {}", programs.display()))?;
+        for program in entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| is_elf(path) && has_interpreter(path))
+        {
+            capture(
+                Command::new("patchelf")
+                    .arg("--set-interpreter")
+                    .arg(&interpreter)
+                    .args(["--force-rpath", "--set-rpath", &libraries])
+                    .arg(&program),
+            )?;
+        }
     }
     Ok(())
+}
+
+/// Whether the program asks for a loader: a static one does not, and cannot be told of another.
+fn has_interpreter(path: &Path) -> bool {
+    capture(
+        Command::new("patchelf")
+            .arg("--print-interpreter")
+            .arg(path),
+    )
+    .is_ok()
 }
 
 fn is_elf(path: &Path) -> bool {

@@ -35,13 +35,20 @@ fn store(side: &str, url: &StoreUrl, folder: &Path, stated: &StoreIdentity) -> R
             ConnectUrl::parse(url.expose(), &process_environment)
                 .map_or_else(|_| url.to_string(), |url| url.label()),
         ),
+        Scheme::Mysql => (
+            crossfade_mysql::ENGINE,
+            crossfade_mysql::MysqlStore::open(url.expose()).map_or_else(
+                |_| url.to_string(),
+                |store| crossfade_store::Source::label(&store).to_owned(),
+            ),
+        ),
         Scheme::Sqlite => (
             crossfade_sqlite::ENGINE,
             crate::stores::located(url, folder),
         ),
     };
     let same = match url.scheme() {
-        Scheme::Postgres => named == stated.label,
+        Scheme::Postgres | Scheme::Mysql => named == stated.label,
         // the same file reads otherwise from another folder, and on the checker's machine
         Scheme::Sqlite => last_part(&named) == last_part(&stated.label),
     };

@@ -75,7 +75,7 @@ fn name(arguments: &args::Init, source: &StoreUrl) -> Result<String, Failure> {
             .file_stem()
             .map(|s| s.to_string_lossy().into_owned())
             .unwrap_or_default(),
-        Scheme::Postgres => {
+        Scheme::Postgres | Scheme::Mysql => {
             let path = text.split('?').next().unwrap_or_default();
             path.rsplit('/').next().unwrap_or_default().to_owned()
         }

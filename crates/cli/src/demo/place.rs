@@ -90,11 +90,15 @@ impl Place {
             for (table, _) in super::shop::TABLES {
                 let from = match self.source.scheme() {
                     crossfade_plan::Scheme::Postgres => format!("shop.{table}"),
-                    crossfade_plan::Scheme::Sqlite => table.to_owned(),
+                    crossfade_plan::Scheme::Sqlite | crossfade_plan::Scheme::Mysql => {
+                        table.to_owned()
+                    }
                 };
                 let to = match self.target.scheme() {
                     crossfade_plan::Scheme::Postgres => format!("shop.{table}"),
-                    crossfade_plan::Scheme::Sqlite => table.to_owned(),
+                    crossfade_plan::Scheme::Sqlite | crossfade_plan::Scheme::Mysql => {
+                        table.to_owned()
+                    }
                 };
                 text.push_str(&format!("[[table]]\nfrom = \"{from}\"\nto = \"{to}\"\n"));
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossfade_plan::{Scheme, StoreUrl};
 use crossfade_postgres::{Client, PostgresStore, Purpose};
 
-use crate::failure::{FAILED, Failure, REFUSED};
+use crate::failure::{FAILED, Failure, REFUSED, USAGE};
 
 /// A connection to the shop, as an application has it.
 pub enum Shop {
@@ -62,6 +62,12 @@ impl Shop {
                 client.batch("naming the session", name).await?;
                 Ok(Shop::Postgres(Box::new(client)))
             }
+            Scheme::Mysql => Err(Failure::new(
+                USAGE,
+                "usage.demo",
+                "the demo's shop is not written for MySQL",
+            )
+            .fix("name a PostgreSQL server")),
         }
     }
 

@@ -147,11 +147,12 @@ async fn resume(
         ));
     }
     let identity = source.identity().await?;
-    let made = source.made(&spec.migration).await?;
+    let is_there =
+        source.capabilities().captures_in_place || !source.made(&spec.migration).await?.is_empty();
     let probe = source.probe(&spec.migration).await?;
     let live = Live {
         identity: identity.identity.clone(),
-        capture: (!made.is_empty()).then(|| identity.identity.clone()),
+        capture: is_there.then(|| identity.identity.clone()),
         // what the source was told is checked where the stream opens
         confirmed: None,
         end: probe.log_end,

@@ -29,6 +29,7 @@ fn door(database: &Database) -> Door {
             Session::Postgres(mut client) => client
                 .batch_execute(sql)
                 .map_err(|error| crate::postgres::describe(&error)),
+            Session::Mysql(mut session) => session.run(sql).map_err(|error| error.to_string()),
             Session::Sqlite(connection) => connection
                 .execute_batch(sql)
                 .map_err(|error| error.to_string()),
@@ -37,7 +38,11 @@ fn door(database: &Database) -> Door {
     match tried {
         Ok(()) => Door::Open,
         Err(words) if words.contains("crossfade") => Door::Closed,
-        Err(words) if words.contains("57014") || words.contains("database is locked") => {
+        Err(words)
+            if words.contains("57014")
+                || words.contains("database is locked")
+                || words.contains("Lock wait timeout") =>
+        {
             Door::Waits
         }
         Err(words) => Door::Broken(words),

@@ -7,6 +7,7 @@ use postgres::{Client, SimpleQueryMessage};
 use rusqlite::Connection;
 
 use super::log::Transfer;
+use crate::mysql;
 use crate::postgres::{connect, describe};
 
 /// Why a transfer was not acknowledged.
@@ -25,12 +26,20 @@ pub(super) enum Failure {
 /// A connection.
 pub(super) enum Session {
     Postgres(Client),
+    Mysql(mysql::Session),
     Sqlite(Connection),
 }
 
 impl Session {
     /// Connects.
     pub(super) fn open(url: &str) -> Result<Self, String> {
+        if url.starts_with("mysql:") {
+            let mut session = mysql::Session::open(url).map_err(|error| error.to_string())?;
+            session
+                .run("SET SESSION innodb_lock_wait_timeout = 120")
+                .map_err(|error| error.to_string())?;
+            return Ok(Self::Mysql(session));
+        }
         let Some(path) = url.strip_prefix("sqlite:") else {
             return connect(url, None).map(Self::Postgres);
         };
@@ -52,6 +61,7 @@ impl Session {
         let moves = moves(transfer);
         match self {
             Self::Postgres(client) => on_postgres(client, &insert, &moves, accounts_first),
+            Self::Mysql(session) => on_mysql(session, &insert, &moves, accounts_first),
             Self::Sqlite(connection) => on_sqlite(connection, &insert, &moves, accounts_first),
         }
     }
@@ -62,6 +72,12 @@ impl Session {
             Self::Postgres(client) => client
                 .batch_execute(&format!("SET statement_timeout = {millis}"))
                 .map_err(|error| describe(&error)),
+            Self::Mysql(session) => session
+                .run(&format!(
+                    "SET SESSION innodb_lock_wait_timeout = {}",
+                    millis.div_ceil(1000)
+                ))
+                .map_err(|error| error.to_string()),
             Self::Sqlite(connection) => connection
                 .busy_timeout(Duration::from_millis(millis))
                 .map_err(|error| error.to_string()),
@@ -162,6 +178,73 @@ fn is_lost(error: &postgres::Error) -> bool {
             .iter()
             .any(|class| code.code().starts_with(class)),
     }
+}
+
+fn on_mysql(
+    session: &mut mysql::Session,
+    insert: &str,
+    moves: &[String; 2],
+    accounts_first: bool,
+) -> Result<i64, Failure> {
+    let number = match written_on_mysql(session, insert, moves, accounts_first) {
+        Ok(number) => number,
+        Err(refusal) => {
+            let failure = before_mysqls_commit(&refusal);
+            if !matches!(failure, Failure::Lost(_))
+                && let Err(lost) = session.run("ROLLBACK")
+            {
+                return Err(Failure::Lost(lost.to_string()));
+            }
+            return Err(failure);
+        }
+    };
+    match session.run("COMMIT") {
+        Ok(()) => Ok(number),
+        Err(refusal) if is_gone(&refusal) => Err(Failure::Unknown(refusal.to_string())),
+        Err(refusal) => Err(Failure::Other(format!("COMMIT: {refusal}"))),
+    }
+}
+
+fn written_on_mysql(
+    session: &mut mysql::Session,
+    insert: &str,
+    moves: &[String; 2],
+    accounts_first: bool,
+) -> Result<i64, mysql::Refusal> {
+    session.run("BEGIN")?;
+    if accounts_first {
+        moves.iter().try_for_each(|sql| session.run(sql))?;
+    }
+    // MySQL has no RETURNING
+    session.run(insert.trim_end_matches(" RETURNING id"))?;
+    let rows = session.rows("SELECT LAST_INSERT_ID()")?;
+    if !accounts_first {
+        moves.iter().try_for_each(|sql| session.run(sql))?;
+    }
+    let number = rows[0][0]
+        .as_deref()
+        .and_then(|n| std::str::from_utf8(n).ok());
+    Ok(number
+        .and_then(|n| n.parse().ok())
+        .expect("a transfer has a number"))
+}
+
+/// The fence's words, or a deadlock, of which nothing is written: both may be tried again.
+fn before_mysqls_commit(refusal: &mysql::Refusal) -> Failure {
+    const READ_ONLY: u16 = 1792;
+    const DEADLOCK: u16 = 1213;
+    match refusal.code {
+        Some(READ_ONLY) if refusal.text.contains("crossfade") => Failure::Refused,
+        Some(DEADLOCK) => Failure::Refused,
+        _ if is_gone(refusal) => Failure::Lost(refusal.to_string()),
+        _ => Failure::Other(refusal.to_string()),
+    }
+}
+
+/// The server ends, or ended this session; or the connection is simply gone.
+fn is_gone(refusal: &mysql::Refusal) -> bool {
+    const ENDING: [u16; 4] = [1053, 1317, 1927, 3169];
+    refusal.code.is_none_or(|code| ENDING.contains(&code))
 }
 
 fn on_sqlite(

@@ -22,6 +22,11 @@ pub fn left(source: &Database) -> Vec<String> {
             "SELECT nspname FROM pg_namespace WHERE nspname LIKE '%crossfade%'",
             "SELECT proname FROM pg_proc WHERE proname LIKE '%crossfade%'",
         ],
+        // the server's own log is the capture
+        Dialect::Mysql => &[
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE '%crossfade%'",
+            "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME LIKE '%crossfade%'",
+        ],
         Dialect::Sqlite => {
             &["SELECT type || ' ' || name FROM sqlite_master WHERE name LIKE '%crossfade%'"]
         }
@@ -59,6 +64,13 @@ pub fn lose(source: &Database, random: &mut StdRng) -> String {
                     .is_ok()
             });
             format!("slot {slot}")
+        }
+        Dialect::Mysql => {
+            source.run("FLUSH BINARY LOGS");
+            let logs = source.rows("SHOW BINARY LOGS");
+            let last = logs.last().and_then(|row| row[0].clone()).expect("a name");
+            source.run(&format!("PURGE BINARY LOGS TO '{last}'"));
+            format!("the log before {last}")
         }
         Dialect::Sqlite => {
             let triggers = source.rows(

@@ -72,6 +72,9 @@ fn name(engine: Engine) -> &'static str {
         Engine::Pg17 => "pg17",
         Engine::Pg18 => "pg18",
         Engine::PgTls => "tls",
+        Engine::Mysql97 => "mysql97",
+        Engine::Maria1011 => "mariadb1011",
+        Engine::Maria118 => "mariadb118",
         Engine::Sqlite => panic!("SQLite has no server"),
     }
 }

@@ -42,8 +42,10 @@ impl Form {
         let postgres = match (one.dialect, other.dialect) {
             (Dialect::Postgres, Dialect::Postgres) => return Self::PostgresText,
             (Dialect::Sqlite, Dialect::Sqlite) => return Self::SqliteValue,
-            (Dialect::Postgres, Dialect::Sqlite) => one,
-            (Dialect::Sqlite, Dialect::Postgres) => other,
+            (Dialect::Postgres, _) => one,
+            (_, Dialect::Postgres) => other,
+            (Dialect::Mysql, _) => return Self::of_mysql_kind(&one.kind),
+            (_, Dialect::Mysql) => return Self::of_mysql_kind(&other.kind),
         };
         match postgres.kind.as_str() {
             "boolean" => Self::Boolean,
@@ -57,6 +59,46 @@ impl Form {
             kind if kind.starts_with("date") || kind.starts_with("time") => Self::Moment,
             _ => Self::Text,
         }
+    }
+
+    /// The form for a column of MySQL beside one of any engine but PostgreSQL.
+    fn of_mysql_kind(kind: &str) -> Self {
+        match kind {
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => Self::Integer,
+            "float" => Self::Single,
+            "double" => Self::Double,
+            "decimal" => Self::Decimal,
+            "datetime" | "timestamp" => Self::Stamp,
+            "date" | "time" => Self::Moment,
+            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "bit"
+            | "geometry" | "point" => Self::Bytes,
+            _ => Self::Text,
+        }
+    }
+
+    /// The text of a value that MySQL or MariaDB sent.
+    pub(super) fn of_mysql(self, value: &[u8]) -> String {
+        if self == Self::Bytes {
+            return hexadecimal(value);
+        }
+        let Ok(text) = std::str::from_utf8(value) else {
+            return format!("? not UTF-8, {}", hexadecimal(value));
+        };
+        let written = match self {
+            Self::Boolean => match text {
+                "1" => Some("true".to_owned()),
+                "0" => Some("false".to_owned()),
+                _ => None,
+            },
+            Self::Single => text.parse().ok().map(single),
+            Self::Double => text.parse().ok().map(double),
+            Self::Decimal => decimal(text),
+            Self::Moment => Some(moment(text)),
+            Self::Stamp => Some(stamp(text)),
+            Self::Uuid => Some(text.to_lowercase()),
+            _ => Some(text.to_owned()),
+        };
+        written.unwrap_or_else(|| format!("? {text}"))
     }
 
     /// The text of a value that PostgreSQL wrote as `text`.

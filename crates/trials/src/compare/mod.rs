@@ -46,14 +46,16 @@ pub fn quote(name: &str) -> String {
 }
 
 /// Where a table of the source is on the target when the migration file does not say: under its own name, in its own
-/// schema; on PostgreSQL `public` for a table of SQLite; on SQLite with the schema's name before its own.
+/// schema; on PostgreSQL `public` for a table without one; on the others with the schema's name before its own.
 #[must_use]
 pub fn counterpart(source: &TableName, target: Dialect) -> TableName {
     let schema = source.schema.as_deref();
     match (target, schema) {
         (Dialect::Postgres, _) => TableName::new(Some(schema.unwrap_or("public")), &source.name),
-        (Dialect::Sqlite, None | Some("public")) => TableName::new(None, &source.name),
-        (Dialect::Sqlite, Some(schema)) => {
+        (Dialect::Sqlite | Dialect::Mysql, None | Some("public")) => {
+            TableName::new(None, &source.name)
+        }
+        (Dialect::Sqlite | Dialect::Mysql, Some(schema)) => {
             TableName::new(None, &format!("{schema}_{}", source.name))
         }
     }

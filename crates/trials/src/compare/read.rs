@@ -8,7 +8,7 @@ use crate::database::{Database, Dialect, TextRow};
 pub struct Column {
     /// The name.
     pub name: String,
-    /// The type: PostgreSQL's name without length, that below a domain; SQLite's declared text.
+    /// The type: PostgreSQL's and MySQL's name without length, that below a domain; SQLite's declared text.
     pub kind: String,
     /// Computed by the database.
     pub generated: bool,
@@ -26,6 +26,11 @@ pub fn tables(database: &Database) -> Vec<TableName> {
                AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'crossfade')
                AND n.nspname NOT LIKE 'pg\\_%'
              ORDER BY 1, 2"
+        }
+        Dialect::Mysql => {
+            "SELECT NULL, TABLE_NAME FROM information_schema.TABLES
+             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' AND TABLE_NAME NOT LIKE '|_crossfade|_%' ESCAPE '|'
+             ORDER BY 2"
         }
         Dialect::Sqlite => {
             "SELECT NULL, name FROM sqlite_master WHERE type = 'table'
@@ -64,6 +69,11 @@ pub fn columns(database: &Database, table: &TableName) -> Vec<Column> {
             literal(table.schema.as_deref().unwrap_or("public")),
             literal(&table.name)
         ),
+        Dialect::Mysql => format!(
+            "SELECT COLUMN_NAME, DATA_TYPE, CASE WHEN EXTRA LIKE '%GENERATED' THEN 't' END FROM information_schema.COLUMNS
+             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
+            literal(&table.name)
+        ),
         Dialect::Sqlite => format!(
             "SELECT name, type, CASE WHEN hidden IN (2, 3) THEN 't' END FROM pragma_table_xinfo({}) WHERE hidden <> 1 ORDER BY cid",
             literal(&table.name)
@@ -100,6 +110,19 @@ pub(super) fn rows(
                 }
             }
             rows
+        }
+        Database::Mysql(mysql) => {
+            let rows = mysql
+                .session()
+                .rows(&sql)
+                .unwrap_or_else(|error| panic!("{error}\nin: {sql}"));
+            let written = |row: Vec<Option<Vec<u8>>>| {
+                let cells = row.into_iter().zip(forms);
+                cells
+                    .map(|(cell, (_, form))| cell.map(|bytes| form.of_mysql(&bytes)))
+                    .collect()
+            };
+            rows.into_iter().map(written).collect()
         }
         Database::Sqlite(sqlite) => {
             let connection = sqlite.connect();

@@ -50,10 +50,45 @@ pub fn shape(database: &Database) -> Vec<String> {
                     .map(move |row| format!("{what} {}", row[0].clone().unwrap_or_default()))
             })
             .collect(),
+        Dialect::Mysql => mysql(database),
         Dialect::Sqlite => sqlite(database),
     };
     facts.sort();
     facts
+}
+
+fn mysql(database: &Database) -> Vec<String> {
+    let facts = [
+        (
+            "column",
+            "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLLATION_NAME
+             FROM information_schema.COLUMNS",
+        ),
+        (
+            "index",
+            "SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, SEQ_IN_INDEX, COLUMN_NAME, SUB_PART, INDEX_TYPE
+             FROM information_schema.STATISTICS",
+        ),
+        (
+            "foreign key",
+            "SELECT TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME
+             FROM information_schema.KEY_COLUMN_USAGE",
+        ),
+    ];
+    let mut out = Vec::new();
+    for (what, sql) in facts {
+        let sql = format!(
+            "{sql} WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME NOT LIKE '|_crossfade|_%' ESCAPE '|'"
+        );
+        for row in database.rows(&sql) {
+            let cells: Vec<String> = row
+                .into_iter()
+                .map(|cell| cell.unwrap_or_else(|| "NULL".to_owned()))
+                .collect();
+            out.push(format!("{what} {}", cells.join(" ")));
+        }
+    }
+    out
 }
 
 fn sqlite(database: &Database) -> Vec<String> {

@@ -57,6 +57,7 @@ impl<'a> Side<'a> {
                 client.batch_execute(&sql).map_err(|error| describe(&error))
             }
             Database::Sqlite(sqlite) => self.write_file(sqlite, sql),
+            Database::Mysql(_) => Err("no kind is planted on MySQL".to_owned()),
         }
     }
 
@@ -88,6 +89,7 @@ impl<'a> Side<'a> {
     pub fn rows(&self, table: &Table) -> Vec<TextRow> {
         let row = match self.database.dialect() {
             Dialect::Postgres => "t::text".to_owned(),
+            Dialect::Mysql => "*".to_owned(),
             Dialect::Sqlite => {
                 let sql = format!("SELECT name FROM pragma_table_info('{}')", table.name);
                 let names = self.database.rows(&sql);

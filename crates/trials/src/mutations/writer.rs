@@ -49,6 +49,7 @@ impl Writer {
         let mut session = match source {
             Database::Postgres(database) => Session::Postgres(database.client()),
             Database::Sqlite(database) => Session::Sqlite(sqlite::open(database.path())),
+            Database::Mysql(_) => panic!("no pair of the mutations has MySQL"),
         };
         let dialect = source.dialect();
         let mut random = generator(seed, 77);
@@ -113,7 +114,7 @@ fn transaction(random: &mut StdRng, dialect: Dialect) -> String {
     // no row comes of it: what a sequence hands out is in no log
     let number = match dialect {
         Dialect::Postgres => "SELECT nextval(pg_get_serial_sequence('rich', 'id'));",
-        Dialect::Sqlite => "",
+        Dialect::Sqlite | Dialect::Mysql => "",
     };
     format!("BEGIN; {number} {what}; UPDATE rich SET whole = whole + 1 WHERE id = {hot}; COMMIT")
 }

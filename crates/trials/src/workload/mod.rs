@@ -1,5 +1,6 @@
 //! Seeded writers: what an application does to its database, and some things that few applications do.
 
+mod mysql;
 mod postgres;
 mod sqlite;
 pub mod transactions;
@@ -23,6 +24,8 @@ pub struct Work {
 pub enum Writers {
     /// Threads with a session each.
     Postgres(postgres::Threads),
+    /// Threads with a session each.
+    Mysql(mysql::Threads),
     /// Another process.
     Sqlite(sqlite::Process),
 }
@@ -38,6 +41,7 @@ impl Writers {
             Database::Postgres(postgres) => {
                 Self::Postgres(postgres::Threads::start(postgres, options, seed))
             }
+            Database::Mysql(mysql) => Self::Mysql(mysql::Threads::start(mysql, options, seed)),
             Database::Sqlite(sqlite) => {
                 Self::Sqlite(sqlite::Process::start(sqlite.path(), options, seed))
             }
@@ -51,6 +55,7 @@ impl Writers {
     pub fn stop(self) -> Work {
         let work = match self {
             Self::Postgres(threads) => threads.stop(),
+            Self::Mysql(threads) => threads.stop(),
             Self::Sqlite(process) => process.stop(),
         };
         assert!(work.done > 0, "the writers did nothing: {work:?}");

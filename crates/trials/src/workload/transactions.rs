@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use super::values;
 use crate::database::Dialect;
 use crate::seed::generator;
-use crate::shop::{COUNTERS, REGIONS, SEATS, Tables};
+use crate::shop::{self, COUNTERS, REGIONS, SEATS, Tables};
 
 /// What kinds of transactions a writer makes, with how many of a thousand.
 const KINDS: &[(u32, Kind)] = &[
@@ -88,7 +88,7 @@ impl Transactions {
         let kind = self.kind();
         let mut steps = vec![
             match self.dialect {
-                Dialect::Postgres => "BEGIN",
+                Dialect::Postgres | Dialect::Mysql => "BEGIN",
                 Dialect::Sqlite => "BEGIN IMMEDIATE",
             }
             .to_owned(),
@@ -114,7 +114,13 @@ impl Transactions {
             "COMMIT"
         };
         steps.push(end.to_owned());
-        steps
+        match self.dialect {
+            Dialect::Mysql => steps
+                .into_iter()
+                .map(|step| shop::of_mysql(&step))
+                .collect(),
+            Dialect::Postgres | Dialect::Sqlite => steps,
+        }
     }
 
     fn kind(&mut self) -> Kind {
@@ -287,7 +293,7 @@ impl Transactions {
         let count = self.random.random_range(2..5);
         let first = self.random.random_range(0..SEATS);
         let ring: Vec<u32> = (0..count).map(|i| (first + i * 7) % SEATS).collect();
-        if self.dialect == Dialect::Postgres {
+        if self.dialect != Dialect::Sqlite {
             // locked in one order, so that two writers do not wait for each other
             let places: Vec<String> = ring.iter().map(u32::to_string).collect();
             steps.push(format!(
@@ -295,15 +301,24 @@ impl Transactions {
                 places.join(", ")
             ));
         }
+        let mysql = self.dialect == Dialect::Mysql;
+        let holder = |place: u32| match mysql {
+            // a table that is changed is read by way of another
+            true => format!(
+                "(SELECT h FROM (SELECT holder AS h FROM seats WHERE place = {place} LIMIT 1) AS s)"
+            ),
+            false => format!("(SELECT holder FROM seats WHERE place = {place})"),
+        };
+        let over = if mysql { "DIV" } else { "/" };
         for pair in ring.windows(2) {
             let (one, other) = (pair[0], pair[1]);
             steps.push(format!(
-                "UPDATE seats SET holder = -(holder * 100000 + (SELECT holder FROM seats WHERE place = {other}))
-                 WHERE place = {one}"
+                "UPDATE seats SET holder = -(holder * 100000 + {}) WHERE place = {one}",
+                holder(other)
             ));
             steps.push(format!(
-                "UPDATE seats SET holder = (SELECT (-holder) / 100000 FROM seats WHERE place = {one})
-                 WHERE place = {other}"
+                "UPDATE seats SET holder = (-{}) {over} 100000 WHERE place = {other}",
+                holder(one)
             ));
             steps.push(format!(
                 "UPDATE seats SET holder = (-holder) % 100000 WHERE place = {one}"
@@ -405,7 +420,7 @@ impl Transactions {
     fn truncate(&mut self, steps: &mut Vec<String>) {
         steps.push(
             match self.dialect {
-                Dialect::Postgres => "TRUNCATE scratch",
+                Dialect::Postgres | Dialect::Mysql => "TRUNCATE scratch",
                 Dialect::Sqlite => "DELETE FROM scratch",
             }
             .to_owned(),
@@ -451,7 +466,7 @@ fn insert(table: &str, columns: &[&str], values: &[String]) -> String {
 /// An order's values for a SELECT, in which PostgreSQL does not see what they are for.
 fn typed(dialect: Dialect, values: &[String]) -> String {
     match dialect {
-        Dialect::Sqlite => values.join(", "),
+        Dialect::Sqlite | Dialect::Mysql => values.join(", "),
         Dialect::Postgres => {
             let mut typed = values.to_vec();
             typed[4].push_str("::numeric");

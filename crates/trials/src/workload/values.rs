@@ -174,7 +174,7 @@ pub fn bytes(dialect: Dialect, random: &mut StdRng, most: usize) -> String {
 fn blob(dialect: Dialect, bytes: &[u8]) -> String {
     match dialect {
         Dialect::Postgres => format!("'\\x{}'", hexadecimal(bytes)),
-        Dialect::Sqlite => format!("x'{}'", hexadecimal(bytes)),
+        Dialect::Sqlite | Dialect::Mysql => format!("x'{}'", hexadecimal(bytes)),
     }
 }
 
@@ -218,7 +218,8 @@ fn date(random: &mut StdRng) -> String {
 fn moment(dialect: Dialect, random: &mut StdRng, zone: bool) -> String {
     let fraction = ["", ".5", ".125", ".000001", ".999999"][random.random_range(0..5)];
     let zone = match (zone, dialect) {
-        (false, _) => "",
+        // the session's zone is UTC
+        (false, _) | (true, Dialect::Mysql) => "",
         (true, Dialect::Postgres) => "+00",
         (true, Dialect::Sqlite) => "+00:00",
     };

@@ -114,6 +114,21 @@ fn no_acknowledged_transfer_is_lost_from_postgres_to_sqlite() {
 }
 
 #[test]
+fn no_acknowledged_transfer_is_lost_from_mysql_to_mariadb() {
+    there_and_back_and_there_again(Engine::Mysql97, Engine::Maria118);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_mariadb_to_postgres() {
+    there_and_back_and_there_again(Engine::Maria1011, Engine::Pg18);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_postgres_to_mysql() {
+    there_and_back_and_there_again(Engine::Pg15, Engine::Mysql97);
+}
+
+#[test]
 fn no_acknowledged_transfer_is_lost_from_sqlite_to_postgres() {
     there_and_back_and_there_again(Engine::Sqlite, Engine::Pg18);
 }

@@ -71,6 +71,7 @@ fn plant(trial: &Trial, sql: &str) {
         Database::Postgres(_) => trial.target.run(&format!(
             "SET session_replication_role = replica; {sql}; RESET session_replication_role"
         )),
+        Database::Mysql(_) => panic!("nothing is planted on MySQL"),
         Database::Sqlite(_) => {
             let triggers = trial.target.rows(
                 "SELECT 'DROP TRIGGER \"' || name || '\";' FROM sqlite_schema WHERE type = 'trigger'",

@@ -42,6 +42,7 @@ fn plant(target: &Database, sql: &str) {
         Database::Postgres(_) => {
             target.run(&format!("ALTER TABLE still DISABLE TRIGGER USER; {sql}"));
         }
+        Database::Mysql(_) => panic!("no layer is planted on MySQL"),
         Database::Sqlite(_) => {
             let guards = target.rows(
                 "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'still'",

@@ -19,6 +19,7 @@ mod keyless;
 mod keys;
 mod layers;
 mod mutations;
+mod mysql;
 mod names;
 mod partitions;
 mod places;

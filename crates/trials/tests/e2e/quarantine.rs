@@ -19,6 +19,7 @@ fn tamper(trial: &Trial, sql: &str) {
         Database::Postgres(_) => trial
             .target
             .run(&format!("ALTER TABLE t DISABLE TRIGGER USER; {sql}")),
+        Database::Mysql(_) => panic!("nothing is planted on MySQL"),
         Database::Sqlite(_) => {
             let triggers = trial.target.rows(
                 "SELECT 'DROP TRIGGER \"' || name || '\";' FROM sqlite_schema WHERE type = 'trigger'",

@@ -34,7 +34,8 @@ fn everything(trial: &Trial) -> Vec<Vec<Option<String>>> {
 
 fn register(database: &Database) -> &'static str {
     match database.dialect() {
-        crossfade_trials::database::Dialect::Sqlite => {
+        crossfade_trials::database::Dialect::Sqlite
+        | crossfade_trials::database::Dialect::Mysql => {
             "SELECT mode, epoch FROM _crossfade_register"
         }
         crossfade_trials::database::Dialect::Postgres => {

@@ -20,6 +20,7 @@ impl Sql {
         match dialect {
             Dialect::Postgres => self.postgres,
             Dialect::Sqlite => self.sqlite,
+            Dialect::Mysql => None,
         }
     }
 }

@@ -1,0 +1,180 @@
+//! The fence's triggers: every write of an application locks the register's row shared, and reads what it says.
+//!
+//! The row's lock is the latch: who has it exclusively holds writers off, and who gets it after the register was changed reads the new
+//! one, for a locking read reads what is newest whatever snapshot the transaction has (MySQL documentation, "Locking Reads"). A register that is
+//! gone refuses too. Foreign keys' cascades, TRUNCATE and definitions fire no triggers; a replica's applier neither.
+
+use crossfade_model::reverse_lane;
+use crossfade_store::Result;
+use sha2::{Digest as _, Sha256};
+
+use crate::connect::Client;
+use crate::guard;
+use crate::names::{OWN_PREFIX, literal, quote};
+
+use super::register::{self, REGISTER};
+
+const EVENTS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
+
+/// A trigger's name is its database's, and has 64 characters: both names in it as a digest.
+fn name(migration: &str, event: &str, table: &str) -> String {
+    let digest = Sha256::digest(format!("{migration}\0{table}"));
+    format!(
+        "{OWN_PREFIX}fence_{}_{}",
+        event.to_ascii_lowercase(),
+        crossfade_model::hex::encode(&digest[..10])
+    )
+}
+
+/// What each of a table's triggers does.
+fn body(migration: &str, table: &str) -> String {
+    let message = |text: String| -> String {
+        // at most 128 characters (MySQL documentation, "SIGNAL Statement")
+        literal(&text.chars().take(128).collect::<String>())
+    };
+    let given = message(format!(
+        "crossfade: table {table} has moved to its other store; write there (migration {migration})"
+    ));
+    let fenced = message(format!(
+        "crossfade: table {table} takes no writes here; see crossfade status (migration {migration})"
+    ));
+    // the number and state of a read-only transaction
+    let refuse = |message: &str| {
+        format!("SIGNAL SQLSTATE '25006' SET MYSQL_ERRNO = 1792, MESSAGE_TEXT = {message};")
+    };
+    format!(
+        "BEGIN DECLARE said VARCHAR(16) DEFAULT NULL; \
+         IF NOT ({}) THEN \
+         SELECT mode INTO said FROM {REGISTER} WHERE migration = {} LOCK IN SHARE MODE; \
+         IF said <=> 'given' THEN {} END IF; \
+         IF NOT (said <=> 'open') THEN {} END IF; END IF; END",
+        guard::passes(&[migration, &reverse_lane(migration)]),
+        literal(migration),
+        refuse(&given),
+        refuse(&fenced)
+    )
+}
+
+fn statement(migration: &str, event: &str, table: &str) -> String {
+    format!(
+        "CREATE TRIGGER {} BEFORE {event} ON {} FOR EACH ROW {}",
+        quote(&name(migration, event, table)),
+        quote(table),
+        body(migration, table)
+    )
+}
+
+/// The events of a table that have the trigger as it was made, and names of ours that differ.
+async fn present(
+    client: &mut Client,
+    migration: &str,
+    table: &str,
+) -> Result<(Vec<&'static str>, Vec<String>)> {
+    let rows = client
+        .texts(
+            "looking for the fence",
+            &format!(
+                "SELECT TRIGGER_NAME, ACTION_STATEMENT, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS
+                 WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME LIKE '{}fence|_%' ESCAPE '|'",
+                OWN_PREFIX.replace('_', "|_")
+            ),
+        )
+        .await?;
+    let wanted = body(migration, table);
+    let (mut whole, mut other) = (Vec::new(), Vec::new());
+    for event in EVENTS {
+        let name = name(migration, event, table);
+        let Some(row) = rows.iter().find(|row| row.text(0) == name) else {
+            continue;
+        };
+        if row.text(1) == wanted && row.text(2).eq_ignore_ascii_case(table) {
+            whole.push(event);
+        } else {
+            other.push(name);
+        }
+    }
+    Ok((whole, other))
+}
+
+/// Whether the table has the whole fence as it was made.
+pub(crate) async fn is_armed(client: &mut Client, migration: &str, table: &str) -> Result<bool> {
+    Ok(present(client, migration, table).await?.0.len() == EVENTS.len())
+}
+
+/// Puts the fence into a table, then takes the guards of its filling off. May wait for the table's lock.
+pub(crate) async fn arm(client: &mut Client, migration: &str, table: &str) -> Result<()> {
+    let doing = "fencing a table";
+    register::remember(client, migration, table).await?;
+    let (whole, other) = present(client, migration, table).await?;
+    for name in other {
+        client
+            .run(doing, &format!("DROP TRIGGER IF EXISTS {}", quote(&name)))
+            .await?;
+    }
+    for event in EVENTS.iter().filter(|event| !whole.contains(event)) {
+        client
+            .run(doing, &statement(migration, event, table))
+            .await?;
+    }
+    guard::open(client, table).await?;
+    Ok(())
+}
+
+/// Takes the fence off a table; returns the triggers that were there.
+pub(crate) async fn disarm(
+    client: &mut Client,
+    migration: &str,
+    table: &str,
+) -> Result<Vec<String>> {
+    let (whole, mut names) = present(client, migration, table).await?;
+    names.extend(whole.iter().map(|event| name(migration, event, table)));
+    for name in &names {
+        client
+            .run(
+                "taking the fence off",
+                &format!("DROP TRIGGER IF EXISTS {}", quote(name)),
+            )
+            .await?;
+    }
+    register::forget(client, migration, table).await?;
+    Ok(names)
+}
+
+/// The fence's triggers, as found now.
+pub(crate) async fn found(client: &mut Client, migration: &str) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    for table in register::fenced(client, migration).await? {
+        let (whole, other) = present(client, migration, &table).await?;
+        out.extend(whole.iter().map(|event| name(migration, event, &table)));
+        out.extend(other);
+    }
+    Ok(out)
+}
+
+/// What is missing of the fence, in words.
+pub(crate) async fn missing(client: &mut Client, migration: &str) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    for table in register::fenced(client, migration).await? {
+        if !is_armed(client, migration, &table).await? {
+            out.push(format!(
+                "triggers of table {table} that refuse writes are gone, or were altered"
+            ));
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_told_apart() {
+        let long = "t".repeat(64);
+        for event in EVENTS {
+            assert!(name("m", event, &long).len() <= 64);
+        }
+        assert_ne!(name("a", "INSERT", "b"), name("b", "INSERT", "a"));
+        assert_ne!(name("a", "INSERT", "b"), name("a", "UPDATE", "b"));
+    }
+}

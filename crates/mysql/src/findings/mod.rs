@@ -1,0 +1,8 @@
+//! What speaks against a migration, before anything is made.
+
+mod grants;
+mod source;
+mod target;
+
+pub(crate) use source::source;
+pub(crate) use target::{target, trigger_rights};

@@ -1,0 +1,424 @@
+//! What speaks against a target: its settings, privileges, and tables that are there already.
+
+use std::collections::BTreeMap;
+
+use crossfade_model::{Finding, Severity, TableMapping};
+use crossfade_store::Result;
+
+use super::grants;
+use crate::connect::Client;
+use crate::ddl::{is_key, key_names};
+use crate::describe::catalog::{self, Catalog};
+use crate::names::{OWN_PREFIX, literal, quote};
+use crate::server::{Flavor, Server};
+
+const PLACE: &str = "target";
+
+/// Looks at the server and at the mapped tables.
+pub(crate) async fn target(
+    client: &mut Client,
+    tables: &[TableMapping],
+    fresh: bool,
+) -> Result<Vec<Finding>> {
+    let server = std::sync::Arc::clone(&client.server);
+    let mut out = settings(&server, tables);
+    out.extend(names(&server, tables));
+    out.extend(trigger_rights(client, &server, PLACE).await?);
+    out.extend(collations(client, &server, tables).await?);
+    let catalog = catalog::read(client).await?;
+    for mapping in tables {
+        present(client, &catalog, mapping, fresh, &mut out).await?;
+    }
+    Ok(out)
+}
+
+fn settings(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {
+    let mut out = Vec::new();
+    if server.is_on("read_only") || server.is_on("super_read_only") {
+        out.push(
+            Finding::blocks(
+                "mysql.read_only",
+                PLACE,
+                "the server takes no writes (read_only)",
+            )
+            .fix("Name the primary, or SET GLOBAL read_only = OFF"),
+        );
+    }
+    if server.is_on("wsrep_on") {
+        out.push(
+            Finding::blocks(
+                "mysql.galera",
+                PLACE,
+                "the server is a node of a cluster: writes on other nodes cannot be kept out",
+            )
+            .fix("Use a single server"),
+        );
+    }
+    let rows = server
+        .variable("binlog_format")
+        .is_none_or(|format| format.eq_ignore_ascii_case("ROW"));
+    if server.is_on("log_bin") && !rows {
+        out.push(
+            Finding::blocks(
+                "mysql.binlog_format",
+                PLACE,
+                "the server's log holds statements, which it refuses under the isolation READ COMMITTED",
+            )
+            .fix("SET GLOBAL binlog_format = 'ROW'"),
+        );
+    }
+    if server.is_on("sql_require_primary_key") {
+        for mapping in tables.iter().filter(|m| m.target.key.is_none()) {
+            out.push(
+                Finding::blocks(
+                    "mysql.require_primary_key",
+                    PLACE,
+                    "the server refuses tables without a primary key",
+                )
+                .table(&mapping.target.name.name)
+                .fix("SET GLOBAL sql_require_primary_key = OFF, or give the table a key"),
+            );
+        }
+    }
+    out
+}
+
+/// Names that are one here.
+fn names(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {
+    let mut out = Vec::new();
+    let folds = server.variable("lower_case_table_names") != Some("0");
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for mapping in tables {
+        let name = mapping.target.name.name.as_str();
+        if name.starts_with(OWN_PREFIX) {
+            out.push(
+                Finding::blocks(
+                    "mysql.name",
+                    PLACE,
+                    format!("names that begin with {OWN_PREFIX} are crossfade's own"),
+                )
+                .table(name),
+            );
+        }
+        let one = if folds {
+            name.to_lowercase()
+        } else {
+            name.to_owned()
+        };
+        if let Some(other) = seen.insert(one, name) {
+            out.push(
+                Finding::blocks(
+                    "mysql.name_clash",
+                    PLACE,
+                    format!("{other} and {name} are one table here (lower_case_table_names)"),
+                )
+                .table(name)
+                .fix("Give one of them another name in the migration file"),
+            );
+        }
+        let mut columns: BTreeMap<String, &str> = BTreeMap::new();
+        for column in &mapping.columns {
+            if let Some(other) = columns.insert(column.target.to_lowercase(), &column.target) {
+                out.push(
+                    Finding::blocks(
+                        "mysql.column_clash",
+                        PLACE,
+                        format!(
+                            "columns {other} and {} are one here: names are not told apart by case",
+                            column.target
+                        ),
+                    )
+                    .table(name)
+                    .fix("Give one of them another name in the migration file"),
+                );
+            }
+        }
+    }
+    out
+}
+
+/// With a binary log, triggers need a right that is not the tables' (MySQL documentation, "Stored Program Binary Logging").
+pub(crate) async fn trigger_rights(
+    client: &mut Client,
+    server: &Server,
+    place: &str,
+) -> Result<Option<Finding>> {
+    if !server.is_on("log_bin") || server.is_on("log_bin_trust_function_creators") {
+        return Ok(None);
+    }
+    let grants = grants::read(client).await?;
+    let rights: &[&str] = match server.flavor {
+        Flavor::Mysql => &["SUPER", "SET_ANY_DEFINER", "SET_USER_ID"],
+        Flavor::Mariadb => &["SUPER", "BINLOG ADMIN", "SET USER"],
+    };
+    if grants.has_roles() || rights.iter().any(|right| grants.has_global(right)) {
+        return Ok(None);
+    }
+    Ok(Some(
+        Finding::blocks(
+            "mysql.trigger_right",
+            place,
+            "this user may not make triggers while the server writes a binary log; they keep others from writing",
+        )
+        .fix("SET GLOBAL log_bin_trust_function_creators = ON"),
+    ))
+}
+
+/// Collations that the tables' statements name and the server does not have (the other flavor's).
+async fn collations(
+    client: &mut Client,
+    server: &Server,
+    tables: &[TableMapping],
+) -> Result<Vec<Finding>> {
+    // MariaDB lists newer collations without their character set
+    let column = match server.flavor {
+        Flavor::Mariadb if server.version >= 101_001 => "FULL_COLLATION_NAME",
+        _ => "COLLATION_NAME",
+    };
+    let rows = client
+        .texts(
+            "reading the collations",
+            &format!(
+                "SELECT {column} FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY"
+            ),
+        )
+        .await?;
+    let known: Vec<&str> = rows.iter().map(|row| row.text(0)).collect();
+    let mut out = Vec::new();
+    for mapping in tables {
+        let Some(definition) = &mapping.target.definition else {
+            continue;
+        };
+        let mut unknown: Vec<&str> = named_collations(definition)
+            .filter(|name| !known.contains(name))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if !unknown.is_empty() {
+            out.push(
+                Finding::blocks(
+                    "mysql.collation",
+                    PLACE,
+                    format!("the server has no collation {}", unknown.join(", ")),
+                )
+                .table(&mapping.target.name.name)
+                .fix("Make the table on the target with a collation that tells apart what the source's does"),
+            );
+        }
+    }
+    Ok(out)
+}
+
+fn named_collations(definition: &str) -> impl Iterator<Item = &str> {
+    definition.split("COLLATE").skip(1).filter_map(|rest| {
+        rest.trim_start_matches(['=', ' '])
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .next()
+            .filter(|name| !name.is_empty())
+    })
+}
+
+/// A table that is there already.
+async fn present(
+    client: &mut Client,
+    catalog: &Catalog,
+    mapping: &TableMapping,
+    fresh: bool,
+    out: &mut Vec<Finding>,
+) -> Result<()> {
+    let name = &mapping.target.name.name;
+    let Some(listed) = catalog.tables.iter().find(|t| &t.name == name) else {
+        return Ok(());
+    };
+    if listed.kind != "BASE TABLE" || !listed.engine.eq_ignore_ascii_case("InnoDB") {
+        out.push(
+            Finding::blocks(
+                "mysql.engine",
+                PLACE,
+                format!(
+                    "the target is a {} of engine {}; transactions need InnoDB",
+                    listed.kind, listed.engine
+                ),
+            )
+            .table(name)
+            .fix(format!("ALTER TABLE {} ENGINE = InnoDB", quote(name))),
+        );
+        return Ok(());
+    }
+    if fresh {
+        let row = client
+            .text_row(
+                "looking for rows",
+                &format!("SELECT 1 FROM {} LIMIT 1", quote(name)),
+            )
+            .await?;
+        if row.is_some() {
+            out.push(
+                Finding::blocks("mysql.not_empty", PLACE, "the table is not empty")
+                    .table(name)
+                    .fix("Empty or drop the table, or map to another one"),
+            );
+        }
+    }
+    columns(catalog, mapping, out);
+    keys(catalog, mapping, fresh, out);
+    triggers(client, name, out).await
+}
+
+fn columns(catalog: &Catalog, mapping: &TableMapping, out: &mut Vec<Finding>) {
+    let name = &mapping.target.name.name;
+    let empty = Vec::new();
+    let present = catalog.columns.get(name).unwrap_or(&empty);
+    let missing: Vec<&str> = mapping
+        .columns
+        .iter()
+        .map(|c| c.target.as_str())
+        .filter(|c| {
+            !present
+                .iter()
+                .any(|p| p.name == *c && p.generated.is_none())
+        })
+        .collect();
+    if !missing.is_empty() {
+        out.push(
+            Finding::blocks(
+                "mysql.columns",
+                PLACE,
+                format!("the table lacks columns: {}", missing.join(", ")),
+            )
+            .table(name)
+            .fix("Add the columns, or drop the table and let crossfade make it"),
+        );
+    }
+    let unfilled: Vec<&str> = present
+        .iter()
+        .filter(|p| p.generated.is_none() && !p.nullable && p.default.is_none() && !p.counts)
+        .map(|p| p.name.as_str())
+        .filter(|p| !mapping.columns.iter().any(|c| c.target == *p))
+        .collect();
+    if !unfilled.is_empty() {
+        out.push(
+            Finding::blocks(
+                "mysql.unfilled",
+                PLACE,
+                format!(
+                    "columns that no source column goes to must have a value: {}",
+                    unfilled.join(", ")
+                ),
+            )
+            .table(name)
+            .fix("Give them a default, or allow NULL"),
+        );
+    }
+}
+
+fn keys(catalog: &Catalog, mapping: &TableMapping, fresh: bool, out: &mut Vec<Finding>) {
+    let name = &mapping.target.name.name;
+    let names = key_names(mapping);
+    let empty = Vec::new();
+    let indexes = catalog.indexes.get(name).unwrap_or(&empty);
+    if !names.is_empty() {
+        if !indexes.iter().any(|i| is_key(i, &names)) {
+            out.push(
+                Finding::blocks(
+                    "mysql.target_key",
+                    PLACE,
+                    format!(
+                        "the table has no unique index over exactly ({})",
+                        names.join(", ")
+                    ),
+                )
+                .table(name)
+                .fix("Create a unique index over these columns"),
+            );
+        }
+        out.extend(coarser_key(catalog, mapping, &names));
+    }
+    let others: Vec<&str> = indexes
+        .iter()
+        .filter(|i| i.unique && !is_key(i, &names))
+        .map(|i| i.name.as_str())
+        .collect();
+    if fresh && !others.is_empty() {
+        out.push(
+            Finding::new(
+                "mysql.unique_while_loading",
+                Severity::Warning,
+                PLACE,
+                format!(
+                    "unique indexes are in the way while rows are loaded in chunks: {}",
+                    others.join(", ")
+                ),
+            )
+            .table(name)
+            .fix("Drop them, or let crossfade make the table: it builds unique indexes after the load"),
+        );
+    }
+}
+
+/// The target's key tells apart what the source's does: by the same collation, or by one that tells all apart.
+fn coarser_key(catalog: &Catalog, mapping: &TableMapping, names: &[&str]) -> Option<Finding> {
+    let present = catalog.columns.get(&mapping.target.name.name)?;
+    let source = mapping.source.key_columns();
+    let coarser: Vec<&str> = names
+        .iter()
+        .enumerate()
+        .filter_map(|(at, name)| {
+            let column = present.iter().find(|c| c.name == *name)?;
+            let collation = column.collation.as_deref()?;
+            let tells_all = collation.ends_with("_0900_bin") || collation.ends_with("_nopad_bin");
+            let own = source.get(at).and_then(|c| c.collation.as_deref());
+            // digits and hyphens have no blanks at their end
+            let is_uuid = source
+                .get(at)
+                .is_some_and(|c| c.logical == crossfade_model::LogicalType::Uuid);
+            let from_same = mapping.source.definition.is_some()
+                && own.is_none_or(|own| own == collation)
+                && mapping.target.definition.is_some();
+            (!tells_all && !is_uuid && !from_same && own != Some(collation)).then_some(*name)
+        })
+        .collect();
+    (!coarser.is_empty()).then(|| {
+        Finding::blocks(
+            "mysql.coarser_key",
+            PLACE,
+            format!(
+                "the key may hold values equal that the source holds different, by its collation: {}",
+                coarser.join(", ")
+            ),
+        )
+        .table(&mapping.target.name.name)
+        .fix("Use utf8mb4_0900_bin (MySQL) or utf8mb4_nopad_bin (MariaDB) in the target's key")
+    })
+}
+
+/// Triggers fire for crossfade's rows too: the server has no session without them.
+async fn triggers(client: &mut Client, table: &str, out: &mut Vec<Finding>) -> Result<()> {
+    let rows = client
+        .texts(
+            "looking for triggers",
+            &format!(
+                "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS
+                 WHERE TRIGGER_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = {} AND LEFT(TRIGGER_NAME, {}) <> '{OWN_PREFIX}'",
+                literal(table),
+                OWN_PREFIX.len()
+            ),
+        )
+        .await?;
+    let names: Vec<&str> = rows.iter().map(|row| row.text(0)).collect();
+    if !names.is_empty() {
+        out.push(
+            Finding::blocks(
+                "mysql.target_triggers",
+                PLACE,
+                format!(
+                    "triggers would fire for the rows that crossfade writes: {}",
+                    names.join(", ")
+                ),
+            )
+            .table(table)
+            .fix("Drop them, and make them again before the switch"),
+        );
+    }
+    Ok(())
+}

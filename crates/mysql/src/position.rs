@@ -1,0 +1,235 @@
+//! Positions in a server's binary log, and what a snapshot sees of it.
+//!
+//! # The decision
+//! A [`Position`] is a place in one server's log, packed by [`LogPosition`]: positions of one server compare in commit order, which
+//! is all that the engine asks of them. The set of global transaction ids would be no order. A transaction's id is the position
+//! behind its first byte: a big one must be named before its end was read, and no snapshot's position lies inside a transaction.
+//!
+//! A snapshot is [`Snapshot::Sequence`] of a position: it sees every transaction that ends at or before it. What lies behind differs:
+//!
+//! - **MariaDB** tells the position of a consistent snapshot exactly (`Binlog_snapshot_file`, `Binlog_snapshot_position`), unless others
+//!   ask at the same time: it is asked several times, and what it does not always say is uncertain as on MySQL. The
+//!   snapshot sees nothing beyond; its horizon is the same position.
+//! - **MySQL** has the transaction in its log before readers may see it. It owns the transaction's id from before it is in the
+//!   log until after it is visible, and only then is the id in `gtid_executed`. So: the log's end is read, then the ids that are
+//!   owned, and once none of these is owned any more the snapshot is opened. All that ends at or before that end is visible in it.
+//!   It may see more. What ends between the position and the horizon, the log's end read after the snapshot opened, is uncertain: it
+//!   counts as not seen and is applied again, which whole images of keyed rows bear (an insert may find its row).
+//!
+//! **A snapshot is exact if its horizon is its own position.** Whoever needs both sides at one position must take another where it is not.
+
+use crossfade_model::{Position, Snapshot};
+use crossfade_mysql_binlog::{LogFile, LogPosition};
+use crossfade_store::{ErrorKind, Result};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::connect::Client;
+use crate::server::{Flavor, Server};
+
+/// How long transactions may be in the log before readers see them. A replica that must answer may hang (semi-synchronous replication).
+const VISIBLE_PATIENCE: Duration = Duration::from_secs(30);
+
+const PAUSE: Duration = Duration::from_millis(2);
+
+const DOING: &str = "reading the log's position";
+
+const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+
+/// A position from a file's name and an offset in it.
+pub(crate) fn encode(file: &str, offset: u64) -> Option<Position> {
+    let file = LogFile::parse(file).ok()?.number;
+    LogPosition { file, offset }.pack().ok()
+}
+
+/// The base of the log files' names, where the server tells it.
+pub(crate) fn base(server: &Server) -> Option<&str> {
+    server.variable("log_bin_basename")?.rsplit('/').next()
+}
+
+/// For people.
+pub(crate) fn show(position: Position) -> String {
+    LogPosition::unpack(position).to_string()
+}
+
+/// The end of the log.
+pub(crate) async fn log_end(client: &mut Client) -> Result<Position> {
+    let sql = match client.server.flavor {
+        Flavor::Mysql if client.server.version >= 80_200 => "SHOW BINARY LOG STATUS",
+        _ => "SHOW MASTER STATUS",
+    };
+    let row = client.text_row(DOING, sql).await?.ok_or_else(|| {
+        client
+            .fault(
+                ErrorKind::Setting,
+                "mysql.log_bin",
+                "the server writes no binary log",
+            )
+            .fix("Set log_bin and restart the server")
+    })?;
+    position(client, row.text(0), row.number(1))
+}
+
+fn position(client: &Client, file: &str, offset: Option<u64>) -> Result<Position> {
+    offset
+        .and_then(|offset| encode(file, offset))
+        .ok_or_else(|| {
+            client.fault(
+                ErrorKind::Unsupported,
+                "mysql.position",
+                format!("the position in the log file {file} is beyond what is known here"),
+            )
+        })
+}
+
+/// Ids of transactions that are in the log, or will be at once, and that readers may not see.
+async fn owned(client: &mut Client) -> Result<BTreeSet<String>> {
+    let row = client.text_row(DOING, "SELECT @@GLOBAL.gtid_owned").await?;
+    Ok(row.map(|row| parse_owned(row.text(0))).unwrap_or_default())
+}
+
+/// `uuid:4#12:5#13,uuid:tag:7#9` as ids, each with its uuid and tag (MySQL documentation, `gtid_owned`).
+fn parse_owned(text: &str) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for group in text.split([',', '\n']).map(str::trim) {
+        let mut whose = String::new();
+        for part in group.split(':') {
+            match part.split_once('#') {
+                Some((number, _)) => {
+                    out.insert(format!("{whose}:{number}"));
+                }
+                None => {
+                    whose.push(':');
+                    whose.push_str(part);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The end of the log where readers may not see everything up to it yet; without waiting.
+pub(crate) async fn unseen_end(client: &mut Client) -> Result<Option<Position>> {
+    let end = log_end(client).await?;
+    let seen = match client.server.flavor {
+        Flavor::Mysql => owned(client).await?.is_empty(),
+        Flavor::Mariadb => exact(client).await? >= end,
+    };
+    Ok((!seen).then_some(end))
+}
+
+/// A position that a snapshot of MariaDB's sees which is opened now, and closed.
+async fn exact(client: &mut Client) -> Result<Position> {
+    let (seen, _) = open_exact(client).await?;
+    client.run(DOING, "ROLLBACK").await?;
+    Ok(seen)
+}
+
+/// How often a MariaDB server is asked where its snapshot is.
+const ASKED_TIMES: usize = 5;
+
+/// Opens a snapshot of MariaDB's and says where it is (MariaDB documentation, "START TRANSACTION", WITH CONSISTENT SNAPSHOT): at or
+/// behind the first position, at or before the second, which are nearly always one.
+///
+/// The server keeps the answer in a place that all sessions share until it has sent it: whoever asks for the server's status at the
+/// same time gets, or is given, another session's (seen on 10.11 and 11.8). The snapshot's own is the same at each asking.
+async fn open_exact(client: &mut Client) -> Result<(Position, Position)> {
+    client.run("opening a snapshot", OPEN).await?;
+    let first = snapshot_position(client).await?;
+    let mut bounds = (first, first);
+    for _ in 1..ASKED_TIMES {
+        let again = snapshot_position(client).await?;
+        bounds = (bounds.0.min(again), bounds.1.max(again));
+    }
+    if bounds.0 < bounds.1 {
+        // what another session was told may lie before or behind
+        bounds.1 = bounds.1.max(log_end(client).await?);
+    }
+    Ok(bounds)
+}
+
+async fn snapshot_position(client: &mut Client) -> Result<Position> {
+    let rows = client
+        .texts("opening a snapshot", "SHOW STATUS LIKE 'binlog_snapshot_%'")
+        .await?;
+    let value = |name: &str| {
+        rows.iter()
+            .find(|row| row.text(0).eq_ignore_ascii_case(name))
+            .map(|row| row.text(1).to_owned())
+    };
+    let file = value("Binlog_snapshot_file").unwrap_or_default();
+    let offset = value("Binlog_snapshot_position").and_then(|p| p.parse().ok());
+    position(client, &file, offset)
+}
+
+/// A position up to which readers see everything; on MySQL at or beyond the log's end of before the call.
+pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
+    if client.server.flavor == Flavor::Mariadb {
+        return exact(client).await;
+    }
+    let end = log_end(client).await?;
+    let mut waited_for = owned(client).await?;
+    let begun = Instant::now();
+    while !waited_for.is_empty() {
+        if begun.elapsed() > VISIBLE_PATIENCE {
+            return Err(client
+                .fault(
+                    ErrorKind::Busy,
+                    "mysql.not_visible",
+                    format!(
+                        "{} transactions are in the log and readers do not see them after {VISIBLE_PATIENCE:?}",
+                        waited_for.len()
+                    ),
+                )
+                .fix("A replica that commits wait for (semi-synchronous replication) does not answer; look at it"));
+        }
+        tokio::time::sleep(PAUSE).await;
+        let now = owned(client).await?;
+        waited_for.retain(|id| now.contains(id));
+    }
+    Ok(end)
+}
+
+/// Opens the session's snapshot; says what it sees, and its horizon.
+pub(crate) async fn open_snapshot(client: &mut Client) -> Result<(Snapshot, Position)> {
+    let doing = "opening a snapshot";
+    if client.server.flavor == Flavor::Mariadb {
+        let (seen, horizon) = open_exact(client).await?;
+        return Ok((Snapshot::Sequence(seen.0), horizon));
+    }
+    let seen = visible_end(client).await?;
+    client.run(doing, OPEN).await?;
+    let horizon = log_end(client).await?;
+    Ok((Snapshot::Sequence(seen.0), horizon))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn positions_compare_in_the_logs_order() {
+        let at = |file: &str, offset| encode(file, offset).unwrap();
+        assert!(at("binlog.000009", 4_000_000_000) < at("binlog.000010", 4));
+        assert!(at("a.b.000010", 4) < at("a.b.000010", 5));
+        assert_eq!(show(at("binlog.000010", 157)), "000010:157");
+        assert!(at("binlog.000009", 1 << 32) < at("binlog.000010", 4));
+        for (file, offset) in [("binlog", 4), ("binlog.x", 4), ("binlog.000001", 1 << 40)] {
+            assert_eq!(encode(file, offset), None);
+        }
+    }
+
+    #[test]
+    fn owned_ids_are_read_with_their_owners_left_out() {
+        let text = "3E11FA47-71CA-11E1-9E33-C80AA9429562:4#12:5#13,\n4E11:tag:7#9";
+        let ids = parse_owned(text);
+        assert!(
+            ids.contains(":3E11FA47-71CA-11E1-9E33-C80AA9429562:4"),
+            "{ids:?}"
+        );
+        assert!(ids.contains(":4E11:tag:7"), "{ids:?}");
+        assert_eq!(ids.len(), 3);
+        assert!(parse_owned("").is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! A consistent read on a source.
+
+use async_trait::async_trait;
+use crossfade_model::{BucketSums, Digester, Position, Row, Snapshot, Table, TableMapping};
+use crossfade_store::pace::Pace;
+use crossfade_store::{
+    Aggregates, Bound, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, SourceSnapshot,
+    SumPlace,
+};
+
+use crate::connect::Client;
+use crate::describe;
+use crate::describe::key_name;
+use crate::describe::statement::shape;
+use crate::names::quote;
+use crate::plan::Plan;
+use crate::session::Purpose;
+use crate::{MysqlStore, position, query, read, splits};
+
+/// An open read transaction.
+pub(crate) struct MysqlSnapshot {
+    client: Client,
+    pace: Option<Pace>,
+    snapshot: Snapshot,
+    horizon: Position,
+}
+
+impl MysqlSnapshot {
+    /// Opens a snapshot. Each table's definition is locked until it closes, and is the planned one.
+    pub async fn open(store: &MysqlStore, tables: &[&Table]) -> Result<MysqlSnapshot> {
+        let mut client = store.connect(Purpose::Snapshot).await?;
+        let (snapshot, horizon) = position::open_snapshot(&mut client).await?;
+        for table in tables {
+            lock_shape(&mut client, table)
+                .await
+                .map_err(|e| e.table(&table.name))?;
+        }
+        Ok(MysqlSnapshot {
+            client,
+            pace: None,
+            snapshot,
+            horizon,
+        })
+    }
+}
+
+async fn lock_shape(client: &mut Client, table: &Table) -> Result<()> {
+    client
+        .run(
+            "locking a table's definition",
+            &format!("SELECT 1 FROM {} LIMIT 0", quote(&table.name.name)),
+        )
+        .await?;
+    let Some(planned) = &table.definition else {
+        return Ok(());
+    };
+    let now = describe::printed(client, &table.name.name).await?;
+    let shape = |sql: &str| shape(sql, key_name(table));
+    if now.as_deref().and_then(shape) == shape(planned) {
+        return Ok(());
+    }
+    Err(client
+        .fault(
+            ErrorKind::SchemaMismatch,
+            "mysql.schema_changed",
+            "the table's definition is not the planned one",
+        )
+        .fix("Abort the migration and begin it again with the present tables"))
+}
+
+#[async_trait]
+impl SourceSnapshot for MysqlSnapshot {
+    fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    fn horizon(&self) -> Position {
+        self.horizon
+    }
+
+    /// What readers see is in the log; that the log is durable is the server's setting (`sync_binlog`), and a finding where it is not.
+    async fn wait_durable(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn bounds(&mut self, mapping: &TableMapping, chunks: usize) -> Result<Vec<Bound>> {
+        let plan = Plan::source(&mut self.client, mapping).await?;
+        splits::bounds(&mut self.client, &plan, mapping, chunks).await
+    }
+
+    async fn parts(&mut self, mapping: &TableMapping, parts: usize) -> Result<Vec<String>> {
+        let plan = Plan::source(&mut self.client, mapping).await?;
+        splits::parts(&mut self.client, &plan, parts).await
+    }
+
+    /// Parts are ranges of keys: however rows move, an unchanged one stays in its part.
+    async fn physical_identity(&mut self, _mapping: &TableMapping) -> Result<String> {
+        Ok("keys".to_owned())
+    }
+
+    async fn read<'a>(
+        &'a mut self,
+        mapping: &'a TableMapping,
+        range: &'a ChunkRange,
+        form: ReadForm,
+    ) -> Result<Box<dyn RowStream + 'a>> {
+        let plan = Plan::source(&mut self.client, mapping).await?;
+        if form != ReadForm::Rows {
+            return Err(plan.fault(
+                ErrorKind::Unsupported,
+                "mysql.copy_format",
+                "the server has no stream format",
+            ));
+        }
+        let clause = plan.range(range)?;
+        Ok(Box::new(
+            read::table(&mut self.client, &plan, &clause).await?,
+        ))
+    }
+
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
+        let plan = Plan::source(&mut self.client, mapping).await?;
+        read::keys(&mut self.client, &plan, keys).await
+    }
+
+    async fn sum(
+        &mut self,
+        mapping: &TableMapping,
+        range: &ChunkRange,
+        digester: &Digester,
+        _place: SumPlace,
+    ) -> Result<BucketSums> {
+        let plan = Plan::source(&mut self.client, mapping).await?;
+        let clause = plan.range(range)?;
+        read::sum(
+            &mut self.client,
+            &plan,
+            &clause,
+            (mapping, digester),
+            self.pace.as_ref(),
+        )
+        .await
+    }
+
+    fn set_pace(&mut self, pace: Pace) {
+        self.pace = Some(pace);
+    }
+
+    async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
+        let plan = Plan::source(&mut self.client, mapping).await?;
+        read::aggregates(&mut self.client, &plan, mapping).await
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Query<'_>> {
+        query::run(&mut self.client, sql).await
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<()> {
+        self.client.run("ending a snapshot", "ROLLBACK").await?;
+        self.client.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! What the log brings, in the engine's words.
+
+use std::sync::Arc;
+
+use crossfade_model::{Change, Position, StreamEvent, Transaction, TransactionId};
+use crossfade_mysql_binlog::{Begin, Definition, End, Item, LogPosition, RowChange, TableMap};
+use crossfade_store::{ErrorKind, Result, StoreError};
+
+use super::fate::{Coming, Fates};
+use super::image::{Tables, Unread};
+use super::statement::{self, Effect};
+
+/// Turns items into events.
+pub(super) struct Events {
+    tables: Tables,
+    fates: Arc<Fates>,
+    label: Arc<str>,
+    coming: Option<Coming>,
+    /// Nothing after it is told: a table was altered.
+    ended: bool,
+}
+
+impl Events {
+    pub fn new(tables: Tables, fates: Arc<Fates>, label: Arc<str>) -> Events {
+        Events {
+            tables,
+            fates,
+            label,
+            coming: None,
+            ended: false,
+        }
+    }
+
+    /// Whether the stream has come to an altered table.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes the next item.
+    ///
+    /// # Errors
+    /// What stops the stream. Events that were told before it stand.
+    pub fn take(&mut self, item: Item, out: &mut Vec<StreamEvent>) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        match item {
+            Item::Begin(begin) => self.begin(&begin, out),
+            Item::Change(change) => self.change(&change.table, change.row, out),
+            Item::Rewind { kept } => {
+                self.coming()?.rewind(kept);
+                Ok(())
+            }
+            Item::Commit(end) => self.end(&end, true, out),
+            Item::Abort(end) => self.end(&end, false, out),
+            Item::Definition(definition) => self.define(&definition, out),
+            Item::Passed(end) => {
+                progress(self.packed(end.position)?, out);
+                Ok(())
+            }
+        }
+    }
+
+    fn packed(&self, position: LogPosition) -> Result<Position> {
+        position.pack().map_err(|e| e.into_store(&self.label))
+    }
+
+    fn coming(&mut self) -> Result<&mut Coming> {
+        let label = &self.label;
+        self.coming.as_mut().ok_or_else(|| {
+            StoreError::new(
+                ErrorKind::Internal,
+                "mysql.stream",
+                &**label,
+                "a change came outside a transaction",
+            )
+        })
+    }
+
+    /// The id of a transaction: see [`crate::position`].
+    fn id(&self, begin: &Begin) -> Result<u64> {
+        Ok(self.packed(begin.start)?.0 + 1)
+    }
+
+    fn begin(&mut self, begin: &Begin, out: &mut Vec<StreamEvent>) -> Result<()> {
+        let id = self.id(begin)?;
+        self.coming = Some(Coming::new(id, self.fates.of(id)));
+        out.push(StreamEvent::Begin(Transaction {
+            id: TransactionId(id),
+            committed_at: begin.committed_at,
+        }));
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        map: &Arc<TableMap>,
+        row: RowChange,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<()> {
+        if !self.coming()?.row() {
+            return Ok(());
+        }
+        let read = match row {
+            RowChange::Insert { row } => self
+                .tables
+                .read(map, [row])
+                .map(|read| read.map(|(table, [row])| Change::Insert { table, row })),
+            RowChange::Update { before, after } => {
+                self.tables.read(map, [before, after]).map(|read| {
+                    read.map(|(table, [before, row])| Change::Update {
+                        table,
+                        before: Some(before),
+                        row,
+                    })
+                })
+            }
+            RowChange::Delete { before } => self
+                .tables
+                .read(map, [before])
+                .map(|read| read.map(|(table, [before])| Change::Delete { table, before })),
+        };
+        match read {
+            Ok(change) => {
+                out.extend(change.map(StreamEvent::Change));
+                Ok(())
+            }
+            Err((table, Unread::Changed(what))) => {
+                self.ended = true;
+                out.push(StreamEvent::SchemaChanged { table, what });
+                Ok(())
+            }
+            Err((_, Unread::Failed(error))) => Err(*error),
+        }
+    }
+
+    /// The end of a transaction. One of which more was handed on than has happened must come again.
+    fn end(&mut self, end: &End, happened: bool, out: &mut Vec<StreamEvent>) -> Result<()> {
+        let position = self.packed(end.position)?;
+        let Some(coming) = self.coming.take() else {
+            return Err(StoreError::new(
+                ErrorKind::Internal,
+                "mysql.stream",
+                &*self.label,
+                "a transaction ended that had not begun",
+            ));
+        };
+        if coming.is_known() || (happened && !coming.rewound) {
+            out.push(StreamEvent::Commit { end: position });
+            return Ok(());
+        }
+        let id = coming.id;
+        self.fates.remember(id, coming.remains(happened));
+        Err(StoreError::new(
+            ErrorKind::Conflict,
+            "mysql.taken_back",
+            &*self.label,
+            "a part of a big transaction was taken back after it had been read: it is read again without that part",
+        ))
+    }
+
+    fn define(&mut self, definition: &Definition, out: &mut Vec<StreamEvent>) -> Result<()> {
+        let effect = statement::effect(&definition.sql, &definition.database, &self.tables);
+        let Some(end) = &definition.end else {
+            return self.defined_inside(effect, out);
+        };
+        let position = self.packed(end.position)?;
+        if !definition.is_utf8 && !self.tables.of_database(&definition.database).is_empty() {
+            return Err(StoreError::new(
+                ErrorKind::Unsupported,
+                "mysql.definition",
+                &*self.label,
+                "the log holds a definition in a character set other than UTF-8: what it names cannot be read",
+            )
+            .fix("`abort` and begin again; let definitions be made by sessions that speak UTF-8"));
+        }
+        let change = match effect {
+            Effect::Nothing => {
+                progress(position, out);
+                return Ok(());
+            }
+            Effect::Alters(table, what) => {
+                self.ended = true;
+                out.push(StreamEvent::SchemaChanged { table, what });
+                return Ok(());
+            }
+            Effect::Truncates(table) => Change::Truncate {
+                tables: vec![table],
+            },
+            Effect::TruncatesPartitions(table) => Change::TruncatePartitions { table },
+        };
+        out.push(StreamEvent::Begin(Transaction {
+            id: TransactionId(self.id(&definition.begin)?),
+            committed_at: definition.begin.committed_at,
+        }));
+        out.push(StreamEvent::Change(change));
+        out.push(StreamEvent::Commit { end: position });
+        Ok(())
+    }
+
+    /// `CREATE TABLE … SELECT`: the table is new, and its rows follow.
+    fn defined_inside(&mut self, effect: Effect, out: &mut Vec<StreamEvent>) -> Result<()> {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Alters(table, what) => {
+                self.ended = true;
+                out.push(StreamEvent::SchemaChanged { table, what });
+            }
+            Effect::Truncates(table) | Effect::TruncatesPartitions(table) => {
+                self.ended = true;
+                let what = "it was emptied inside a transaction".to_owned();
+                out.push(StreamEvent::SchemaChanged { table, what });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Progress takes the place of progress: only the last matters.
+fn progress(position: Position, out: &mut Vec<StreamEvent>) {
+    match out.last_mut() {
+        Some(StreamEvent::Progress(last)) => *last = position,
+        _ => out.push(StreamEvent::Progress(position)),
+    }
+}
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

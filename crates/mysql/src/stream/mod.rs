@@ -1,0 +1,161 @@
+//! The change stream: the server's binary log, read as a replica does.
+//!
+//! - `place`: how the log is reached: address, encryption, the first file.
+//! - `image`: rows of the log as rows of the mapped tables, in the form in which snapshots read them (`charset` for texts).
+//! - `statement`: what a statement in the log does to the mapped tables.
+//! - `fate`: big transactions of which a part, or all, did not happen.
+//! - `events`: what the log brings, in the engine's words.
+//!
+//! Nothing is kept on the source: the server keeps its log as its own settings say, and a log that is gone stops the stream.
+
+mod charset;
+mod events;
+pub(crate) mod fate;
+mod image;
+mod place;
+mod statement;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crossfade_model::{Position, StreamEvent};
+use crossfade_mysql_binlog::{BinlogStream, Interest, Item, StreamOptions, replica_id};
+use crossfade_store::{CaptureSpec, ChangeStream, ErrorKind, Result, StoreError};
+
+use crate::MysqlStore;
+use crate::connect::Client;
+use crate::session::Purpose;
+use charset::Charsets;
+use events::Events;
+use image::Tables;
+
+/// Whether texts of a character set can be read from the log.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn reads(client: &mut Client, character_set: &str) -> Result<bool> {
+    Ok(charset::charset(client, character_set).await?.is_some())
+}
+
+/// Changes of a transaction that are held until its end was read, in bytes. A bigger one comes in pieces.
+const HOLD_BYTES: usize = 4 << 20;
+
+/// How long `next` waits once the stream has ended at an altered table.
+const ENDED: Duration = Duration::from_millis(500);
+
+/// A stream of one migration.
+pub(crate) struct MysqlStream {
+    stream: BinlogStream,
+    events: Events,
+    label: Arc<str>,
+    failed: Failed,
+}
+
+/// What stopped the stream.
+enum Failed {
+    No,
+    /// To be told at the next call: events came before it.
+    Next(Box<StoreError>),
+    Told,
+}
+
+/// Opens the stream after `from`.
+pub(crate) async fn open(
+    store: &MysqlStore,
+    spec: &CaptureSpec,
+    from: Position,
+) -> Result<MysqlStream> {
+    let mut client = store.connect(Purpose::Check).await?;
+    let charsets = Charsets::read(&mut client, spec).await?;
+    let start = place::start(&mut client, from).await?;
+    let server = Arc::clone(&client.server);
+    client.close().await;
+    let tables = Tables::new(store, &server, spec, charsets);
+    let wanted = tables.wanted();
+    let options = StreamOptions {
+        replica: replica_id(),
+        wanted: Box::new(move |database, table| {
+            wanted(database, table).map_or(Interest::Nothing, Interest::Columns)
+        }),
+        hold_bytes: HOLD_BYTES,
+        server: Some(place::identity(&server)),
+    };
+    let stream = BinlogStream::open(
+        &place::address(store),
+        &place::credentials(store),
+        &place::encryption(store)?,
+        &start,
+        options,
+    )
+    .await
+    .map_err(|e| e.into_store(&store.label))?;
+    Ok(MysqlStream {
+        stream,
+        events: Events::new(tables, Arc::clone(&store.fates), Arc::clone(&store.label)),
+        label: Arc::clone(&store.label),
+        failed: Failed::No,
+    })
+}
+
+impl MysqlStream {
+    /// Items as events, up to the first that stops the stream.
+    fn turn(&mut self, items: Vec<Item>) -> Vec<StreamEvent> {
+        let mut out = Vec::with_capacity(items.len());
+        for item in items {
+            if let Err(error) = self.events.take(item, &mut out) {
+                self.failed = Failed::Next(Box::new(error));
+                break;
+            }
+        }
+        out
+    }
+
+    fn failure(&mut self) -> Option<StoreError> {
+        match std::mem::replace(&mut self.failed, Failed::Told) {
+            Failed::No => {
+                self.failed = Failed::No;
+                None
+            }
+            Failed::Next(error) => Some(*error),
+            Failed::Told => Some(StoreError::new(
+                ErrorKind::Internal,
+                "mysql.stream",
+                &*self.label,
+                "a stream that had failed was read on",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl ChangeStream for MysqlStream {
+    async fn next(&mut self) -> Result<Vec<StreamEvent>> {
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        if self.events.ended() {
+            tokio::time::sleep(ENDED).await;
+            return Ok(Vec::new());
+        }
+        let items = self
+            .stream
+            .next()
+            .await
+            .map_err(|e| e.into_store(&self.label))?;
+        let out = self.turn(items);
+        if out.is_empty()
+            && let Some(error) = self.failure()
+        {
+            return Err(error);
+        }
+        Ok(out)
+    }
+
+    /// The server keeps its log however far it was read.
+    async fn confirm(&mut self, _checkpoint: Position) -> Result<()> {
+        Ok(())
+    }
+}

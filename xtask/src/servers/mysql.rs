@@ -1,0 +1,277 @@
+//! One private MySQL or MariaDB server on the loopback, with a folder of its own, a row log and global transaction ids.
+
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::flavor::Flavor;
+use super::server::{Durability, make_folder};
+use super::{Installed, mysql_install, port};
+use crate::failure::{Context, Failure, Result};
+use crate::process::{capture, run};
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a start is tried where the port was taken meanwhile.
+const START_ATTEMPTS: u32 = 5;
+
+/// The user that tests come as, and his password.
+const USER: &str = "crossfade";
+
+/// The database that a server begins with.
+const DATABASE: &str = "crossfade_test";
+
+/// A server, running or stopped.
+#[derive(Debug)]
+pub struct MysqlServer {
+    flavor: Flavor,
+    folder: PathBuf,
+    places: Vec<String>,
+    program: PathBuf,
+    port: u16,
+    account: Account,
+    child: Option<Child>,
+}
+
+impl MysqlServer {
+    /// Makes the server's folder below `fleet`, its data a copy of the flavor's template; does not start it.
+    ///
+    /// # Errors
+    /// When a folder or the data cannot be made.
+    pub fn create(flavor: Flavor, fleet: &Path, installed: &Installed) -> Result<Self> {
+        let folder = fleet.join(flavor.name());
+        make_folder(&folder, 0o711)?;
+        let server = Self {
+            flavor,
+            places: mysql_install::places(flavor, &installed.cache),
+            program: flavor.program(&installed.cache),
+            port: port::free()?,
+            account: installed.account,
+            folder,
+            child: None,
+        };
+        capture(
+            Command::new("cp")
+                .args(["-a", "--reflink=auto", "--sparse=always"])
+                .arg(flavor.template(&installed.cache))
+                .arg(server.data()),
+        )?;
+        let init = server.folder.join("init.sql");
+        fs::write(&init, server.users()).context(|| format!("cannot write {}", init.display()))?;
+        server.account.own(&init)?;
+        Ok(server)
+    }
+
+    /// Run by the server itself before it lets anybody in, at each start.
+    fn users(&self) -> String {
+        let identified = if self.flavor.is_mysql() {
+            format!("IDENTIFIED WITH caching_sha2_password BY '{USER}'")
+        } else {
+            format!("IDENTIFIED BY '{USER}'")
+        };
+        format!(
+            "CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' {identified};\n\
+             GRANT ALL ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n\
+             CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;\n"
+        )
+    }
+
+    /// Starts the server and waits until it takes connections.
+    ///
+    /// # Errors
+    /// When it ends by itself or takes too long; the message shows the end of its log.
+    pub fn start(&mut self, durability: Durability) -> Result<()> {
+        for attempt in 1.. {
+            let Err(error) = self.start_once(durability) else {
+                return Ok(());
+            };
+            let log = fs::read(self.log()).unwrap_or_default();
+            let said = String::from_utf8_lossy(&log);
+            if attempt == START_ATTEMPTS || !said.contains("Address already in use") {
+                let lines: Vec<&str> = said.lines().collect();
+                let last = lines[lines.len().saturating_sub(15)..].join("\n");
+                return Err(Failure::new(format!("{error}\n{last}")));
+            }
+            self.port = port::free()?;
+        }
+        Ok(())
+    }
+
+    fn start_once(&mut self, durability: Durability) -> Result<()> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .context(|| format!("cannot open {}", self.log().display()))?;
+        let errors = log.try_clone().context(|| "cannot use the log twice")?;
+        let child = self
+            .account
+            .detached_command(&self.program)
+            .args(&self.places)
+            .args(self.settings(durability))
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .context(|| format!("cannot start {}", self.flavor))?;
+        self.wait_ready(child)
+    }
+
+    fn settings(&self, durability: Durability) -> Vec<String> {
+        let data = self.data();
+        let flush = u8::from(durability == Durability::Durable);
+        let mut settings = vec![
+            format!("--datadir={}", data.display()),
+            format!("--port={}", self.port),
+            format!("--socket={}", data.join("socket").display()),
+            format!("--pid-file={}", data.join("mysqld.pid").display()),
+            format!("--init-file={}", self.folder.join("init.sql").display()),
+            format!("--innodb-flush-log-at-trx-commit={flush}"),
+            format!("--sync-binlog={flush}"),
+        ];
+        let fixed: &[&str] = &[
+            "--bind-address=127.0.0.1",
+            "--server-id=1",
+            "--log-bin=binlog",
+            "--binlog-format=ROW",
+            "--binlog-row-image=FULL",
+            "--binlog-row-metadata=FULL",
+            "--local-infile=ON",
+            "--skip-name-resolve",
+            "--max-connections=200",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-log-buffer-size=8M",
+            "--table-open-cache=400",
+            "--performance-schema=OFF",
+        ];
+        settings.extend(fixed.iter().map(|&word| word.to_owned()));
+        let own: &[&str] = if self.flavor.is_mysql() {
+            &[
+                "--gtid-mode=ON",
+                "--enforce-gtid-consistency=ON",
+                "--mysqlx=OFF",
+                "--innodb-redo-log-capacity=64M",
+            ]
+        } else {
+            &["--gtid-strict-mode=ON", "--innodb-log-file-size=64M"]
+        };
+        settings.extend(own.iter().map(|&word| word.to_owned()));
+        settings
+    }
+
+    /// The server greets whoever connects once it is ready (MySQL documentation, "Connection Phase").
+    fn wait_ready(&mut self, mut child: Child) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().context(|| "cannot watch the server")? {
+                return Err(Failure::new(format!(
+                    "{} ended while starting: {status}",
+                    self.flavor
+                )));
+            }
+            if self.pid() == Some(child.id()) && self.greets() {
+                self.child = Some(child);
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                // Ours, just started, and it has not answered in time.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Failure::new(format!(
+                    "{} was not ready after {PATIENCE:?}",
+                    self.flavor
+                )));
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn greets(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) else {
+            return false;
+        };
+        let _unset = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        stream.read_exact(&mut [0; 5]).is_ok()
+    }
+
+    /// Stops the server if it runs.
+    ///
+    /// # Errors
+    /// When it does not stop in time.
+    pub fn stop(&mut self) -> Result<()> {
+        let began = Instant::now();
+        if let Some(pid) = self.pid() {
+            run(self
+                .account
+                .command("kill")
+                .args(["-TERM", &pid.to_string()]))?;
+            while self.pid().is_some() && !self.has_ended() {
+                if began.elapsed() > PATIENCE {
+                    return Err(Failure::new(format!("{} does not stop", self.flavor)));
+                }
+                sleep(Duration::from_millis(20));
+            }
+        }
+        if let Some(mut child) = self.child.take() {
+            child
+                .wait()
+                .context(|| format!("cannot wait for {}", self.flavor))?;
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
+    }
+
+    /// The running server's process, found by its own file and checked to be this server's.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.data().join("mysqld.pid")).ok()?;
+        let pid: u32 = text.trim().parse().ok()?;
+        let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let own = format!("--datadir={}", self.data().display());
+        words
+            .split(|byte| *byte == 0)
+            .any(|word| word == own.as_bytes())
+            .then_some(pid)
+    }
+
+    /// The URL of a user with all rights, in a database of the tests.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("mysql://{USER}:{USER}@127.0.0.1:{}/{DATABASE}", self.port)
+    }
+
+    /// What server it is.
+    #[must_use]
+    pub fn flavor(&self) -> Flavor {
+        self.flavor
+    }
+
+    /// The TCP port on the loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The server's log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+}
