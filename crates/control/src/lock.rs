@@ -2,6 +2,8 @@
 //! process that holds it dies, however it dies. One that stands still keeps it, until somebody takes it over: the file is removed then,
 //! and the next taker makes a new one.
 
+pub(crate) mod stopped;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +32,10 @@ impl RunLock {
             let file = open(path)?;
             match file.try_lock() {
                 // of a file that was removed meanwhile it is nobody's lock
-                Ok(()) if is_there(&file, path)? => return Ok(Some(RunLock { _file: file })),
+                Ok(()) if is_there(&file, path)? => {
+                    stopped::write_down(&file)?;
+                    return Ok(Some(RunLock { _file: file }));
+                }
                 Ok(()) => continue,
                 Err(TryLockError::Error(e)) => return Err(e),
                 Err(TryLockError::WouldBlock) if attempt + 1 < TRIES => std::thread::sleep(BETWEEN),

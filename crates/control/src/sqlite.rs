@@ -65,6 +65,13 @@ impl SqliteControl {
         Self::open_with(path, migration, flags).map(Some)
     }
 
+    /// Ends the process that holds the run lock if it was stopped, as one that stands still in the middle of a transaction lets nobody open
+    /// the control store any more. Gives its number; `None` where there is none, it is not stopped, or the system does not tell.
+    #[must_use]
+    pub fn end_stopped(path: &Path) -> Option<u32> {
+        lock::stopped::end(&lock::path_beside(path))
+    }
+
     fn open_with(
         path: &Path,
         migration: &str,

@@ -303,3 +303,60 @@ async fn a_switch_is_not_begun_by_a_run_that_it_was_not_given_to() {
     let state = again.command(late).await.unwrap().state;
     assert!(matches!(state, CommandState::Failed(_)), "{state:?}");
 }
+
+/// Where the process that this program starts of itself finds its control store.
+const STORE: &str = "CROSSFADE_TEST_STOPPED_STORE";
+
+/// Not a test: another process's part. Holds the lease, and the store's own lock.
+#[tokio::test]
+async fn other_process_in_a_transaction() {
+    let Ok(path) = std::env::var(STORE) else {
+        return;
+    };
+    let path = PathBuf::from(path);
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let _lease = store.acquire().await.unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    println!("begun");
+    std::io::stdin().lines().next();
+}
+
+/// Only one that is stopped: whoever lives gets to the end of his transaction.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_was_stopped_with_the_stores_lock_is_ended() {
+    use std::io::BufRead as _;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command as Program, Stdio};
+    let (_directory, path) = place();
+    let mut child = Program::new(std::env::current_exe().unwrap())
+        .args(["--exact", "other_process_in_a_transaction", "--nocapture"])
+        .arg("--quiet")
+        .env(STORE, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = std::io::BufReader::new(child.stdout.take().unwrap());
+    assert!(said.lines().any(|line| line.unwrap().trim() == "begun"));
+    assert_eq!(SqliteControl::end_stopped(&path), None, "it lives");
+    let stop = ["-STOP".to_owned(), child.id().to_string()];
+    assert!(Program::new("kill").args(stop).status().unwrap().success());
+    let stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        stat.rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('T')
+    };
+    while !stopped() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(SqliteControl::end_stopped(&path), Some(child.id()));
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    let free = SqliteControl::open(&path, "m").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert!(!runtime.block_on(free.state()).unwrap().running);
+}

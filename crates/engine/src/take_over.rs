@@ -15,7 +15,7 @@ use crate::switch::Direction;
 use crate::switch::prepare::refused;
 
 /// So long a living run is never silent: it shows itself twice a second while it works.
-const SILENCE: Duration = Duration::from_secs(6);
+const SILENCE: Duration = Duration::from_secs(4);
 
 /// What was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

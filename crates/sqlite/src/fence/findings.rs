@@ -49,15 +49,3 @@ pub(crate) fn of_file(
     }
     Ok(out)
 }
-
-/// A file has no standbys: whoever names some means another store.
-pub(crate) fn standbys(named: &[String]) -> Vec<Finding> {
-    if named.is_empty() {
-        return Vec::new();
-    }
-    let what = "a SQLite file has no standbys, and [standbys] names some for this side";
-    vec![
-        Finding::blocks("sqlite.standbys", "store", what)
-            .fix("Take them out of [standbys], or name them for the other side"),
-    ]
-}

@@ -197,10 +197,6 @@ impl Latch for SqliteLatch {
             .await
     }
 
-    async fn standbys_holding(&mut self, _named: &[String]) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
     async fn keep(&mut self) -> Result<()> {
         self.held.run(Held::check).await
     }

@@ -98,18 +98,6 @@ impl Fence for SqliteStore {
         Ok(out)
     }
 
-    async fn standby_findings(&self, named: &[String]) -> Result<Vec<Finding>> {
-        Ok(findings::standbys(named))
-    }
-
-    async fn standbys_holding(
-        &self,
-        _named: &[String],
-        _position: Position,
-    ) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
     async fn incarnation(&self) -> Result<Option<String>> {
         let place = self.place.clone();
         blocking(&self.place, move || {

@@ -66,6 +66,11 @@ impl Scene {
         let switch = self
             .trial()
             .start_with(&words, &[("CROSSFADE_KILL", &armed)]);
+        self.stands_still(&switch);
+        switch
+    }
+
+    fn stands_still(&self, switch: &Running) {
         wait_until("the switch stands still", LONG, || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", switch.id()));
             let state = stat.unwrap_or_default();
@@ -73,7 +78,6 @@ impl Scene {
             assert!(!state.starts_with('Z'), "{}", switch.stderr_so_far());
             state.starts_with('T')
         });
-        switch
     }
 
     fn standby(&self) -> String {
@@ -88,6 +92,13 @@ impl Scene {
         let mut client = connect(&self.standby(), None).unwrap();
         client.batch_execute("SELECT pg_promote()").unwrap();
         self.address.lead_to(&self.standby());
+    }
+
+    /// The standby receives nothing until this is dropped.
+    fn frozen_receiver(&self) -> Frozen {
+        let mut client = connect(&self.standby(), None).unwrap();
+        let row = client.query_one("SELECT pid FROM pg_stat_wal_receiver", &[]);
+        Frozen::new(row.unwrap().get(0))
     }
 
     /// What a write on the standby comes to.
@@ -189,11 +200,7 @@ fn a_named_standby_that_hangs_releases_the_fence() {
         .call(&["plan", "--json"])
         .expect(0)
         .never_says("standby");
-    let receiver = {
-        let mut client = connect(&scene.standby(), None).unwrap();
-        let row = client.query_one("SELECT pid FROM pg_stat_wal_receiver", &[]);
-        Frozen::new(row.unwrap().get(0))
-    };
+    let receiver = scene.frozen_receiver();
     let outcome = trial.call(&order("4s"));
     refused(&outcome, "switch.standbys");
     assert!(outcome.text().contains("replica"), "{}", outcome.text());
@@ -210,6 +217,38 @@ fn a_named_standby_that_hangs_releases_the_fence() {
     scene.end();
 }
 
+/// The commit of the fence itself waits for it, as every commit of the application does: once it is back, nothing has changed.
+#[test]
+fn a_synchronous_standby_that_hangs_in_the_window_releases_the_fence_once_it_is_back() {
+    let scene = Scene::begin(NAMED);
+    let trial = scene.trial();
+    let armed = [("CROSSFADE_KILL", "switch.proved:1:stop")];
+    let switch = trial.start_with(&order("10s"), &armed);
+    scene.stands_still(&switch);
+    trial
+        .source
+        .run("ALTER SYSTEM SET synchronous_standby_names = 'replica'");
+    trial.source.run("SELECT pg_reload_conf()");
+    wait_until("commits wait for it", LONG, || {
+        let sql = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+        trial.source.rows(sql).len() == 1
+    });
+    let receiver = scene.frozen_receiver();
+    switch.go_on();
+    wait_until("the fence's commit waits", LONG, || {
+        let sql = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name LIKE 'crossfade%'";
+        !trial.source.rows(sql).is_empty()
+    });
+    // the box is over by then
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    scene.write_on_the_target(90_001).unwrap_err();
+    drop(receiver);
+    refused(&switch.wait(LONG), "switch.over_budget");
+    trial.source.run("INSERT INTO t VALUES (90002, 'here')");
+    scene.write_on_the_target(90_003).unwrap_err();
+    scene.end();
+}
+
 #[test]
 fn a_named_standby_that_is_not_there_is_told_by_the_plan_and_refuses_the_switch() {
     let mut trial = Trial::new(Engine::Pg15, Engine::Sqlite).as_superuser();
@@ -220,7 +259,7 @@ fn a_named_standby_that_is_not_there_is_told_by_the_plan_and_refuses_the_switch(
     trial.call(&["plan", "--json"]).expect(0).says(&[
         "postgres.standby_missing",
         "nobody",
-        "sqlite.standbys",
+        "store.standbys",
     ]);
     refused(&trial.call(&order("10s")), "postgres.standby_missing");
     trial.source.run("INSERT INTO t VALUES (1)");

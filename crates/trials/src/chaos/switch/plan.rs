@@ -26,6 +26,8 @@ pub enum How {
     ControlSetBack,
     /// It stands still; another, with a control store of its own, does the next command; the first goes on then.
     TakenOver,
+    /// The same under its own control store, by `take-over`.
+    TakenOverHere,
     /// Its sessions on one side are ended by the server.
     Sessions(Side),
     /// The one session that holds the fence is ended by the server, and nothing else.
@@ -130,7 +132,8 @@ fn how(source: Engine, target: Engine, rollback: bool, random: &mut StdRng) -> H
         let drawn = match (random.random_range(0..100), side) {
             (0..30, _) => How::Killed,
             (30..40, _) => How::ControlSetBack,
-            (40..60, _) => How::TakenOver,
+            (40..52, _) => How::TakenOver,
+            (52..60, _) => How::TakenOverHere,
             (60..67, Some(side)) => How::Sessions(side),
             (67..73, Some(_)) if servers.contains(&fenced) => How::Holder(fenced),
             (67..73, Some(side)) => How::Sessions(side),

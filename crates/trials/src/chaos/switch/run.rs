@@ -215,6 +215,18 @@ impl<'a> Scene<'a> {
                 sleep(Duration::from_millis(500));
                 self.one_at_most("it goes on after another has taken over");
             }
+            How::TakenOverHere => {
+                self.one_at_most("while it stands still");
+                self.taken_over_here();
+                self.one_at_most("it was taken over");
+                let still = |running: &mut Running| running.is_running();
+                // one that had a file's lock in its hand was ended
+                if still(self.running.as_mut().unwrap_or(&mut ordered)) {
+                    self.go_on(&ordered);
+                }
+                sleep(Duration::from_millis(500));
+                self.one_at_most("it goes on after it was taken over");
+            }
             How::Sessions(side) => {
                 // the product names its sessions
                 let ended = self.database(side).rows(

@@ -48,6 +48,27 @@ impl Scene<'_> {
         panic!("the first one's sessions have no end");
     }
 
+    /// Another operator under the same control store.
+    pub(super) fn taken_over_here(&mut self) {
+        self.trial
+            .call(&["take-over", "--owner", "chaos"])
+            .expect(0);
+        let words = match self.plan.ending {
+            Ending::Run => vec!["run", "--until", "followed"],
+            Ending::Again => order(self.plan.rollback, "30s"),
+        };
+        for _ in 0..30 {
+            let outcome = self.trial.call(&words);
+            // the shell that gave the order found nobody to obey it, and is at it itself
+            if outcome.code != Some(2) || !outcome.text().contains("being run by another") {
+                self.ended_by(&outcome);
+                return;
+            }
+            sleep(Duration::from_secs(1));
+        }
+        panic!("somebody else runs the migration, and does not end");
+    }
+
     /// As the message says, and an administrator would.
     fn end_session(&mut self, process: u32) {
         let sql = format!(
