@@ -136,9 +136,29 @@ pub struct Index {
     pub constraint: bool,
     /// It has expressions, a predicate, or another form that only the same engine can carry.
     pub special: bool,
+    /// Its name is one among the table's indexes alone: another table may have one of the same name, or be named so.
+    #[serde(default)]
+    pub of_table: bool,
     /// The full statement or clause in the store's dialect, for the same engine (a CREATE INDEX statement, or for a
     /// constraint the text after `ADD CONSTRAINT name`).
     pub definition: String,
+}
+
+impl Index {
+    /// A name for the index in a store where indexes of all tables, or tables too, share one space of names; `table` is the table's
+    /// name there.
+    pub fn wide_name(&self, table: &str) -> String {
+        let has_table = self.name == table
+            || self
+                .name
+                .strip_prefix(table)
+                .is_some_and(|rest| rest.starts_with('_'));
+        if self.of_table && (!has_table || self.name == table) {
+            format!("{table}_{}", self.name)
+        } else {
+            self.name.clone()
+        }
+    }
 }
 
 /// A foreign key.

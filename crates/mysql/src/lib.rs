@@ -97,6 +97,22 @@ impl MysqlStore {
         })
     }
 
+    /// Another database of the same server.
+    fn other_database(&self, name: &str) -> MysqlStore {
+        let mut address = (*self.address).clone();
+        let (head, _) = address.label.rsplit_once('/').unwrap_or_default();
+        address.label = format!("{head}/{name}");
+        address.database = name.to_owned();
+        MysqlStore {
+            label: address.label.as_str().into(),
+            address: Arc::new(address),
+            server: Arc::clone(&self.server),
+            migration: Arc::default(),
+            fates: Arc::default(),
+            sessions: connect::Sessions::default(),
+        }
+    }
+
     async fn connect(&self, purpose: Purpose) -> Result<Client> {
         let mut client = Client::open(&self.address, &self.label, purpose).await?;
         client.enter(&self.sessions);

@@ -137,6 +137,7 @@ fn index(info: &TableInfo, index: &IndexInfo) -> Index {
         unique: index.unique,
         constraint,
         special: expression || index.partial || own_collation,
+        of_table: false,
     }
 }
 

@@ -36,6 +36,12 @@ impl Engine {
         matches!(self, Self::Mysql97 | Self::Maria1011 | Self::Maria118)
     }
 
+    /// Whether it is MariaDB, whose log has no cascades of foreign keys.
+    #[must_use]
+    pub fn is_mariadb(self) -> bool {
+        matches!(self, Self::Maria1011 | Self::Maria118)
+    }
+
     /// Whether it is SQLite.
     #[must_use]
     pub fn is_sqlite(self) -> bool {

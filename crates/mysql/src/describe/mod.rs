@@ -198,6 +198,7 @@ fn index(index: &catalog::Index, parsed: Option<&CreateTable>) -> Index {
         unique: index.unique,
         constraint: false,
         special: index.is_special(),
+        of_table: true,
     }
 }
 

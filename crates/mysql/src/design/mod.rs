@@ -180,6 +180,7 @@ fn other_engine_index(index: &Index, table: &Table) -> Option<Index> {
         unique: index.unique,
         constraint: false,
         special: false,
+        of_table: true,
     })
 }
 

@@ -178,6 +178,7 @@ async fn tables_of_other_engines_are_designed_with_room_for_every_value() {
         unique,
         constraint: unique,
         special: false,
+        of_table: false,
         definition: String::new(),
     };
     let table = Table {

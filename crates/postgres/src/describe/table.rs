@@ -120,6 +120,7 @@ fn index(catalog: &Catalog, relation: &Relation, facts: &IndexFacts) -> Index {
             unique: true,
             constraint: true,
             special: !plain || unique_parts(definition).is_none_or(|p| !p.deferral.is_empty()),
+            of_table: false,
             definition: definition.clone(),
         },
         None => Index {
@@ -128,6 +129,7 @@ fn index(catalog: &Catalog, relation: &Relation, facts: &IndexFacts) -> Index {
             unique: facts.unique,
             constraint: false,
             special: !plain,
+            of_table: false,
             definition: match index_tail(&facts.definition) {
                 Some(tail) => index_statement(facts.unique, &facts.name, &relation.name, tail),
                 None => facts.definition.clone(),

@@ -180,7 +180,7 @@ fn index(source: &Index, table: &TableName) -> Option<Index> {
     let name = if source.constraint || source.name.starts_with("sqlite_autoindex_") {
         made_name(&table.name, &source.columns, "key")
     } else {
-        cut_identifier(&source.name).to_owned()
+        cut_identifier(&source.wide_name(&table.name)).to_owned()
     };
     let definition = if source.constraint {
         format!("UNIQUE ({columns})")
@@ -198,6 +198,7 @@ fn index(source: &Index, table: &TableName) -> Option<Index> {
         unique: source.unique,
         constraint: source.constraint,
         special: false,
+        of_table: false,
         definition,
     })
 }

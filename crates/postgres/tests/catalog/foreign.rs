@@ -84,6 +84,7 @@ fn library() -> Schema {
         unique,
         constraint,
         special,
+        of_table: false,
         definition: "CREATE INDEX in another dialect".into(),
     };
     artist.indexes = vec![

@@ -180,11 +180,12 @@ fn other_engine(
 }
 
 fn other_engine_index(index: &Index, table: &Table, name: &TableName) -> Index {
-    let index_name = qualified(&table.name, &index.name);
+    let index_name = qualified(&table.name, &index.wide_name(&table.name.name));
     Index {
         definition: create_index(&index_name, name, index.unique, &index.columns),
         name: index_name,
         constraint: false,
+        of_table: false,
         ..index.clone()
     }
 }
