@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use switch::{Complete, Gates, Log, Rehearse, Rollback, Switch};
+pub use switch::{Complete, Gates, Log, Rehearse, Rollback, Switch, TakeOver};
 
 /// Moves live data from one database to another while production keeps writing, and proves that both are equal.
 #[derive(Debug, Parser)]
@@ -57,6 +57,8 @@ pub enum Command {
     Rollback(Rollback),
     /// End the migration where the target has authority: stop the way back, remove what was made, leave old tables read-only.
     Complete(Complete),
+    /// Take the migration from a run that stands still: stopped, hung, on a machine that does not answer. Refused while it lives.
+    TakeOver(TakeOver),
     /// What a switch asks for, and how each gate stands: evidence, trend, what to do.
     Gates(Gates),
     /// Switch and roll back on a copy, with writes and a proof, and time each step.

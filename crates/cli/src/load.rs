@@ -159,6 +159,7 @@ impl Loaded {
             lead: Arc::clone(&self.lead),
             gates: self.file.gates,
             abort_conditions: self.file.abort_conditions.clone(),
+            standbys: self.file.standbys.clone(),
         })
     }
 }

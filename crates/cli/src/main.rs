@@ -93,6 +93,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<u8, Failure> 
         Command::Abort(abort) => Box::pin(commands::abort::abort(&abort, output)).await,
         Command::Switch(asked) => Box::pin(commands::switch::switch(&asked, output)).await,
         Command::Rollback(asked) => Box::pin(commands::switch::rollback(&asked, output)).await,
+        Command::TakeOver(asked) => Box::pin(commands::take_over::take_over(&asked, output)).await,
         Command::Complete(asked) => Box::pin(commands::switch::complete(&asked, output)).await,
         Command::Gates(asked) => Box::pin(commands::gates::show(&asked, output)).await,
         Command::Rehearse(asked) => Box::pin(commands::rehearse::rehearse(&asked, output)).await,

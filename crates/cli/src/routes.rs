@@ -16,10 +16,8 @@ use crossfade_route::{
 /// Something that no route can use.
 pub fn lead(file: &MigrationFile, folder: &Path) -> Result<Lead, RouteError> {
     let ends = ends(file, folder);
-    Ok(Lead {
-        routes: Routes::open(&config(&file.routes, folder), &file.name, &ends)?,
-        ends,
-    })
+    let routes = Routes::open(&config(&file.routes, folder), &file.name, &ends)?;
+    Ok(Lead::new(routes, ends))
 }
 
 /// The routes' own form of what a file says.

@@ -117,7 +117,7 @@ impl ControlError {
     pub fn fix(&self) -> String {
         match self {
             ControlError::Held { .. } => {
-                "wait for it to end or stop it; `crossfade status` shows what it does, and `pause`, `verify` and `abort` reach it"
+                "wait for it to end or stop it; `crossfade status` shows what it does, and `pause`, `verify` and `abort` reach it; `crossfade take-over` where it stands still"
                     .to_owned()
             }
             ControlError::Superseded { .. } => "let the newer run work; this one has ended".to_owned(),

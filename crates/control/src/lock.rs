@@ -1,5 +1,8 @@
 //! The run lock: an exclusive lock of the operating system on a file beside the control store. The system frees it when the
-//! process that holds it dies, however it dies.
+//! process that holds it dies, however it dies. One that stands still keeps it, until somebody takes it over: the file is removed then,
+//! and the next taker makes a new one.
+
+pub(crate) mod stopped;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -25,16 +28,29 @@ const BETWEEN: Duration = Duration::from_millis(20);
 impl RunLock {
     /// Takes the lock, or `None` where another living process has it. Waits up to 200 ms.
     pub(crate) fn take(path: &Path) -> std::io::Result<Option<RunLock>> {
-        let file = open(path)?;
         for attempt in 0..TRIES {
+            let file = open(path)?;
             match file.try_lock() {
-                Ok(()) => return Ok(Some(RunLock { _file: file })),
+                // of a file that was removed meanwhile it is nobody's lock
+                Ok(()) if is_there(&file, path)? => {
+                    stopped::write_down(&file)?;
+                    return Ok(Some(RunLock { _file: file }));
+                }
+                Ok(()) => continue,
                 Err(TryLockError::Error(e)) => return Err(e),
                 Err(TryLockError::WouldBlock) if attempt + 1 < TRIES => std::thread::sleep(BETWEEN),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
         Ok(None)
+    }
+}
+
+/// Takes the lock from whoever holds it, without giving it to anybody.
+pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -59,4 +75,22 @@ fn open(path: &Path) -> std::io::Result<File> {
         .create(true)
         .truncate(false)
         .open(path)
+}
+
+/// Whether the path still leads to this file.
+#[cfg(unix)]
+fn is_there(file: &File, path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// An open file cannot be removed on other systems.
+#[cfg(not(unix))]
+fn is_there(_file: &File, _path: &Path) -> std::io::Result<bool> {
+    Ok(true)
 }

@@ -65,6 +65,13 @@ impl SqliteControl {
         Self::open_with(path, migration, flags).map(Some)
     }
 
+    /// Ends the process that holds the run lock if it was stopped, as one that stands still in the middle of a transaction lets nobody open
+    /// the control store any more. Gives its number; `None` where there is none, it is not stopped, or the system does not tell.
+    #[must_use]
+    pub fn end_stopped(path: &Path) -> Option<u32> {
+        lock::stopped::end(&lock::path_beside(path))
+    }
+
     fn open_with(
         path: &Path,
         migration: &str,
@@ -303,6 +310,29 @@ impl ControlStore for SqliteControl {
             epoch,
             _guard: Box::new(guard),
         })
+    }
+
+    async fn take_over(&self, owner: &str, seen: &Holder) -> Result<(), ControlError> {
+        crate::switch::owner(owner)?;
+        let (owner, seen) = (owner.to_owned(), seen.clone());
+        self.transaction(move |t| {
+            let stored = holder(t)?;
+            if stored.as_ref() != Some(&seen) {
+                return Err(Trouble::Control(ControlError::Held { holder: stored }));
+            }
+            let epoch = epoch(t)? + 1;
+            t.execute("UPDATE migration SET epoch = ?1", [epoch.cast_signed()])?;
+            let detail = json!({ "process": seen.process, "host": seen.host, "lease": epoch });
+            audit::append(t, audit::TAKEN_OVER, &owner, detail)?;
+            Ok(())
+        })
+        .await?;
+        // it holds the right to write no more: what is left is that it seems to
+        let path = self.lock.clone();
+        tokio::task::spawn_blocking(move || lock::remove(&path))
+            .await
+            .unwrap_or_else(|e| Err(std::io::Error::other(e)))
+            .map_err(|e| self.io(e))
     }
 
     async fn heartbeat(&self, lease: &Lease, progress: Option<Value>) -> Result<(), ControlError> {

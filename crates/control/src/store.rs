@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     AuditCheck, AuditEntry, AuditId, AuditRecord, Command, CommandId, ControlError, ControlState,
-    Intent, IntentId, IntentState, Lease, PostedCommand, QuarantineStore,
+    Holder, Intent, IntentId, IntentState, Lease, PostedCommand, QuarantineStore,
 };
 
 /// Keeps the durable state of one migration.
@@ -23,6 +23,11 @@ pub trait ControlStore: QuarantineStore {
 
     /// Takes the right to run; [`ControlError::Held`] while another living process has it.
     async fn acquire(&self) -> Result<Lease, ControlError>;
+
+    /// Takes the right to run from a process that stands still, and gives it to nobody: whatever that process still writes is refused
+    /// ([`ControlError::Superseded`]). `seen` is what was read of it last; where it has shown since that it lives, or another holds the right,
+    /// nothing happens ([`ControlError::Held`]). The caller has watched it for longer than a living one is silent.
+    async fn take_over(&self, owner: &str, seen: &Holder) -> Result<(), ControlError>;
 
     /// Shows that the run lives, and what it does (`progress`, for people). About once a second.
     async fn heartbeat(&self, lease: &Lease, progress: Option<Value>) -> Result<(), ControlError>;

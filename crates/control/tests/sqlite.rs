@@ -35,6 +35,43 @@ async fn only_one_run_holds_the_lease_and_a_dropped_one_frees_it() {
     assert_eq!(second.epoch, 2);
 }
 
+/// Of a process that stands still; one that has shown itself since it was looked at keeps the lease.
+#[tokio::test]
+async fn a_lease_is_taken_over_from_a_silent_process_only() {
+    let (_directory, path) = place();
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let silent = store.acquire().await.unwrap();
+    let seen = store.state().await.unwrap().holder.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+    store.heartbeat(&silent, None).await.unwrap();
+    let alive = store.take_over("ada", &seen).await;
+    assert!(matches!(alive, Err(ControlError::Held { .. })), "{alive:?}");
+    assert!(store.take_over(" ", &seen).await.is_err());
+    store.heartbeat(&silent, None).await.unwrap();
+
+    let seen = store.state().await.unwrap().holder.unwrap();
+    store.take_over("ada", &seen).await.unwrap();
+    assert!(!store.state().await.unwrap().running);
+    assert!(matches!(
+        store.heartbeat(&silent, None).await,
+        Err(ControlError::Superseded { held: 1, stored: 2 })
+    ));
+    let next = store.acquire().await.unwrap();
+    assert_eq!(next.epoch, 3);
+    // what the first still holds is nothing that anybody looks at
+    drop(silent);
+    assert!(store.state().await.unwrap().running);
+    assert!(store.acquire().await.is_err());
+    store.heartbeat(&next, None).await.unwrap();
+    let log = store.audit_log(None, 10).await.unwrap();
+    let taken: Vec<_> = log
+        .iter()
+        .filter(|r| r.kind == "lease.taken_over")
+        .collect();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].who, "ada");
+}
+
 #[tokio::test]
 async fn a_run_that_was_overtaken_writes_nothing() {
     let (_directory, path) = place();
@@ -265,4 +302,61 @@ async fn a_switch_is_not_begun_by_a_run_that_it_was_not_given_to() {
     assert_eq!(open[0].state, CommandState::Acknowledged);
     let state = again.command(late).await.unwrap().state;
     assert!(matches!(state, CommandState::Failed(_)), "{state:?}");
+}
+
+/// Where the process that this program starts of itself finds its control store.
+const STORE: &str = "CROSSFADE_TEST_STOPPED_STORE";
+
+/// Not a test: another process's part. Holds the lease, and the store's own lock.
+#[tokio::test]
+async fn other_process_in_a_transaction() {
+    let Ok(path) = std::env::var(STORE) else {
+        return;
+    };
+    let path = PathBuf::from(path);
+    let store = SqliteControl::open(&path, "m").unwrap();
+    let _lease = store.acquire().await.unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    println!("begun");
+    std::io::stdin().lines().next();
+}
+
+/// Only one that is stopped: whoever lives gets to the end of his transaction.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_was_stopped_with_the_stores_lock_is_ended() {
+    use std::io::BufRead as _;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command as Program, Stdio};
+    let (_directory, path) = place();
+    let mut child = Program::new(std::env::current_exe().unwrap())
+        .args(["--exact", "other_process_in_a_transaction", "--nocapture"])
+        .arg("--quiet")
+        .env(STORE, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = std::io::BufReader::new(child.stdout.take().unwrap());
+    assert!(said.lines().any(|line| line.unwrap().trim() == "begun"));
+    assert_eq!(SqliteControl::end_stopped(&path), None, "it lives");
+    let stop = ["-STOP".to_owned(), child.id().to_string()];
+    assert!(Program::new("kill").args(stop).status().unwrap().success());
+    let stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        stat.rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('T')
+    };
+    while !stopped() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(SqliteControl::end_stopped(&path), Some(child.id()));
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    let free = SqliteControl::open(&path, "m").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert!(!runtime.block_on(free.state()).unwrap().running);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossfade_control::{CommandId, EntryId, IntentState};
 use crossfade_model::TransactionId;
 use crossfade_plan::Phase;
-use crossfade_store::{CaptureSpec, ErrorKind, Tenure, WatchOutcome};
+use crossfade_store::{CaptureSpec, ErrorKind, Tenure};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -17,20 +17,19 @@ use crate::capture::{anew, bounds, load, start, stream};
 use crate::commands::{self, Order};
 use crate::durable;
 use crate::error::EngineError;
+use crate::lookout;
 use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
 use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::sequences;
-use crate::session::{Altered, Session, State, TableState};
+use crate::session::{Session, State, TableState};
 use crate::strangers;
+use crate::switch::incarnation::Incarnations;
 use crate::switch::report::SwitchReport;
-use crate::switch::{Direction, after, gates, keeper, locate, obey, seed};
+use crate::switch::{Direction, after, gates, keeper, locate, obey, route, seed};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::{ask, continuous, repair};
-
-/// How often the source is looked at for what the stream does not show.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How long after one task has ended its error may take to come.
 const ENDING_PATIENCE: Duration = Duration::from_secs(10);
@@ -65,7 +64,11 @@ pub(crate) enum End {
 /// Runs one attempt.
 pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
     let migration = &run.migration;
+    // before the right to write is taken: one that was taken over must not take it back once its successor has ended
+    migration.control.heartbeat(&run.lease, None).await?;
+    let incarnations = Incarnations::read(&migration.sides).await?;
     let tenure = tenure(run).await?;
+    let incarnations = incarnations.completed(&migration.sides).await?;
     let direction = locate::settle(&run.home, &run.lease, run.observer.as_ref()).await?;
     if direction != run.direction {
         return Ok(End::Turned);
@@ -104,6 +107,7 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         Arc::clone(&migration.source),
         Arc::clone(&migration.target),
         tenure,
+        incarnations,
         migration.options,
         migration.verify,
         Arc::clone(&run.observer),
@@ -280,11 +284,12 @@ async fn work(
         run.migration.plan.sequences.clone(),
         run.begun,
     ));
-    tasks.spawn(watch_source(Arc::clone(&session)));
+    tasks.spawn(lookout::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(strangers::run(Arc::clone(&session)));
     tasks.spawn(continuous::run(Arc::clone(&session), requests.clone()));
     tasks.spawn(report::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(keeper::run(Arc::clone(run), Arc::clone(&session)));
+    tasks.spawn(route::keep::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(gates::watch::run(Arc::clone(run), Arc::clone(&session)));
     tasks.spawn(after::run(
         Arc::clone(run),
@@ -422,55 +427,4 @@ async fn caught_up(run: &Run, session: &Session) -> Result<(), EngineError> {
         .await
         .ok_or(EngineError::Ending)?;
     sequences::raise(session, &run.migration.plan.sequences).await
-}
-
-async fn watch_source(session: Arc<Session>) -> Result<(), EngineError> {
-    let mut stop = session.stop.clone();
-    loop {
-        tokio::select! {
-            _ = stop.changed() => return Ok(()),
-            () = tokio::time::sleep(WATCH_EVERY) => {}
-        }
-        if session.turned() {
-            continue;
-        }
-        session.tenure.check().await?;
-        let probe = session.source.probe(&session.name).await?;
-        {
-            let mut state = session.lock();
-            state.recent.retain(|t| !probe.snapshot.sees(*t));
-            state.source_end = state.source_end.max(probe.log_end);
-            state.log_kept_bytes = probe.log_kept_bytes;
-        }
-        if let WatchOutcome::Changed(changes) = session.source.watch(&session.spec).await? {
-            // a table that is gone is missing from the publication too: the table says more
-            let mapped = |(name, _): &(String, String)| {
-                let names = session.tables().iter().map(|t| t.source.name.to_string());
-                names.into_iter().any(|n| n == *name)
-            };
-            let first = changes.iter().find(|c| mapped(c)).or(changes.first());
-            let (table, what) = first.cloned().unwrap_or_default();
-            note_altered(&session, table, what).await?;
-        }
-    }
-}
-
-/// Remembers that a table was altered; the applier ends the run once it has applied everything before.
-pub(crate) async fn note_altered(
-    session: &Session,
-    table: String,
-    what: String,
-) -> Result<(), EngineError> {
-    let seen_at = session.source.probe(&session.name).await?.log_end;
-    let mut state = session.lock();
-    if state.altered.is_none() {
-        state.altered = Some(Altered {
-            table,
-            what,
-            seen_at,
-        });
-    }
-    drop(state);
-    session.notify();
-    Ok(())
 }

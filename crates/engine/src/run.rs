@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossfade_control::{CommandId, Comparison, ControlStore, Lease, SwitchOrder};
 use crossfade_model::TransactionId;
 use crossfade_plan::verify_options::VerifyOptions;
-use crossfade_plan::{AbortConditions, Phase, Plan, Projection, RunOptions};
+use crossfade_plan::{AbortConditions, Phase, Plan, Projection, RunOptions, Standbys};
 use crossfade_rules::gates::GateLimits;
 use crossfade_store::{ErrorKind, Made, Recovery, Source, Target};
 use tokio::sync::watch;
@@ -49,6 +49,8 @@ pub struct Migration {
     pub gates: GateLimits,
     /// What is watched after it.
     pub abort_conditions: AbortConditions,
+    /// Who must hold what a switch has done before authority is given away; of this lane's source and target.
+    pub standbys: Standbys,
 }
 
 /// When a run ends by itself.

@@ -20,6 +20,7 @@ use crate::retry::Reached;
 use crate::sequences::Raised;
 use crate::strangers::Marks;
 use crate::switch::gates::watch::Watch;
+use crate::switch::incarnation::Incarnations;
 use crate::verify::book::Proofs;
 
 /// One table's frontier.
@@ -190,6 +191,8 @@ pub(crate) struct Session {
     pub source: Arc<dyn Source>,
     pub target: Arc<dyn Target>,
     pub tenure: Box<dyn Tenure>,
+    /// Who answered under both addresses when the attempt began.
+    pub incarnations: Incarnations,
     pub options: RunOptions,
     pub verify: VerifyOptions,
     pub observer: Arc<dyn Observer>,
@@ -224,6 +227,7 @@ impl Session {
         source: Arc<dyn Source>,
         target: Arc<dyn Target>,
         tenure: Box<dyn Tenure>,
+        incarnations: Incarnations,
         options: RunOptions,
         verify: VerifyOptions,
         observer: Arc<dyn Observer>,
@@ -237,6 +241,7 @@ impl Session {
             source,
             target,
             tenure,
+            incarnations,
             options,
             verify,
             observer,

@@ -114,6 +114,10 @@ impl Target for MysqlStore {
         Ok(Box::new(tenure))
     }
 
+    async fn end_tenure(&self, migration: &str) -> Result<Option<String>> {
+        tenure::end(self, migration).await
+    }
+
     async fn create_tables(
         &self,
         _types: &[UserType],

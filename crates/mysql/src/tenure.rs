@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::MysqlStore;
 use crate::apply::MysqlApplier;
 use crate::connect::Client;
+use crate::fence::blockers;
 use crate::load::MysqlLoader;
 use crate::names::literal;
 use crate::own;
@@ -21,6 +22,9 @@ use crate::writer::Writer;
 
 /// How long a run that has just died may still seem alive: the server notices a closed socket within milliseconds.
 const ALIVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a run that stands still may take to be ended.
+const ENDING_PATIENCE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -73,6 +77,58 @@ async fn take_lock(client: &mut Client, lock: &str, migration: &str) -> Result<(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Takes the right to write from whoever has it; see [`crossfade_store::Target::end_tenure`]. His transactions hold the epoch's row, so they are
+/// ended where they do not end by themselves.
+pub(crate) async fn end(store: &MysqlStore, migration: &str) -> Result<Option<String>> {
+    let doing = "taking the target over";
+    let mut client = store.connect(Purpose::Tenure).await?;
+    if !own::exists(&mut client).await? {
+        client.close().await;
+        return Ok(None);
+    }
+    let begun = Instant::now();
+    client
+        .run(doing, "SET SESSION innodb_lock_wait_timeout = 1")
+        .await?;
+    // before his lock is taken from him: what he commits from here on is refused
+    let raise = format!(
+        "UPDATE {} SET epoch = epoch + 1 WHERE migration = {}",
+        own::RUN,
+        literal(migration)
+    );
+    loop {
+        match client.run(doing, &raise).await {
+            Ok(_) => break,
+            Err(e) if e.kind == ErrorKind::Busy && begun.elapsed() < ENDING_PATIENCE => {
+                blockers::end(store).await?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    let lock = literal(&lock_name(&store.address.database, migration));
+    let mut ended = None;
+    while let Some(id) = client
+        .text_row(doing, &format!("SELECT IS_USED_LOCK({lock})"))
+        .await?
+        .and_then(|row| row.number::<u64>(0))
+    {
+        if begun.elapsed() > ENDING_PATIENCE {
+            return Err(client
+                .fault(
+                    ErrorKind::Unavailable,
+                    "mysql.holder_stays",
+                    format!("the connection that holds the target does not end: {id}"),
+                )
+                .fix(format!("KILL {id}")));
+        }
+        blockers::kill(&mut client, id).await?;
+        ended = Some(format!("connection {id}"));
+        tokio::time::sleep(PAUSE).await;
+    }
+    client.close().await;
+    Ok(ended)
 }
 
 /// The right to write, while its session lives.

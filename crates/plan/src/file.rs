@@ -12,6 +12,7 @@ use crate::options::{OPTIONS, RunOptions};
 use crate::picture::Problem;
 use crate::projection::Projection;
 use crate::route::RouteSection;
+use crate::standbys::Standbys;
 use crate::store_url::{self, StoreUrl};
 use crate::verify_options::VerifyOptions;
 
@@ -32,6 +33,8 @@ pub struct MigrationFile {
     pub projections: Vec<Projection>,
     /// What leads applications' traffic, in the order in which it acts.
     pub routes: Vec<RouteSection>,
+    /// Standbys that must hold what a switch has done.
+    pub standbys: Standbys,
     /// How comparisons work.
     pub verify: VerifyOptions,
     /// How a run works.
@@ -160,6 +163,7 @@ impl Reader<'_> {
                 "table",
                 "projection",
                 "route",
+                "standbys",
                 "verify",
                 "run",
                 "gates",
@@ -181,6 +185,7 @@ impl Reader<'_> {
         let gates = self.gates(document.get("gates"));
         let abort_conditions = self.abort_conditions(document.get("abort_conditions"));
         let routes = self.routes(document.get("route"));
+        let standbys = self.standbys(document.get("standbys"));
         let verify = self.verify(document.get("verify"));
         let (name, exclude) = match migration {
             None => (None, Vec::new()),
@@ -199,6 +204,7 @@ impl Reader<'_> {
             tables,
             projections,
             routes,
+            standbys,
             verify,
             run,
             gates,

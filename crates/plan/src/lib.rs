@@ -8,6 +8,7 @@
 //! | `assemble` | source and target descriptions and the file become a [`Plan`] |
 //! | [`plan`] | the plan and its hash |
 //! | `route` | what `[route]` can say |
+//! | [`standbys`] | what `[standbys]` can say |
 //! | [`phases`] | the lifecycle as data: authority and way back of each phase, its moves and their gates |
 
 pub mod assemble;
@@ -20,6 +21,7 @@ mod picture;
 pub mod plan;
 mod projection;
 mod route;
+pub mod standbys;
 pub mod store_url;
 pub mod verify_options;
 
@@ -33,4 +35,5 @@ pub use picture::{Problem, mask_secrets};
 pub use plan::Plan;
 pub use projection::Projection;
 pub use route::{RouteAddress, RouteSection, Secret};
+pub use standbys::Standbys;
 pub use store_url::{Scheme, StoreUrl};

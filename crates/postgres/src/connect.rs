@@ -403,6 +403,15 @@ impl PostgresStore {
                 return Ok(client);
             }
         }
+        self.connect_anew(purpose).await
+    }
+
+    /// A new connection, whichever are kept: to whom the address leads now.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn connect_anew(&self, purpose: Purpose) -> Result<Client> {
+        let target = self.connect_target();
         let mut last = None;
         for &encrypted in target.attempts() {
             match target.connect_once(purpose, encrypted).await {

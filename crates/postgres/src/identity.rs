@@ -6,12 +6,27 @@ use crate::session::Purpose;
 use crate::store::PostgresStore;
 
 /// System identifier, timeline and database: what must stay the same for log positions to mean the same. A server that was
-/// restored or promoted has another one.
+/// restored or promoted has another one. Asked by a connection made for it: one that was kept may still lead to the server that was there
+/// before.
 ///
 /// # Errors
 /// [`ErrorKind::Permission`] where the role may not ask; the connection's.
 pub async fn identity(store: &PostgresStore) -> Result<SourceIdentity> {
-    let client = store.connect(Purpose::Check).await?;
+    Ok(asked(store).await?.0)
+}
+
+/// The same, and whether it is a standby: one that was not promoted yet is on its primary's timeline.
+///
+/// # Errors
+/// As [`identity`].
+pub async fn incarnation(store: &PostgresStore) -> Result<String> {
+    let (identity, standby) = asked(store).await?;
+    let role = if standby { "standby" } else { "primary" };
+    Ok(format!("{} {role}", identity.identity))
+}
+
+async fn asked(store: &PostgresStore) -> Result<(SourceIdentity, bool)> {
+    let client = store.connect_anew(Purpose::Check).await?;
     let doing = "asking who the server is";
     let allowed: bool = client
         .query_one(
@@ -40,7 +55,7 @@ pub async fn identity(store: &PostgresStore) -> Result<SourceIdentity> {
             "SELECT s.system_identifier,
                     CASE WHEN pg_is_in_recovery() THEN lpad(to_hex(c.timeline_id), 8, '0')
                          ELSE lower(left(pg_walfile_name(pg_current_wal_lsn()), 8)) END,
-                    d.oid::int8, current_setting('server_version')
+                    d.oid::int8, current_setting('server_version'), pg_is_in_recovery()
              FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
              WHERE d.datname = current_database()",
             &[],
@@ -50,9 +65,10 @@ pub async fn identity(store: &PostgresStore) -> Result<SourceIdentity> {
     let version: String = row.get(3);
     store.keep(client);
     let short = version.split(' ').next().unwrap_or(&version);
-    Ok(SourceIdentity {
+    let identity = SourceIdentity {
         version: format!("PostgreSQL {short}"),
         // the system identifier is unsigned
         identity: format!("{}/{timeline}/{database}", system as u64),
-    })
+    };
+    Ok((identity, row.get(4)))
 }

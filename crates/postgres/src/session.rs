@@ -68,6 +68,9 @@ impl Purpose {
     }
 }
 
+/// How long the server lets a session wait within a transaction: one side of a comparison may wait for the other's end.
+pub(crate) const IDLE_IN_TRANSACTION: &str = "6h";
+
 /// The settings of a session on a server of `version` (`server_version_num`), as names and values.
 pub fn settings(purpose: Purpose, version: u32) -> Vec<(&'static str, &'static str)> {
     let mut settings = vec![
@@ -91,8 +94,7 @@ pub fn settings(purpose: Purpose, version: u32) -> Vec<(&'static str, &'static s
         ("default_transaction_deferrable", "off"),
         ("statement_timeout", "0"),
         ("lock_timeout", purpose.lock_timeout()),
-        // one side of a comparison may wait for the other's end
-        ("idle_in_transaction_session_timeout", "6h"),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
         ("tcp_keepalives_idle", "30"),
         ("tcp_keepalives_interval", "10"),
         ("tcp_keepalives_count", "3"),

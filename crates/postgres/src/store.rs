@@ -1,5 +1,6 @@
 //! A PostgreSQL database as a store.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossfade_store::{Result, StoreError};
@@ -23,6 +24,8 @@ struct Inner {
     /// The connection of the last probe, for the next one.
     prober: tokio::sync::Mutex<Option<Client>>,
     spares: Arc<Spares>,
+    /// No pooler gives its sessions out by the transaction.
+    direct: AtomicBool,
 }
 
 impl PostgresStore {
@@ -52,6 +55,7 @@ impl PostgresStore {
                 migration: Mutex::new(None),
                 prober: tokio::sync::Mutex::new(None),
                 spares: Arc::default(),
+                direct: AtomicBool::new(false),
             }),
         }
     }
@@ -97,6 +101,16 @@ impl PostgresStore {
     /// Connections kept for the next use.
     pub(crate) fn spares(&self) -> &Spares {
         &self.inner.spares
+    }
+
+    /// Sessions were seen to be the server's own.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.inner.direct.load(Ordering::Relaxed)
+    }
+
+    /// They were.
+    pub(crate) fn set_direct(&self) {
+        self.inner.direct.store(true, Ordering::Relaxed);
     }
 
     /// Keeps a connection for the next use. Its work must have ended well: no transaction open, no setting changed but

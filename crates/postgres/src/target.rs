@@ -92,6 +92,10 @@ impl Target for PostgresStore {
         Ok(tenure)
     }
 
+    async fn end_tenure(&self, migration: &str) -> Result<Option<String>> {
+        tenure::end(self, migration).await
+    }
+
     async fn create_tables(
         &self,
         types: &[UserType],

@@ -280,6 +280,46 @@ async fn end_old_writers(client: &Client, label: &str, migration: &str) -> Resul
     }
 }
 
+/// Ends whoever has the right to write; see [`crossfade_store::Target::end_tenure`].
+///
+/// # Errors
+/// [`ErrorKind::Permission`]; [`ErrorKind::Unavailable`] where a session does not end; the connection's.
+pub async fn end(store: &PostgresStore, migration: &str) -> Result<Option<String>> {
+    let client = store.connect(Purpose::Tenure).await?;
+    if !has_tables(&client).await? {
+        store.keep(client);
+        return Ok(None);
+    }
+    // before its sessions: what it commits from here on is refused, whichever of them it uses
+    let sql = format!("UPDATE {OWN_SCHEMA}.run SET epoch = epoch + 1 WHERE migration = $1");
+    client
+        .execute("raising the run epoch", &sql, &[&migration])
+        .await?;
+    let key = lock_key(Lock::Run, migration);
+    let begun = Instant::now();
+    let mut ended = None;
+    while let Some(holder) = holder(&client, key).await? {
+        if begun.elapsed() > ENDING_PATIENCE {
+            return Err(StoreError::new(
+                ErrorKind::Unavailable,
+                "postgres.holder_stays",
+                store.label(),
+                format!(
+                    "a session that holds the target does not end: {}",
+                    holder.shown
+                ),
+            )
+            .fix(format!("SELECT pg_terminate_backend({})", holder.backend)));
+        }
+        end_session(&client, holder.backend).await?;
+        ended = Some(holder.shown);
+        tokio::time::sleep(PAUSE).await;
+    }
+    end_old_writers(&client, store.label(), migration).await?;
+    store.keep(client);
+    Ok(ended)
+}
+
 async fn make_tables(client: &Client) -> Result<()> {
     if has_tables(client).await? {
         return Ok(());

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How often to look while something is waited for.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// How long PgBouncer may take for what waits for no client.
 const PATIENCE: Duration = Duration::from_secs(5);

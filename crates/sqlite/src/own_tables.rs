@@ -86,6 +86,20 @@ pub(crate) fn raise_epoch(conn: &Connection, migration: &str) -> rusqlite::Resul
     .map(|_| ())
 }
 
+/// Whether crossfade's tables are there.
+pub(crate) fn are_there(conn: &Connection) -> rusqlite::Result<bool> {
+    crate::capture::state::has_object(conn, "table", "_crossfade_run")
+}
+
+/// Raises the run epoch where there is one: nobody holds it then.
+pub(crate) fn end_epoch(conn: &Connection, migration: &str) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE _crossfade_run SET epoch = epoch + 1 WHERE migration = ?1",
+        [migration],
+    )
+    .map(drop)
+}
+
 /// Fails unless `epoch` is the newest. Called under the write lock, which is the epoch's lock too.
 pub(crate) fn check_epoch(
     conn: &Connection,

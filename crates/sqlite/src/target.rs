@@ -148,6 +148,12 @@ impl Target for SqliteStore {
         ))
     }
 
+    async fn end_tenure(&self, migration: &str) -> Result<Option<String>> {
+        let migration = migration.to_owned();
+        let place = self.place.clone();
+        blocking(&self.place, move || tenure::end(&place, &migration)).await
+    }
+
     async fn create_tables(
         &self,
         _types: &[UserType],

@@ -1,18 +1,25 @@
 //! The right to write to a target file for one migration: a lock beside the file, and the run epoch in it.
 
 use std::fs::{File, TryLockError};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use crossfade_store::{Applier, ErrorKind, Loader, Result, TargetState, Tenure};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::apply::SqliteApplier;
-use crate::conn::{Place, Purpose, blocking};
+use crate::conn::{PATIENCE, Place, Purpose, blocking};
+use crate::fence::holder::Process;
+use crate::fence::lock;
 use crate::load::SqliteLoader;
 use crate::own_tables;
 use crate::writer::{Holder, Seat, Writer};
+
+/// So long a transaction of a process that lives may last before it is looked at.
+const WRITING: Duration = Duration::from_secs(5);
 
 /// What a store and its tenure share.
 #[derive(Default)]
@@ -91,6 +98,9 @@ pub(crate) async fn acquire(
     })
 }
 
+/// Takings of a lock whose file others may be removing.
+const ROUNDS: usize = 8;
+
 fn take_lock(place: &Place, migration: &str) -> Result<File> {
     let path = lock_path(place, migration);
     let failed = |e: std::io::Error| {
@@ -103,23 +113,103 @@ fn take_lock(place: &Place, migration: &str) -> Result<File> {
             .fix("Give this user the right to write in the file's directory")
             .cause(e)
     };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(place
-            .error(
-                ErrorKind::AlreadyRunning,
-                "sqlite.already_running",
-                format!("another process runs migration {migration}"),
-            )
-            .fix("Wait for it, or end it")),
-        Err(TryLockError::Error(e)) => Err(failed(e)),
+    for _ in 0..ROUNDS {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            // of a file that was taken away meanwhile it is nobody's lock
+            Ok(()) if is_there(&file, &path) => {
+                write_down(&file).map_err(failed)?;
+                return Ok(file);
+            }
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(e)) => return Err(failed(e)),
+        }
     }
+    Err(place
+        .error(
+            ErrorKind::AlreadyRunning,
+            "sqlite.already_running",
+            format!("another process runs migration {migration}"),
+        )
+        .fix("Wait for it, or end it; `crossfade take-over` where it stands still"))
+}
+
+/// Whether the path still leads to this file.
+fn is_there(file: &File, path: &std::path::Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let same = |own: std::fs::Metadata, there: std::fs::Metadata| {
+            (own.dev(), own.ino()) == (there.dev(), there.ino())
+        };
+        (file.metadata().ok())
+            .zip(std::fs::metadata(path).ok())
+            .is_some_and(|(own, there)| same(own, there))
+    }
+    // an open file cannot be removed there
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        true
+    }
+}
+
+/// Who has the lock, for whoever finds it standing still with the write lock in its hand.
+fn write_down(mut file: &File) -> std::io::Result<()> {
+    let Some(this) = Process::this() else {
+        return Ok(());
+    };
+    let json = serde_json::to_vec(&this).map_err(std::io::Error::other)?;
+    file.set_len(0)?;
+    file.write_all(&json)
+}
+
+/// Who took the right to write last, where it is known.
+pub(crate) fn written_down(place: &Place, migration: &str) -> Option<Process> {
+    let text = std::fs::read(lock_path(place, migration)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Ends whoever has the right to write; see [`crossfade_store::Target::end_tenure`].
+pub(crate) fn end(place: &Place, migration: &str) -> Result<Option<String>> {
+    if !place.exists() {
+        return Ok(None);
+    }
+    let holder = written_down(place, migration);
+    let path = lock_path(place, migration);
+    if let Err(e) = std::fs::remove_file(&path)
+        && e.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(place
+            .error(
+                ErrorKind::Permission,
+                "sqlite.lock_file",
+                format!("cannot take {} away", path.display()),
+            )
+            .fix("Give this user the right to write in the file's directory")
+            .cause(e));
+    }
+    let connection = lock::open(place)?;
+    let mut ended = None;
+    if let Err(busy) = lock::begin(&connection, place, WRITING) {
+        ended = holder.as_ref().and_then(|p| p.end_if_holding(place));
+        if ended.is_none() {
+            return Err(busy);
+        }
+        lock::begin(&connection, place, PATIENCE)?;
+    }
+    let failed = place.failed("cannot take the target over");
+    if own_tables::are_there(&connection).map_err(&failed)? {
+        own_tables::end_epoch(&connection, migration).map_err(&failed)?;
+    }
+    lock::commit(&connection, place, PATIENCE)?;
+    Ok(ended.or_else(|| holder.and_then(|process| process.name_if_alive())))
 }
 
 /// Opens the file. A new or empty one is put into WAL mode, so that readers and the writer do not shut each other out.

@@ -62,6 +62,12 @@ pub trait Latch: Send {
     /// [`crate::ErrorKind::Connection`] the outcome is unknown: read it again by [`Fence::standing`], which waits for this holder to be gone.
     async fn commit(&mut self, from: Register, to: Register) -> Result<()>;
 
+    /// Those of the named standbys that durably hold the register as this latch has committed it last: promoted, they would know of it.
+    /// Where a store has none, none.
+    async fn standbys_holding(&mut self, _named: &[String]) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Shows that the holder lives; the server's own timeout begins anew.
     async fn keep(&mut self) -> Result<()>;
 
@@ -84,6 +90,30 @@ pub trait Fence: Send + Sync {
     /// What speaks against fencing these tables here, and what the fence cannot stop (findings of the plan). `tables` are this
     /// store's own. Makes nothing.
     async fn fence_findings(&self, migration: &str, tables: &[Table]) -> Result<Vec<Finding>>;
+
+    /// What speaks against waiting for these standbys of this store, by the names under which they are connected; as a warning, others
+    /// that are connected and not named. Makes nothing. A store without standbys refuses those that are named.
+    async fn standby_findings(&self, named: &[String]) -> Result<Vec<Finding>> {
+        let what = "this store has no standbys that could be waited for, and [standbys] names some for this side";
+        let refused = (!named.is_empty()).then(|| {
+            Finding::blocks("store.standbys", "store", what)
+                .fix("Take them out of [standbys], or name them for the other side")
+        });
+        Ok(refused.into_iter().collect())
+    }
+
+    /// Those of the named standbys that durably hold this store's log up to `position`.
+    async fn standbys_holding(
+        &self,
+        _named: &[String],
+        _position: Position,
+    ) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Which server or file answers under this address now, by a connection made for asking: one that was failed over, restored or replaced is
+    /// another. To be compared within one process only. `None` where nothing is there yet.
+    async fn incarnation(&self) -> Result<Option<String>>;
 
     /// The register and the beginning, read while holding the lock that their writer holds, so that the outcome of a lost reply is
     /// settled; `None` where none was made. Where what writers read does not agree with the register (the writer died in
@@ -115,6 +145,12 @@ pub trait Fence: Send + Sync {
     /// Opens a probe under this migration's fence; makes its table, fenced, where there is none. Needs the register. To be called
     /// before the fence is fired.
     async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>>;
+
+    /// What the armed fence costs a statement that writes, by a short timed comparison on tables made for it, which nobody else uses and of which
+    /// nothing stays. Needs an open register. `None` where that cannot be measured.
+    async fn fence_cost(&self, _migration: &str) -> Result<Option<Duration>> {
+        Ok(None)
+    }
 
     /// Who would keep the latch from being taken at once: open writing transactions, prepared ones, a holder.
     async fn blockers(&self, migration: &str) -> Result<Vec<Blocker>>;

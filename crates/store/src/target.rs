@@ -255,6 +255,10 @@ pub trait Target: Send + Sync {
     /// makes crossfade's tables where absent, raises the epoch, ends what a dead predecessor left open.
     async fn acquire(&self, migration: &str) -> Result<Box<dyn Tenure>>;
 
+    /// Takes the right to write from whoever has it, alive or not, and gives it to nobody: its sessions end, and what it still tries is refused by
+    /// the run epoch. A process that stands still with a lock that only its end can free is ended. Returns who it was, where there was one.
+    async fn end_tenure(&self, migration: &str) -> Result<Option<String>>;
+
     /// Makes what is absent: schemas, types, sequences, tables without secondary indexes and foreign keys, and without keys where
     /// [`Capabilities::key_after_load`]. Present tables stay. Closes the tables to others' writes where the store can.
     async fn create_tables(

@@ -11,6 +11,7 @@ pub mod binary;
 pub mod chaos;
 pub mod compare;
 pub mod database;
+pub mod forward;
 pub mod mutations;
 pub mod mysql;
 pub mod patience;

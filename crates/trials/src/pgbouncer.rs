@@ -3,9 +3,12 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use postgres::SimpleQueryMessage;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::patience::wait_until;
 
@@ -21,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running PgBouncer. Dropping it kills it.
 #[derive(Debug)]
 pub struct PgBouncer {
+    program: String,
     folder: tempfile::TempDir,
     port: u16,
     child: Child,
@@ -49,46 +53,64 @@ impl PgBouncer {
         ] {
             fs::write(folder.path().join(file), text).expect("its files can be written");
         }
-        let mut command = if rustix::process::getuid().is_root() {
+        if rustix::process::getuid().is_root() {
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("mode");
             let owned = Command::new("chown")
                 .args(["-R", USER])
                 .arg(folder.path())
                 .status();
             assert!(owned.is_ok_and(|status| status.success()), "chown {USER}");
-            let mut command = Command::new("setpriv");
-            command.args([
-                "--reuid",
-                USER,
-                "--clear-groups",
-                "--pdeathsig",
-                "KILL",
-                program,
-            ]);
-            command
-        } else {
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL", program]);
-            command
-        };
-        let log = fs::File::create(folder.path().join("log")).expect("its log can be made");
-        let child = command
-            .arg("pgbouncer.ini")
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be shared"))
-            .stderr(log)
-            .spawn()
-            .expect("PgBouncer can be started");
+        }
+        let child = launch(program, folder.path());
         let bouncer = Self {
+            program: program.to_owned(),
             folder,
             port,
             child,
         };
-        wait_until("PgBouncer answers", PATIENCE, || {
-            crate::postgres::connect(&bouncer.url(), None).is_ok()
-        });
+        bouncer.wait();
         bouncer
+    }
+
+    fn wait(&self) {
+        wait_until("PgBouncer answers", PATIENCE, || {
+            crate::postgres::connect(&self.url(), None).is_ok()
+        });
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it can be waited for");
+    }
+
+    /// Starts it again as its configuration is now; returns once its console answers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        self.child = launch(&self.program, self.folder.path());
+        wait_until("PgBouncer's console answers", PATIENCE, || {
+            crate::postgres::connect(&self.admin(), None).is_ok()
+        });
+    }
+
+    /// Stops the process where it stands, or lets it go on.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        kill_process(Pid::from_child(&self.child), signal).expect("it can be signalled");
+    }
+
+    /// Its console.
+    #[must_use]
+    pub fn admin(&self) -> String {
+        format!("postgres://admin@127.0.0.1:{}/pgbouncer", self.port)
     }
 
     /// Where applications connect.
@@ -100,9 +122,15 @@ impl PgBouncer {
     /// The `[route]` of a migration file.
     #[must_use]
     pub fn route(&self) -> String {
+        self.route_by(&self.admin())
+    }
+
+    /// The same with a console that is reached by another way.
+    #[must_use]
+    pub fn route_by(&self, admin: &str) -> String {
         format!(
-            "[route]\nkind = \"pgbouncer\"\nadmin = \"postgres://admin@127.0.0.1:{}/pgbouncer\"\ndatabase = \"shop\"\nconfig = \"{}\"\n",
-            self.port,
+            "[route]\nkind = \"pgbouncer\"\nadmin = \"{}\"\ndatabase = \"shop\"\nconfig = \"{}\"\n",
+            admin,
             self.ini().display()
         )
     }
@@ -113,13 +141,32 @@ impl PgBouncer {
         self.folder.path().join("pgbouncer.ini")
     }
 
+    /// Whether its entry holds transactions, or is about to.
+    ///
+    /// # Panics
+    /// When the console does not say.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let mut client =
+            crate::postgres::connect(&self.admin(), None).expect("the console answers");
+        let shown = client
+            .simple_query("SHOW DATABASES")
+            .expect("it shows its entries");
+        shown.iter().any(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                row.get("name") == Some("shop") && row.get("paused") == Some("1")
+            }
+            _ => false,
+        })
+    }
+
     /// A command of the admin console.
     ///
     /// # Panics
     /// When it fails.
     pub fn console(&self, command: &str) {
-        let url = format!("postgres://admin@127.0.0.1:{}/pgbouncer", self.port);
-        let mut client = crate::postgres::connect(&url, None).expect("the console answers");
+        let mut client =
+            crate::postgres::connect(&self.admin(), None).expect("the console answers");
         client
             .simple_query(command)
             .unwrap_or_else(|error| panic!("{command}: {error}"));
@@ -132,6 +179,26 @@ impl Drop for PgBouncer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn launch(program: &str, folder: &Path) -> Child {
+    let mut command = Command::new("setpriv");
+    if rustix::process::getuid().is_root() {
+        command.args(["--reuid", USER, "--clear-groups"]);
+    }
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .expect("its log can be made");
+    command
+        .args(["--pdeathsig", "KILL", program, "pgbouncer.ini"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a file can be shared"))
+        .stderr(log)
+        .spawn()
+        .expect("PgBouncer can be started")
 }
 
 fn free_port() -> u16 {

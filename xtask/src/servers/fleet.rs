@@ -147,6 +147,17 @@ impl Fleet {
         failure.map_or(Ok(fleet), Err)
     }
 
+    /// Makes and starts a streaming standby of a running server.
+    ///
+    /// # Errors
+    /// When there is no such server, or the standby does not start.
+    pub fn add_standby(&mut self, primary: &str, name: &str) -> Result<()> {
+        let mut standby = self.server(primary)?.standby(name, &self.folder)?;
+        standby.start()?;
+        self.servers.push(standby);
+        Ok(())
+    }
+
     /// The server of that name.
     ///
     /// # Errors

@@ -112,6 +112,40 @@ impl Server {
         Ok(server)
     }
 
+    /// Makes a streaming standby of this running server below `fleet`, known to it as `name`; does not start it.
+    ///
+    /// # Errors
+    /// When the base backup fails.
+    pub(super) fn standby(&self, name: &str, fleet: &Path) -> Result<Self> {
+        let folder = fleet.join(name);
+        make_folder(&folder, 0o711)?;
+        let standby = Self {
+            name: name.to_owned(),
+            folder,
+            bin: self.bin.clone(),
+            port: port::free()?,
+            access: self.access,
+            account: self.account,
+            child: None,
+        };
+        make_folder(&standby.data(), 0o700)?;
+        self.account.own(&standby.data())?;
+        let mut backup = self.account.command(self.bin.join("pg_basebackup"));
+        backup
+            .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d"])
+            .arg(format!("{}?application_name={name}", self.url()))
+            .arg("-D")
+            .arg(standby.data());
+        capture(&mut backup)?;
+        let settings = standby.data().join("crossfade.conf");
+        let text = fs::read_to_string(&settings)
+            .context(|| format!("cannot read {}", settings.display()))?;
+        let own = standby.data();
+        let text = format!("{text}unix_socket_directories = '{}'\n", own.display());
+        standby.write_private(&settings, &text)?;
+        Ok(standby)
+    }
+
     fn initialize(&self, spec: &Spec) -> Result<()> {
         let mut initdb = self.account.command(self.bin.join("initdb"));
         initdb.arg("-D").arg(self.data()).args([

@@ -103,6 +103,15 @@ pub struct Complete {
 }
 
 #[derive(Debug, Args)]
+pub struct TakeOver {
+    #[command(flatten)]
+    pub file: File,
+    /// Who answers for it: a name for the audit log.
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub owner: String,
+}
+
+#[derive(Debug, Args)]
 pub struct Gates {
     #[command(flatten)]
     pub file: File,

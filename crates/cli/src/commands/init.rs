@@ -238,6 +238,8 @@ impl Written<'_> {
         );
         text.push('\n');
         text.push_str(crossfade_plan::gates::COMMENTED);
+        text.push('\n');
+        text.push_str(crossfade_plan::standbys::COMMENTED);
         text
     }
 

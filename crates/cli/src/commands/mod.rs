@@ -17,6 +17,7 @@ pub mod run;
 pub mod signal;
 pub mod status;
 pub mod switch;
+pub mod take_over;
 pub mod verify;
 
 use std::time::Duration;

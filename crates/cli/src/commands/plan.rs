@@ -29,7 +29,8 @@ pub async fn plan(arguments: &args::Plan, output: &Output) -> Result<u8, Failure
     let prepared = loaded.prepare().await?;
     let begun = prepared.has_begun();
     let mut plan = prepared.plan;
-    let warnings = crossfade_engine::switch_findings(&loaded.sides, &plan).await?;
+    let warnings =
+        crossfade_engine::switch_findings(&loaded.sides, &plan, &loaded.file.standbys).await?;
     plan.findings.extend(warnings);
     let spec = CaptureSpec {
         migration: plan.migration.clone(),

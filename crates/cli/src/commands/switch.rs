@@ -232,8 +232,9 @@ fn text(report: &SwitchReport) -> String {
     }
     if report.outcome != Outcome::Done {
         return format!(
-            "Dry run: ready to fire. Writes would wait for about {predicted} ms. Nothing has changed; the fence is armed, which costs writers a \
-             little until the switch."
+            "Dry run: ready to fire. Writes would wait for about {predicted} ms. Nothing has changed. Armed, the fence costs writers {}; it is taken \
+             off again until the switch.",
+            cost(report)
         );
     }
     let to = match report.to.part {
@@ -246,8 +247,18 @@ fn text(report: &SwitchReport) -> String {
         .map(|ms| format!(" Writes waited for {ms} ms (predicted {predicted} ms)."))
         .unwrap_or_default();
     format!(
-        "Authority for writes is with the {to} now: {} (epoch {}).{paused}\nThe way back: {}",
-        report.to.store, report.epoch, report.way_back
+        "Authority for writes is with the {to} now: {} (epoch {}).{paused}\nWhile armed, the fence cost writers {}.\nThe way back: {}",
+        report.to.store,
+        report.epoch,
+        cost(report),
+        report.way_back
+    )
+}
+
+fn cost(report: &SwitchReport) -> String {
+    report.fence_cost_us.map_or_else(
+        || "a little".to_owned(),
+        |cost| format!("about {cost} µs a statement"),
     )
 }
 

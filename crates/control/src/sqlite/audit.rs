@@ -25,6 +25,8 @@ pub(super) const WITHDRAWN: &str = "command.withdrawn";
 pub(super) const PHASE: &str = "phase";
 /// The migration was paused, or goes on.
 pub(super) const PAUSED: &str = "paused";
+/// The right to run was taken from a process that stood still.
+pub(super) const TAKEN_OVER: &str = "lease.taken_over";
 /// A person said what a difference is.
 pub(super) const CLASSIFIED: &str = "quarantine.classified";
 

@@ -10,11 +10,11 @@ use crossfade_store::{
     ChunkRange, ErrorKind, Loader, ReadForm, RowStream, SourceSnapshot, StoreError,
 };
 
-use crate::attempt::note_altered;
 use crate::capture::bounds;
 use crate::durable::{self, ChunkRecord};
 use crate::error::EngineError;
 use crate::kill;
+use crate::lookout::note_altered;
 use crate::planted;
 use crate::progress::Event;
 use crate::session::{Keying, Parts, Session, State, TableState};

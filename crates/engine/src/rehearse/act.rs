@@ -112,6 +112,7 @@ fn plain(file: &MigrationFile) -> MigrationFile {
     MigrationFile {
         projections: Vec::new(),
         routes: Vec::new(),
+        standbys: Default::default(),
         ..file.clone()
     }
 }
@@ -145,6 +146,8 @@ async fn migration(
         projections: Vec::new(),
         verify: file.verify,
         abort_conditions: Default::default(),
+        // a failover in the middle of a rehearsal costs a rehearsal
+        standbys: Default::default(),
         options: file.run,
         // what is rehearsed needs no rehearsal
         gates: GateLimits {

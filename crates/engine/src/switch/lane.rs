@@ -7,14 +7,14 @@ use std::sync::Arc;
 use crossfade_model::{
     ColumnMapping, Finding, Schema, Severity, Table, TableMapping, TableName, reverse_lane,
 };
-use crossfade_plan::Plan;
+use crossfade_plan::{Plan, Standbys};
 use crossfade_rules::gates::LossyColumn;
 use crossfade_store::{CaptureSpec, ErrorKind, Source, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
 use crate::run::Migration;
-use crate::switch::Sides;
+use crate::switch::{Sides, standbys};
 
 /// Which way rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -58,12 +58,17 @@ impl Direction {
     }
 }
 
-/// What will refuse the switch although the copy could be made: the way back cannot be captured on the target, or its tables not be fenced. Told
-/// as warnings, since whoever only copies need not care.
+/// What will refuse the switch although the copy could be made: the way back cannot be captured on the target, its tables not be fenced, or a named
+/// standby is not there. Told as warnings, since whoever only copies need not care.
 ///
 /// # Errors
 /// The target cannot be read.
-pub async fn switch_findings(sides: &Sides, plan: &Plan) -> Result<Vec<Finding>, EngineError> {
+pub async fn switch_findings(
+    sides: &Sides,
+    plan: &Plan,
+    named: &Standbys,
+) -> Result<Vec<Finding>, EngineError> {
+    let mut out = standbys::told(sides, named).await?;
     let target: &dyn Source = sides.target.as_ref();
     // what is asked of tables is asked of those that are there
     let present = (plan.tables.iter()).filter(|mapping| plan.present.contains(&mapping.id));
@@ -88,22 +93,27 @@ pub async fn switch_findings(sides: &Sides, plan: &Plan) -> Result<Vec<Finding>,
         Ok(found)
     };
     match found.await {
-        Ok(found) => Ok(found
-            .into_iter()
-            .filter(|finding| finding.severity == Severity::Blocks)
-            .map(|finding| Finding {
-                severity: Severity::Warning,
-                place: "target".to_owned(),
-                what: format!("the switch will be refused: {}", finding.what),
-                ..finding
-            })
-            .collect()),
+        Ok(found) => {
+            let blocking = found.into_iter().filter(|f| f.severity == Severity::Blocks);
+            out.extend(blocking.map(|finding| as_warning(finding, "target")));
+            Ok(out)
+        }
         // a file that is made once the migration begins
         Err(StoreError {
             kind: ErrorKind::Missing,
             ..
-        }) => Ok(Vec::new()),
+        }) => Ok(out),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A finding that will refuse the switch, told before.
+pub(crate) fn as_warning(finding: Finding, place: &str) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        place: place.to_owned(),
+        what: format!("the switch will be refused: {}", finding.what),
+        ..finding
     }
 }
 
@@ -133,6 +143,7 @@ pub(crate) async fn of(
         lead: Arc::clone(&home.lead),
         gates: home.gates,
         abort_conditions: home.abort_conditions.clone(),
+        standbys: home.standbys.exchanged(),
     }))
 }
 

@@ -30,6 +30,8 @@ pub(crate) async fn settle(
     lease: &Lease,
     observer: &dyn Observer,
 ) -> Result<Direction, EngineError> {
+    // whoever was taken over changes nothing any more
+    home.control.heartbeat(lease, None).await?;
     for _ in 0..TRIES {
         let Some([x, y]) = registers(home).await? else {
             continue;
@@ -46,6 +48,7 @@ pub(crate) async fn settle(
                 let interrupted = interrupted(home).await?;
                 let name = &home.plan.migration;
                 route::agree(&home.lead, name, direction, epoch, interrupted, observer).await;
+                route::paused::settled(home, lease).await;
                 enter_phase(home, lease, direction).await?;
                 settle_intents(home, lease, direction, [x, y]).await?;
                 return Ok(direction);
@@ -205,10 +208,11 @@ pub(crate) async fn enter_phase(
     Ok(())
 }
 
-/// The epoch of a switch that a process has begun and of which none has said how it ended.
+/// The epoch of a switch that a process has begun and of which none has said how it ended, or whose routes none has seen going on.
 async fn interrupted(home: &Migration) -> Result<Option<u64>, EngineError> {
     let state = home.control.state().await?;
-    let switches = state.open_intents.iter().filter(|i| i.kind == INTENT);
+    let kinds = [INTENT, route::paused::PAUSED];
+    let switches = (state.open_intents.iter()).filter(|i| kinds.contains(&i.kind.as_str()));
     Ok(switches.filter_map(|i| i.detail["epoch"].as_u64()).max())
 }
 

@@ -126,6 +126,8 @@ pub(crate) async fn obey(
             "wait for it: `status` shows where it is",
         ));
     }
+    // from here on nobody else leads the routes
+    drop(run.home.lead.turn().await);
     let outcome = obeyed(run, session, requests, order).await;
     // after a switch the attempt ends: what waited must not begin again in between
     if !outcome
@@ -200,7 +202,6 @@ async fn proven_first(
     if !alone && run.direction == Direction::Forward {
         return Ok(());
     }
-    let passed = order.overrides.iter().any(|o| o.gate == Gate::Proof.word());
     let unread = || {
         let proofs = session.proofs();
         let progress = proofs
@@ -208,7 +209,11 @@ async fn proven_first(
             .map(|p| p.progress(|at| session.source.show_position(at)));
         progress.is_none_or(|p| p.unproven > 0)
     };
-    if passed || reads::back(order) || !session.lock().finished || !unread() {
+    if gates::passes(order, Gate::Proof)
+        || reads::back(order)
+        || !session.lock().finished
+        || !unread()
+    {
         return Ok(());
     }
     let mut report = ask::compared(run, session, requests, Comparison::default()).await?;

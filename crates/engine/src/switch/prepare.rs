@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentState, SwitchOrder};
 use crossfade_model::{Finding, Register, Severity, Table};
-use crossfade_rules::gates::GateResult;
+use crossfade_rules::gates::{Gate, GateResult};
 use crossfade_rules::switch::{Side, first, may_fence, next_epoch};
 use crossfade_store::{CaptureSpec, ErrorKind, Source, Store, StoreError};
 use tokio::sync::mpsc;
@@ -17,18 +17,18 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::switch::probe::{self, Probes};
 use crate::switch::window::Taken;
-use crate::switch::{gates, lane, route};
+use crate::switch::{gates, incarnation, lane, route, standbys};
 use crate::verify::collect::VerifyRequest;
-use crate::verify::recheck;
+use crate::verify::{continuous, recheck};
 
 /// How long to wait for the tables of the store that takes no writes to be armed.
 const ARM_PATIENCE: Duration = Duration::from_secs(120);
 /// How long to wait at least for those of the other one, whatever the time box is: writers do not wait meanwhile.
 const ARM_LEAST: Duration = Duration::from_secs(5);
 /// Touched keys are read again until they are few enough for the fence, at most so often.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 8;
 /// So few are read in a moment.
-const FEW_KEYS: u64 = 2_000;
+const FEW_KEYS: u64 = 500;
 /// What the steps inside the fence take that were not measured beforehand: five durable commits on two stores.
 const STEPS_MILLIS: f64 = 60.0;
 
@@ -48,6 +48,8 @@ pub(crate) struct Prepared {
     pub gates: Vec<GateResult>,
     /// The steps, in milliseconds after the beginning.
     pub steps: Vec<Taken>,
+    /// What the armed fence costs a statement that writes.
+    pub fence_cost: Option<Duration>,
     /// What measures for how long writes wait, once the fence is fired.
     pub probes: Option<Probes>,
 }
@@ -80,6 +82,8 @@ pub(crate) async fn prepare(
     let tables: Vec<Table> = session.tables().iter().map(|t| t.source.clone()).collect();
     let others: Vec<Table> = session.tables().iter().map(|t| t.target.clone()).collect();
     let others = described(sides.target.as_ref(), &others).await?;
+    incarnation::same(session, sides).await?;
+    standbys::ready(sides, &run.migration.standbys).await?;
     refuse(route::check(&run.home.lead).await?)?;
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;
@@ -97,7 +101,8 @@ pub(crate) async fn prepare(
         true => None,
         false => probe::open(sides, base).await,
     };
-    let (proof, predicted_ms) = approach(session, requests).await?;
+    let fence_cost = cost(sides.source.as_ref(), base).await;
+    let (proof, predicted_ms) = approach(session, requests, order).await?;
     step("approached");
     let gates = gates::ready(run, session, order).await?;
     step("gates");
@@ -109,6 +114,7 @@ pub(crate) async fn prepare(
         proof,
         gates,
         steps,
+        fence_cost,
         probes,
     })
 }
@@ -134,6 +140,17 @@ async fn arm(
         source.arm(base, tables, within).await
     };
     armed.map_err(in_the_way)
+}
+
+/// For people: a switch does not fail where it cannot be measured.
+async fn cost(source: &dyn Store, base: &str) -> Option<Duration> {
+    match source.fence_cost(base).await {
+        Ok(cost) => cost,
+        Err(error) => {
+            tracing::info!(error = %error, "what the fence costs was not measured");
+            None
+        }
+    }
 }
 
 /// Somebody who is in the way for too long refuses the switch: trying the whole attempt again would not make him go.
@@ -249,9 +266,14 @@ async fn works(source: &dyn Source, spec: &CaptureSpec) -> bool {
 async fn approach(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
+    order: &SwitchOrder,
 ) -> Result<(VerifyReport, f64), EngineError> {
     let mut best = None;
     for _ in 0..ROUNDS {
+        // proven a moment ago, or the gate would have refused
+        if !gates::passes(order, Gate::Proof) {
+            continuous::unproven(session, requests).await?;
+        }
         let begun = Instant::now();
         let report = recheck::recheck(session, requests).await?;
         let checked = begun.elapsed();

@@ -71,7 +71,9 @@ pub(crate) async fn lead(
     let detail =
         serde_json::json!({ "what": order.what, "owner": order.owner, "epoch": report.epoch });
     let intent = control.record_intent(&run.lease, INTENT, detail).await?;
+    let turn = lead.turn().await;
     let pointed = pointed(run, report.epoch, *percent, tenant.clone()).await;
+    drop(turn);
     let state = match &pointed {
         Ok(_) => IntentState::Done(serde_json::Value::Null),
         Err(error) => IntentState::Failed(error.to_string()),

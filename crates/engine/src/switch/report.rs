@@ -158,6 +158,9 @@ pub struct SwitchReport {
     pub gates: Vec<GateResult>,
     /// For how long writers waited.
     pub pause: Pause,
+    /// Microseconds, rounded up, that the armed fence costs a statement that writes, as measured just before; `None` where it was not.
+    #[serde(default)]
+    pub fence_cost_us: Option<u64>,
     /// The steps, in their order.
     pub steps: Vec<Step>,
     /// The position of the mark behind the last write before, for people.

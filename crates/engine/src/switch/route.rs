@@ -1,7 +1,12 @@
 //! The routes beside a switch: paused before the fence so that applications see a pause and no error, pointed to the new authority after
 //! it. Never the fence, and never asked who has authority: a route that lags or lies costs waiting or refused writes.
 
-use std::time::Duration;
+mod agree;
+pub(crate) mod keep;
+pub(crate) mod paused;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossfade_model::{Finding, Severity};
 use crossfade_route::{Destination, Ends, RouteError, Routes, Side, Traffic};
@@ -15,23 +20,54 @@ use crate::switch::prepare::refused;
 /// Pause between two tries of leading traffic to where authority is.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// For how long a run leads a route before it goes on with the way back: whoever looks after the routes leads it from then on.
+const LEADING: Duration = Duration::from_secs(15);
+
 /// A migration's routes and the two ends that they lead to.
 pub struct Lead {
     /// The routes, in the order of the file.
     pub routes: Routes,
     /// How both sides are reached, without secrets.
     pub ends: Ends,
+    /// The epoch for which a route may wait still.
+    owed: Mutex<Option<u64>>,
+    /// Who leads routes takes turns: a switch, an order about reads, whoever looks after them.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Lead {
-    /// No routes: applications are led by their owners.
-    pub fn none() -> Lead {
+    /// Routes that were opened.
+    pub fn new(routes: Routes, ends: Ends) -> Lead {
         Lead {
-            routes: Routes::new(Vec::new()),
-            ends: Ends::default(),
+            routes,
+            ends,
+            owed: Mutex::new(None),
+            turn: tokio::sync::Mutex::new(()),
         }
     }
+
+    /// No routes: applications are led by their owners.
+    pub fn none() -> Lead {
+        Lead::new(Routes::new(Vec::new()), Ends::default())
+    }
+
+    /// Waits until nobody else leads them.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// The epoch for which a route may wait still.
+    fn owed(&self) -> Option<u64> {
+        *self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Routes are paused, or may be, for this epoch; `None`: none waits any more.
+    fn owe(&self, epoch: Option<u64>) {
+        *self.owed.lock().unwrap_or_else(PoisonError::into_inner) = epoch;
+    }
 }
+
+pub(crate) use agree::agree;
 
 /// The side that has authority while rows go this way.
 fn authority(direction: Direction) -> Side {
@@ -49,11 +85,12 @@ pub(crate) async fn check(lead: &Lead) -> Result<Vec<Finding>, EngineError> {
     }
 }
 
-/// Holds new transactions. After an error nothing is held.
+/// Holds new transactions. After an error nothing is held, as far as the routes could be reached.
 pub(crate) async fn pause(lead: &Lead, epoch: u64, within: Duration) -> Result<(), EngineError> {
     if lead.routes.is_empty() {
         return Ok(());
     }
+    lead.owe(Some(epoch));
     let paused = lead.routes.pause(epoch, within).await;
     paused.map(drop).map_err(|error| unready(&error))
 }
@@ -63,21 +100,25 @@ pub(crate) async fn resume(lead: &Lead, epoch: u64, observer: &dyn Observer) {
     if lead.routes.is_empty() {
         return;
     }
-    if let Err(error) = lead.routes.resume(epoch).await {
-        observer.event(&Event::Warning {
-            what: format!("a route could not be resumed: {error}"),
-        });
+    match lead.routes.resume(epoch).await {
+        Ok(()) => lead.owe(None),
+        Err(error) => observer.event(&Event::Warning {
+            what: format!("a route could not be resumed yet: {error}"),
+        }),
     }
 }
 
-/// Leads writes to the lane's new authority, for as long as it takes or this process lives: the next attempt goes on.
+/// Leads writes to the lane's new authority; true once every route agrees. A process that is there for the switch alone does so for as long
+/// as it takes; a run has the way back to begin, and looks after the routes beside it.
 pub(crate) async fn lead(
     lead: &Lead,
     migration: &str,
     to: Direction,
     epoch: u64,
     session: &Session,
-) {
+    alone: bool,
+) -> bool {
+    let begun = Instant::now();
     let mut told = false;
     while let Err(error) = once(lead, migration, to, epoch).await {
         if !told {
@@ -88,11 +129,13 @@ pub(crate) async fn lead(
             });
             told = true;
         }
-        if !error.kind.can_retry() || session.stopping() {
-            return;
+        let long = !alone && begun.elapsed() > LEADING;
+        if long || !error.kind.can_retry() || session.stopping() {
+            return false;
         }
         tokio::time::sleep(AGAIN).await;
     }
+    true
 }
 
 pub(crate) async fn once(
@@ -107,6 +150,7 @@ pub(crate) async fn once(
     let destination = lead.ends.destination(authority(to), epoch, migration);
     lead.routes.point(&destination, &Traffic::Writes).await?;
     lead.routes.resume(epoch).await?;
+    lead.owe(None);
     reads_follow(lead, &destination).await
 }
 
@@ -125,65 +169,6 @@ async fn reads_follow(lead: &Lead, authority: &Destination) -> Result<(), RouteE
         }
     }
     Ok(())
-}
-
-/// A process that begins finds the routes as the one before has left them: whatever does not lead to the authority is pointed there,
-/// whatever still waits goes on. `interrupted`: the epoch of a switch whose process did not come to its end. Before the first switch a
-/// route is its owner's.
-pub(crate) async fn agree(
-    lead: &Lead,
-    migration: &str,
-    direction: Direction,
-    epoch: u64,
-    interrupted: Option<u64>,
-    observer: &dyn Observer,
-) {
-    if lead.routes.is_empty() || (epoch == 0 && interrupted.is_none()) {
-        return;
-    }
-    let side = authority(direction);
-    let (mut strays, mut waits) = (false, false);
-    for (label, shown) in lead.routes.shows().await {
-        let (stray, waiting) = match &shown {
-            Ok(state) => (
-                epoch > 0 && state.writes.is_some_and(|to| to != side),
-                state.paused.unwrap_or(interrupted.is_some()),
-            ),
-            Err(_) => (epoch > 0, true),
-        };
-        if stray || waiting {
-            let what = if stray {
-                "does not lead writes to"
-            } else {
-                "waits before"
-            };
-            observer.event(&Event::Warning {
-                what: format!(
-                    "route {label} {what} the {}: that is put right",
-                    side.word()
-                ),
-            });
-        }
-        strays |= stray;
-        waits |= waiting;
-    }
-    let mut done = Ok(());
-    if strays {
-        let destination = lead.ends.destination(side, epoch, migration);
-        done = lead.routes.point(&destination, &Traffic::Writes).await;
-    }
-    if waits {
-        let resumed = lead
-            .routes
-            .resume(interrupted.unwrap_or(0).max(epoch))
-            .await;
-        done = done.and(resumed);
-    }
-    if let Err(error) = done {
-        observer.event(&Event::Warning {
-            what: format!("a route could not be put right: {error}"),
-        });
-    }
 }
 
 /// Before the point of no return a route that does not do its part refuses the switch.

@@ -59,6 +59,7 @@ pub(crate) fn blank(
             within_ms: order.within_ms,
             ..Pause::default()
         },
+        fence_cost_us: None,
         steps: Vec::new(),
         barrier: None,
         beginning: None,
@@ -89,6 +90,7 @@ pub(crate) fn found(
 pub(crate) fn prepared(report: &mut SwitchReport, prepared: &Prepared, now: i64) {
     report.epoch = prepared.epoch;
     report.pause.predicted_ms = Some(whole(prepared.predicted_ms));
+    report.fence_cost_us = prepared.fence_cost.map(whole_micros);
     report.proof = Some(summary(&prepared.proof));
     report.gates.clone_from(&prepared.gates);
     steps(report, &prepared.steps, 0.0);
@@ -149,6 +151,11 @@ fn steps(report: &mut SwitchReport, taken: &[Taken], offset: f64) {
         });
         before = step.at_ms;
     }
+}
+
+/// Whole microseconds, rounded up: a fence that was measured is never told as costing nothing.
+fn whole_micros(cost: std::time::Duration) -> u64 {
+    u64::try_from(cost.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 /// Whole milliseconds; never negative.

@@ -3,6 +3,8 @@
 //! Up to *given* whatever fails, or takes longer than the time box, releases, and nothing has changed. From there on every step is
 //! repeated until it has happened.
 
+mod back;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,17 +12,17 @@ use std::time::{Duration, Instant};
 use crossfade_control::{IntentId, IntentState, SwitchOrder};
 use crossfade_model::{Beginning, Mode, Position, Register, Sequence};
 use crossfade_rules::switch::{Evidence, may_give};
-use crossfade_store::{ErrorKind, Fire, Latch, Recovery, Source, StoreError};
+use crossfade_store::{ErrorKind, Fire, Latch, Source, StoreError};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
 use crate::kill;
-use crate::run::Run;
+use crate::run::{Run, Until};
 use crate::session::Session;
-use crate::switch::locate::{self, INTENT, noted};
+use crate::switch::locate::{INTENT, noted};
 use crate::switch::prepare::{Prepared, equal, in_the_way, millis, refused};
 use crate::switch::probe::Measuring;
-use crate::switch::route;
+use crate::switch::{incarnation, route, standbys};
 use crate::verify::collect::VerifyRequest;
 use crate::verify::recheck;
 use crate::verify_report::VerifyReport;
@@ -29,8 +31,8 @@ use crate::verify_report::VerifyReport;
 const AGAIN: Duration = Duration::from_millis(200);
 /// Tries to open the new authority before the next attempt does it.
 const OPEN_TRIES: u32 = 100;
-/// Tries to take a fence back before that is left to the next command.
-const UNDO_TRIES: u32 = 20;
+/// How long the last look at the standbys may take.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How often the holder shows that it lives.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -115,6 +117,7 @@ pub(crate) async fn pass(
     };
     session.drain.store(true, Ordering::SeqCst);
     let outcome = window.passed(&fire).await;
+    route::paused::settled(&run.home, &run.lease).await;
     if outcome.is_err() {
         // after a switch the attempt ends
         session.drain.store(false, Ordering::SeqCst);
@@ -163,6 +166,7 @@ impl Window<'_> {
         let (lead, epoch) = (&self.run.home.lead, self.prepared.epoch);
         let source = &self.run.migration.sides.source;
         // applications that go through a route wait there, and meet no fence
+        route::paused::intended(&self.run.home, &self.run.lease, epoch).await?;
         route::pause(lead, epoch, fire.within / 2).await?;
         self.step("paused");
         let mut latch = match source.fire(base, fire).await {
@@ -179,8 +183,10 @@ impl Window<'_> {
                 // who waits at the fence itself is told at once
                 self.release(latch).await;
                 let to = self.run.direction.other();
-                route::lead(lead, base, to, epoch, self.session).await;
-                self.step("routed");
+                let alone = matches!(self.run.until, Until::Switched(..));
+                if route::lead(lead, base, to, epoch, self.session, alone).await {
+                    self.step("routed");
+                }
                 kill::point("switch.routed");
                 switched.steps = std::mem::take(&mut self.steps);
                 Ok(switched)
@@ -205,7 +211,7 @@ impl Window<'_> {
                 "look at `status`",
             ));
         }
-        let holes = self.in_time(latch.recheck()).await?;
+        let holes = self.in_time(self.rechecked(latch)).await?;
         if !holes.is_empty() {
             return Err(refused(
                 "switch.fence",
@@ -227,16 +233,21 @@ impl Window<'_> {
         self.in_time(latch.commit(from, fenced)).await?;
         self.step("fenced");
         kill::point("switch.fenced");
-        let sequences = self.sequences().await?;
-        self.step("sequences");
-        kill::point("switch.sequences");
-        let target = &self.run.migration.sides.target;
-        let noting = target.note_beginning(self.run.base(), epoch);
-        let beginning = self.in_time(noting).await?;
+        // sequences are in no log: the beginning may be noted before they are raised or after
+        let sequences = async {
+            let raised = self.sequences().await;
+            kill::point("switch.sequences");
+            raised
+        };
+        let noting = self.in_time(self.noted(epoch));
+        let (sequences, beginning) = tokio::try_join!(sequences, noting)?;
         self.step("noted");
         kill::point("switch.noted");
-        // the last moment at which the box counts
-        self.in_time(async { Ok(()) }).await?;
+        let missing_standbys = self.standbys(latch).await?;
+        if missing_standbys.is_empty() {
+            // the last moment at which the box counts
+            self.in_time(async { Ok::<_, EngineError>(()) }).await?;
+        }
         let evidence = Evidence {
             barrier: Some(barrier),
             drained: Some(self.session.lock().checkpoint),
@@ -244,9 +255,9 @@ impl Window<'_> {
             proven: true,
             raised: Some(epoch),
             noted: Some(beginning.epoch),
-            missing_standbys: Vec::new(),
+            missing_standbys,
         };
-        let given = may_give(fenced, epoch, &evidence).map_err(EngineError::rule)?;
+        let given = may_give(fenced, epoch, &evidence).map_err(standbys::not_given)?;
         self.give(latch, fenced, given).await?;
         self.step("given");
         if let Some(measuring) = self.measuring {
@@ -279,9 +290,9 @@ impl Window<'_> {
     }
 
     /// A step that is given up when the box ends.
-    async fn in_time<T>(
+    async fn in_time<T, E: Into<EngineError>>(
         &self,
-        step: impl Future<Output = Result<T, StoreError>>,
+        step: impl Future<Output = Result<T, E>>,
     ) -> Result<T, EngineError> {
         tokio::select! {
             biased;
@@ -289,9 +300,44 @@ impl Window<'_> {
                 if Instant::now() > self.deadline {
                     return Err(over());
                 }
-                Ok(done?)
+                done.map_err(Into::into)
             }
             () = tokio::time::sleep_until(self.deadline.into()) => Err(over()),
+        }
+    }
+
+    /// What the fence rests on; and that both addresses still lead to whom this run works with.
+    async fn rechecked(&self, latch: &mut dyn Latch) -> Result<Vec<String>, EngineError> {
+        let recheck = async { latch.recheck().await.map_err(EngineError::from) };
+        let same = incarnation::unchanged(self.session, &self.run.migration.sides);
+        let (holes, ()) = tokio::try_join!(recheck, same)?;
+        Ok(holes)
+    }
+
+    /// Notes where the new authority begins; and looks once more at who answers, as late as this costs no time of its own.
+    async fn noted(&self, epoch: u64) -> Result<Beginning, EngineError> {
+        let sides = &self.run.migration.sides;
+        let noting = async {
+            let noted = sides.target.note_beginning(self.run.base(), epoch).await;
+            noted.map_err(EngineError::from)
+        };
+        let same = incarnation::unchanged(self.session, sides);
+        let (beginning, ()) = tokio::try_join!(noting, same)?;
+        Ok(beginning)
+    }
+
+    /// Named standbys that do not hold the switch when the box ends; none, and sooner, where all do.
+    async fn standbys(&self, latch: &mut dyn Latch) -> Result<Vec<String>, EngineError> {
+        let migration = &self.run.migration;
+        let named = &migration.standbys;
+        let target = migration.sides.target.as_ref();
+        let begins = standbys::begins(target, self.run.base(), named);
+        let begins = self.in_time(begins).await?;
+        let looked = standbys::missing(latch, target, begins, named, self.deadline.into());
+        // a look that hangs is no answer; one that has just begun may end
+        match tokio::time::timeout_at((self.deadline + LAST_LOOK).into(), looked).await {
+            Ok(missing) => Ok(missing?),
+            Err(_) => Err(over()),
         }
     }
 
@@ -402,65 +448,6 @@ impl Window<'_> {
         }
         tracing::warn!(error = %error, "{doing}, again");
         tokio::time::sleep(AGAIN).await;
-        Ok(())
-    }
-
-    /// After a failure: applications wait, and nobody else may come by for hours. The session that held the latch may be gone, or a step have
-    /// been given up whose outcome is unknown, so the registers are looked at as by a process that begins.
-    async fn rest(&self) {
-        let (home, lease) = (&self.run.home, &self.run.lease);
-        while let Err(error) = locate::settle(home, lease, self.session.observer.as_ref()).await {
-            let passing =
-                matches!(&error, EngineError::Store(e) if e.recovery() == Recovery::Retry);
-            if !passing || self.session.stopping() {
-                tracing::warn!(error = %error, "what the switch has left is ended by the next command");
-                return;
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
-    }
-
-    async fn release(&self, latch: Box<dyn Latch>) {
-        if let Err(error) = latch.release().await {
-            tracing::warn!(error = %error, "the old authority's latch was not released in order; its server does it");
-        }
-    }
-
-    /// Nothing has been given: the source goes on as before. Where this fails, the next look at the registers does it.
-    async fn undo(&mut self, mut latch: Box<dyn Latch>) {
-        if !self.closing || self.given() {
-            return self.release(latch).await;
-        }
-        let epoch = self.prepared.epoch;
-        let fenced = Register::new(Mode::Fenced, epoch);
-        let open = Register::new(Mode::Open, epoch);
-        // a commit that was given up half-way may have happened: this compares
-        let undone = latch.commit(fenced, open).await;
-        self.release(latch).await;
-        let Err(error) = undone else {
-            self.undone = true;
-            return;
-        };
-        for _ in 0..UNDO_TRIES {
-            match self.reopened(fenced, open).await {
-                Ok(()) => {
-                    self.undone = true;
-                    return;
-                }
-                Err(error) => tracing::warn!(error = %error, "taking the fence back, again"),
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
-        tracing::error!(error = %error, "the fence was not taken back: the next command does it");
-    }
-
-    /// The old authority is open, by its own word.
-    async fn reopened(&self, fenced: Register, open: Register) -> Result<(), StoreError> {
-        let (source, base) = (&self.run.migration.sides.source, self.run.base());
-        let standing = source.standing(base).await?;
-        if standing.is_some_and(|s| s.register == fenced) {
-            source.swap(base, fenced, open).await?;
-        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 
 use crossfade_model::{Change, Key, KeyEncoder, Position, Row, TableMapping};
-use crossfade_rules::proof::{Book, Check, Finished, Outcome, RangeId, Ticket, Verdict};
+use crossfade_rules::proof::{Book, Check, Finished, Outcome, RangeId, Status, Ticket, Verdict};
 use crossfade_store::{Bound, ChunkRange, Source};
 
 use crate::apply::steps::with_key_of;
@@ -21,7 +21,7 @@ const RANGE_BYTES: u64 = 32 << 20;
 const MOST_RANGES: u64 = 2048;
 /// Touched keys kept at most, all ranges together.
 const MOST_TOUCHED: usize = 200_000;
-/// Touched keys kept of one range at most.
+/// Touched keys kept of one range at most: more than a range has rows are worth reading it whole.
 const MOST_OF_RANGE: usize = 50_000;
 
 /// A key that changed, with its cells in the source's form. Ordered by identity.
@@ -118,11 +118,11 @@ impl Proofs {
                 bounds: bounds.into_iter().map(|b| b.key).collect(),
             });
         }
-        let bound = (MOST_TOUCHED / specs.len().max(1)).clamp(64, MOST_OF_RANGE);
+        let book = Book::new(number(specs.len()), MOST_OF_RANGE).with_total(MOST_TOUCHED);
         Proofs {
             mappings: mappings.to_vec(),
             cuts,
-            book: Book::new(number(specs.len()), bound),
+            book,
             specs,
         }
     }
@@ -218,6 +218,12 @@ impl Proofs {
         let range = self.book.next()?;
         let spec = self.spec(range)?.clone();
         self.book.begin(range).map(|ticket| (ticket, spec))
+    }
+
+    /// Ranges of which nothing is known.
+    pub fn unproven(&self) -> Vec<RangeId> {
+        let of = |range: &RangeId| self.book.status(*range) == Status::Unproven;
+        self.book.ranges().filter(of).collect()
     }
 
     /// Begins to read this range.

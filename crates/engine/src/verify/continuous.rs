@@ -28,7 +28,7 @@ const MOST_READINGS: u32 = 3;
 /// Pause between them.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Log behind the source's end from which on nothing is read: the stream comes first.
-const MOST_BEHIND: u64 = 64 << 20;
+const MOST_BEHIND: u64 = 16 << 20;
 
 /// Cuts the tables unless they are.
 pub(crate) async fn ensure_cut(session: &Session) -> Result<(), EngineError> {
@@ -110,13 +110,43 @@ async fn next(
     let _turn = session.comparing.lock().await;
     ensure_cut(session).await?;
     let begun = session.proofs().as_mut().and_then(Proofs::begin_next);
-    let Some((mut ticket, spec)) = begun else {
-        return Ok(());
-    };
+    match begun {
+        Some((ticket, spec)) => settle(session, requests, ticket, &spec).await,
+        None => Ok(()),
+    }
+}
+
+/// Reads whole, and at once, what is not proven: more of it may have changed than is kept by its keys.
+pub(crate) async fn unproven(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+) -> Result<(), EngineError> {
+    let _turn = session.comparing.lock().await;
+    ensure_cut(session).await?;
+    let ranges = session.proofs().as_ref().map(Proofs::unproven);
+    for range in ranges.unwrap_or_default() {
+        let begun = session.proofs().as_mut().and_then(|proofs| {
+            let spec = proofs.spec(range)?.clone();
+            proofs.begin(range).map(|ticket| (ticket, spec))
+        });
+        if let Some((ticket, spec)) = begun {
+            settle(session, requests, ticket, &spec).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads one range until it is equal, or a difference has stayed.
+async fn settle(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    mut ticket: Ticket,
+    spec: &RangeSpec,
+) -> Result<(), EngineError> {
+    let range = ticket.range();
     let mut before: Option<TableVerify> = None;
     for _ in 0..MOST_READINGS {
-        let range = ticket.range();
-        let found = match read(session, requests, ticket, &spec).await? {
+        let found = match read(session, requests, ticket, spec).await? {
             Some(found) if !found.equal => found,
             _ => return Ok(()),
         };

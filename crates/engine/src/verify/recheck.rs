@@ -214,8 +214,10 @@ impl<'a> Reading<'a> {
         found: &mut Found,
     ) -> Result<(), EngineError> {
         let keys: Vec<Row> = some.iter().map(|(_, key)| key.cells.clone()).collect();
-        let theirs = pair.source.read_keys(self.mapping, &keys).await?;
-        let ours = pair.target.read_keys(self.mapping, &keys).await?;
+        let (theirs, ours) = tokio::try_join!(
+            pair.source.read_keys(self.mapping, &keys),
+            pair.target.read_keys(self.mapping, &keys)
+        )?;
         let moving = &pair.touched[self.mapping.id.0 as usize].cells;
         let theirs = self.by_identity(0, theirs)?;
         let ours = self.by_identity(1, ours)?;

@@ -45,7 +45,7 @@ pub(super) async fn list(store: &MysqlStore) -> Result<Vec<Blocker>> {
 }
 
 /// Ends them. One that has ended meanwhile is no error.
-pub(super) async fn end(store: &MysqlStore) -> Result<()> {
+pub(crate) async fn end(store: &MysqlStore) -> Result<()> {
     let mut client = store.connect(Purpose::Check).await?;
     for (id, _, _) in open(&mut client, store).await? {
         kill(&mut client, id).await?;
@@ -55,7 +55,7 @@ pub(super) async fn end(store: &MysqlStore) -> Result<()> {
 }
 
 /// Ends a connection; that it is gone already is no error.
-pub(super) async fn kill(client: &mut Client, id: u64) -> Result<()> {
+pub(crate) async fn kill(client: &mut Client, id: u64) -> Result<()> {
     const NO_SUCH_THREAD: &str = "1094";
     match client
         .run("ending a connection", &format!("KILL {id}"))

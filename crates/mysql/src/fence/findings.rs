@@ -93,3 +93,14 @@ pub(super) async fn in_the_way(client: &mut Client) -> Result<Vec<String>> {
     }
     Ok(out)
 }
+
+/// Replicas are not asked what they hold: whoever names some waits for an answer that does not come.
+pub(super) fn standbys(named: &[String]) -> Vec<Finding> {
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let what = "what replicas of MySQL and MariaDB hold is not asked, and [standbys] names some for this side";
+    vec![Finding::blocks("mysql.standbys", "store", what).fix(
+        "Take them out of [standbys], and let no replica be promoted while a switch is under way",
+    )]
+}

@@ -234,6 +234,10 @@ impl Latch for MysqlLatch {
         Ok(())
     }
 
+    async fn standbys_holding(&mut self, _named: &[String]) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     async fn keep(&mut self) -> Result<()> {
         self.check().await
     }

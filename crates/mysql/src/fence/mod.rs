@@ -1,6 +1,6 @@
 //! The authority of a database over a migration's tables: register, fence, latch.
 
-mod blockers;
+pub(crate) mod blockers;
 mod findings;
 mod latch;
 mod probe;
@@ -100,6 +100,36 @@ impl Fence for MysqlStore {
         Ok(found)
     }
 
+    async fn standby_findings(&self, named: &[String]) -> Result<Vec<Finding>> {
+        Ok(findings::standbys(named))
+    }
+
+    async fn standbys_holding(
+        &self,
+        _named: &[String],
+        _position: Position,
+    ) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// A server keeps its own name for itself beside its data (`server_uuid`, MariaDB's `server_uid`); a copy of the data on another host has
+    /// another host.
+    async fn incarnation(&self) -> Result<Option<String>> {
+        let mut client = self.connect(Purpose::Check).await?;
+        let rows = client
+            .texts(
+                "asking which server this is",
+                "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+                 ('server_uuid', 'server_uid', 'server_id', 'hostname', 'port', 'datadir', 'read_only')",
+            )
+            .await?;
+        client.close().await;
+        let each = rows
+            .iter()
+            .map(|row| format!("{} {}", row.text(0), row.text(1)));
+        Ok(Some(each.collect::<Vec<_>>().join(", ")))
+    }
+
     async fn standing(&self, migration: &str) -> Result<Option<Standing>> {
         let mut client = self.fencer(PATIENCE, PATIENCE).await?;
         client
@@ -163,6 +193,11 @@ impl Fence for MysqlStore {
 
     async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>> {
         Ok(Box::new(probe::open(self, migration).await?))
+    }
+
+    /// Temporary tables have no triggers here, and the user's own are not to be written to.
+    async fn fence_cost(&self, _migration: &str) -> Result<Option<Duration>> {
+        Ok(None)
     }
 
     async fn blockers(&self, _migration: &str) -> Result<Vec<Blocker>> {

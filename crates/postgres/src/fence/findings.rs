@@ -11,7 +11,7 @@ use crate::session::Purpose;
 use crate::store::PostgresStore;
 
 /// The store may be either side of the migration: who asks knows which.
-const PLACE: &str = "store";
+pub(super) const PLACE: &str = "store";
 
 /// See [`crossfade_store::Fence::fence_findings`].
 ///

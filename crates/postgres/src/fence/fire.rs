@@ -7,7 +7,7 @@ use crossfade_model::{Beginning, Mode, Position, Register};
 use crossfade_store::{ErrorKind, Fire, Latch, Result, Standing, StoreError};
 
 use super::hold::Hold;
-use super::{arm, blockers, names, register};
+use super::{arm, blockers, names, register, standbys};
 use crate::capture::{LOG_END, flush_log, snapshot_and_end};
 use crate::connect::Client;
 use crate::lsn;
@@ -46,6 +46,7 @@ pub(super) async fn fire(
     Ok(PostgresLatch {
         hold,
         standing: row.standing,
+        durable: None,
     })
 }
 
@@ -53,6 +54,8 @@ pub(super) async fn fire(
 pub(super) struct PostgresLatch {
     hold: Hold,
     standing: Standing,
+    /// The log's end behind the last change of the register, once somebody has asked for it.
+    durable: Option<Position>,
 }
 
 #[async_trait]
@@ -75,7 +78,18 @@ impl Latch for PostgresLatch {
     async fn commit(&mut self, from: Register, to: Register) -> Result<()> {
         register::swap(&self.hold.client, &self.hold.migration, from, to).await?;
         self.standing.register = to;
+        self.durable = None;
         Ok(())
+    }
+
+    async fn standbys_holding(&mut self, named: &[String]) -> Result<Vec<String>> {
+        let client = &self.hold.client;
+        let position = match self.durable {
+            Some(position) => position,
+            None => standbys::durable_end(client).await?,
+        };
+        self.durable = Some(position);
+        standbys::holding(client, named, position).await
     }
 
     async fn keep(&mut self) -> Result<()> {
@@ -101,7 +115,7 @@ async fn barrier(client: &Client, migration: &str) -> Result<Position> {
     lsn::parse(row.get(0)).ok_or_else(|| unreadable(client))
 }
 
-fn unreadable(client: &Client) -> StoreError {
+pub(super) fn unreadable(client: &Client) -> StoreError {
     StoreError::new(
         ErrorKind::Corrupt,
         "postgres.position",

@@ -7,7 +7,7 @@ use crossfade_store::{ErrorKind, Fire, Result, StoreError};
 use super::blockers::{self, Held};
 use super::{names, register};
 use crate::connect::Client;
-use crate::session::Purpose;
+use crate::session::{IDLE_IN_TRANSACTION, Purpose};
 use crate::store::PostgresStore;
 
 /// How long tries wait, in turn, and so how long writers wait behind them: the place in the queue is given up long before the server looks for
@@ -21,7 +21,7 @@ pub(super) const SLICES: [Duration; 4] = [
 ];
 
 /// No try for the latch is longer, unless a quarter of the time allowed is: it is what all writers may wait for a try that fails.
-const LONGEST_SLICE: Duration = Duration::from_millis(900);
+const LONGEST_SLICE: Duration = Duration::from_millis(700);
 
 /// Between two tries, so that those who waited behind us are through; uneven, so as not to fall into step with a writer.
 pub(super) async fn pause(tries: u32) {
@@ -33,6 +33,7 @@ const HOLD: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 
 /// The exclusive latch, while its session lives. Dropping it ends the session, and with it the latch.
 pub(super) struct Hold {
+    store: PostgresStore,
     pub(super) client: Client,
     pub(super) migration: String,
 }
@@ -50,6 +51,7 @@ impl Hold {
         prepare(&client, fire.hold).await?;
         queue(&client, migration, fire).await?;
         let hold = Hold {
+            store: store.clone(),
             client,
             migration: migration.to_owned(),
         };
@@ -65,10 +67,15 @@ impl Hold {
         let doing = "releasing the latch";
         let key = names::latch(&self.migration);
         // it was taken once; a session that is not kept gives it back by its end at the latest
-        self.client
+        let row = self
+            .client
             .query_one(doing, "SELECT pg_advisory_unlock($1)", &[&key])
-            .await
-            .map(drop)
+            .await?;
+        if row.get(0) && as_before(&self.client).await.is_ok() {
+            // a switch takes a store's latch several times while writers wait: a new session would cost each time
+            self.store.keep(self.client);
+        }
+        Ok(())
     }
 }
 
@@ -77,6 +84,10 @@ impl Hold {
 /// # Errors
 /// [`ErrorKind::Setting`].
 async fn refuse_pooler(store: &PostgresStore, client: &Client) -> Result<()> {
+    // an address does not turn into a pooler's between two latches of one switch
+    if store.is_direct() {
+        return Ok(());
+    }
     let doing = "looking for a pooler";
     let own = "SELECT pg_backend_pid()";
     let first: i32 = client.query_one(doing, own, &[]).await?.get(0);
@@ -87,6 +98,7 @@ async fn refuse_pooler(store: &PostgresStore, client: &Client) -> Result<()> {
     other.batch(doing, "COMMIT").await?;
     store.keep(other);
     if first == third && first != second {
+        store.set_direct();
         return Ok(());
     }
     Err(StoreError::new(
@@ -96,6 +108,14 @@ async fn refuse_pooler(store: &PostgresStore, client: &Client) -> Result<()> {
         "the connection goes through a pooler that changes sessions between transactions: no latch can be held through it",
     )
     .fix("Give the server's own address in the URL, not the pooler's"))
+}
+
+/// Undoes [`prepare`].
+async fn as_before(client: &Client) -> Result<()> {
+    let sql = format!(
+        "SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'"
+    );
+    client.batch("giving the fence's session back", &sql).await
 }
 
 /// The server ends the session, and frees the latch with it, if nothing is heard from it for so long: neither between transactions nor

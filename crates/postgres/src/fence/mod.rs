@@ -12,6 +12,7 @@
 mod arm;
 mod blockers;
 mod closure;
+mod cost;
 mod findings;
 mod fire;
 mod freeze;
@@ -22,6 +23,7 @@ mod register;
 mod remove;
 mod skip;
 mod sql;
+mod standbys;
 
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ use crossfade_model::{
 use crossfade_store::{Blocker, Fence, Fire, Latch, Made, Result, Standing, WriteProbe};
 
 use crate::ddl;
+use crate::identity;
 use crate::session::Purpose;
 use crate::store::PostgresStore;
 
@@ -46,6 +49,21 @@ pub(crate) fn trigger_function(migration: &str) -> String {
 impl Fence for PostgresStore {
     async fn fence_findings(&self, migration: &str, tables: &[Table]) -> Result<Vec<Finding>> {
         findings::findings(self, migration, tables).await
+    }
+
+    async fn standby_findings(&self, named: &[String]) -> Result<Vec<Finding>> {
+        standbys::findings(self, named).await
+    }
+
+    async fn standbys_holding(&self, named: &[String], position: Position) -> Result<Vec<String>> {
+        let client = self.connect(Purpose::Check).await?;
+        let holding = standbys::holding(&client, named, position).await?;
+        self.keep(client);
+        Ok(holding)
+    }
+
+    async fn incarnation(&self) -> Result<Option<String>> {
+        identity::incarnation(self).await.map(Some)
     }
 
     async fn standing(&self, migration: &str) -> Result<Option<Standing>> {
@@ -77,6 +95,10 @@ impl Fence for PostgresStore {
 
     async fn open_probe(&self, migration: &str) -> Result<Box<dyn WriteProbe>> {
         Ok(Box::new(probe::open(self, migration).await?))
+    }
+
+    async fn fence_cost(&self, migration: &str) -> Result<Option<Duration>> {
+        cost::measure(self, migration).await
     }
 
     async fn blockers(&self, migration: &str) -> Result<Vec<Blocker>> {

@@ -10,7 +10,6 @@ use crossfade_store::{CaptureSpec, ChangeStream, ErrorKind, Result, StoreError};
 use super::assemble::{Assembler, Broken, schema_changed};
 use super::pgoutput::{self, Message, Relation};
 use super::receiver::Receiver;
-use super::session::ReplicationSession;
 use super::slot;
 use super::tables::{Differs, Known, Resolved, Tables, TypeNames};
 use super::wire::ServerMessage;
@@ -71,16 +70,14 @@ pub async fn open_stream(
     let planned = planned(&client, spec).await?;
     let (reference, answer_every) = present(&client, store.label()).await?;
     store.keep(client);
-    let session = ReplicationSession::open(store.connect_target(), Purpose::Stream).await?;
     let start = format!(
         "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})",
         quote_ident(&name),
         lsn::show(from),
         quote_literal(&quote_ident(&name)),
     );
-    let (wire, read_ahead) = session.start("starting the change stream", &start).await?;
     Ok(Box::new(PostgresStream {
-        receiver: Receiver::start(store.label(), wire, read_ahead, from.0, answer_every),
+        receiver: Receiver::open(store.connect_target(), start, from.0, answer_every).await?,
         assembler: Assembler::new(
             Tables::new(spec.tables.clone(), &planned.oids),
             from,

@@ -10,7 +10,7 @@ use crate::{Held, Paused, RouteError, RouteErrorKind};
 const PROOF: &str = "SHOW DATABASES says paused, SHOW POOLS no server connection in use";
 
 /// How often it must show no pause in a row where it is not known whether one that was asked for has arrived.
-const CALM: u32 = 20;
+const CALM: u32 = 50;
 
 /// A database of a PgBouncer, to be held or let go.
 pub(crate) struct Hold<'a> {

@@ -99,11 +99,15 @@ pub(super) struct Range<K, P> {
 
 /// What is proven of one table. `K`: key; `P`: position.
 ///
-/// Memory: three sets of at most `bound` keys for each range. A book lives as long as its process: tickets of another
+/// Memory: three sets of at most `bound` keys for each range, and of all ranges together about `total` keys, since a few ranges
+/// take most of the changes: the last one of a table that grows, those of hot rows. A book lives as long as its process: tickets of another
 /// book mean nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Book<K, P> {
     bound: usize,
+    total: usize,
+    /// Keys that are kept, of all ranges and their readings.
+    kept: usize,
     pub(super) ranges: Vec<Range<K, P>>,
     /// All ranges, the one whose reading began longest ago first.
     turns: VecDeque<RangeId>,
@@ -125,11 +129,20 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
         };
         Self {
             bound,
+            total: usize::MAX,
+            kept: 0,
             ranges: (0..count).map(|_| range()).collect(),
             turns: (0..count).map(RangeId).collect(),
             by_turn: false,
             checks: 0,
         }
+    }
+
+    /// Keeps up to `total` touched keys of all ranges together, too.
+    #[must_use]
+    pub fn with_total(mut self, total: usize) -> Self {
+        self.total = total;
+        self
     }
 
     /// All ranges.
@@ -144,15 +157,27 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
         known.map_or(Status::Unproven, |range| range.status.clone())
     }
 
-    /// A change to `key` was applied. Idempotent. Over the bound the range becomes unproven (one that differs still does), and a
+    /// A change to `key` was applied. Idempotent. Over a bound the range becomes unproven (one that differs still does), and a
     /// reading of it that has met as many itself is void. A range that is not in the book means that the caller
     /// cuts the table otherwise: the book is [`reset`](Self::reset).
     pub fn touch(&mut self, range: RangeId, key: &K) {
-        let bound = self.bound;
-        match self.ranges.get_mut(range.index()) {
-            Some(range) => range.touch(key, bound),
-            None => self.reset(),
-        }
+        let bound = if self.kept < self.total {
+            self.bound
+        } else {
+            0
+        };
+        let Some(range) = self.ranges.get_mut(range.index()) else {
+            return self.reset();
+        };
+        let before = range.kept();
+        range.touch(key, bound);
+        // `kept` counts this range's keys too
+        self.kept = self.kept - before + range.kept();
+    }
+
+    /// After anything but a touch.
+    pub(super) fn count(&mut self) {
+        self.kept = self.ranges.iter().map(Range::kept).sum();
     }
 
     /// A row was repaired: what it holds now is not verified before it is read again. A range that differs still does
@@ -167,11 +192,13 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
             Some(range) => range.forget(),
             None => self.reset(),
         }
+        self.count();
     }
 
     /// Touches may have been missed: every range is unproven and every reading void.
     pub fn reset(&mut self) {
         self.ranges.iter_mut().for_each(Range::forget);
+        self.count();
     }
 
     /// A reading of the range begins, **before** its source snapshot opens: from now on touches are collected for the ticket
@@ -184,6 +211,7 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
             touched: BTreeSet::new(),
         });
         let number = at.begun;
+        self.count();
         self.turns.retain(|other| *other != range);
         self.turns.push_back(range);
         self.by_turn = !self.by_turn;
@@ -202,12 +230,14 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
             Outcome::Equal => Status::Proven { at },
             Outcome::Differs => Status::Differs { at },
         };
+        self.count();
         Finished::Taken
     }
 
     /// The reading came to nothing: what was known of the range before still is.
     pub fn cancel(&mut self, ticket: Ticket) {
         self.close(&ticket);
+        self.count();
     }
 
     fn close(&mut self, ticket: &Ticket) -> Option<(&mut Range<K, P>, Reading<K>)> {
@@ -271,6 +301,11 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
 }
 
 impl<K: Ord + Clone, P> Range<K, P> {
+    fn kept(&self) -> usize {
+        let reading = self.reading.as_ref().map_or(0, |r| r.touched.len());
+        self.touched.len() + reading
+    }
+
     fn touch(&mut self, key: &K, bound: usize) {
         self.checking.remove(key);
         if let Some(reading) = &mut self.reading

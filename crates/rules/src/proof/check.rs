@@ -89,6 +89,7 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
         if valid {
             self.end_check();
         }
+        self.count();
         checked
     }
 

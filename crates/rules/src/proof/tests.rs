@@ -376,3 +376,38 @@ fn repairs_are_capped() {
     assert_eq!(may_repair(6, 5), Repair::Refuse);
     assert_eq!(may_repair(1, 0), Repair::Refuse);
 }
+
+#[test]
+fn a_range_may_take_what_others_leave_of_the_total_and_beyond_it_is_unproven_alone() {
+    let mut book: Table = Book::new(2, 3).with_total(3);
+    read(&mut book, FIRST, 10, Outcome::Equal);
+    read(&mut book, SECOND, 20, Outcome::Equal);
+    for key in ["a", "b", "c", "a"] {
+        book.touch(FIRST, &key);
+    }
+    assert_eq!(touched(&book).len(), 3);
+    book.touch(SECOND, &"d");
+    assert_eq!(book.status(SECOND), Status::Unproven);
+    assert_eq!(book.status(FIRST), Status::Proven { at: 10 });
+    assert_eq!(touched(&book).len(), 3);
+    // what is read again makes room
+    let check = book.begin_touched();
+    let found = all(&check, Verdict::Equal);
+    assert_eq!(book.finish_touched(check, 30, found).proven, 3);
+    read(&mut book, SECOND, 40, Outcome::Equal);
+    book.touch(SECOND, &"d");
+    assert_eq!(touched(&book), [(SECOND, "d")]);
+}
+
+#[test]
+fn a_reading_that_meets_more_than_the_total_is_void() {
+    let mut book: Table = Book::new(1, 3).with_total(2);
+    let ticket = book.begin(FIRST).unwrap();
+    for key in ["a", "b", "c"] {
+        book.touch(FIRST, &key);
+    }
+    assert_eq!(book.finish(ticket, 10, Outcome::Equal), Finished::Void);
+    assert_eq!(book.status(FIRST), Status::Unproven);
+    book.touch(FIRST, &"a");
+    read(&mut book, FIRST, 20, Outcome::Equal);
+}

@@ -56,6 +56,11 @@ impl Process {
         })
     }
 
+    /// Its name, where it is another one that lives.
+    pub fn name_if_alive(&self) -> Option<String> {
+        self.is_other_and_alive().then(|| named(self.number))
+    }
+
     /// Ends this process if it holds the file's write lock, is the very one that was written down, and not we. Returns its name.
     pub fn end_if_holding(&self, place: &Place) -> Option<String> {
         if !self.is_other_and_alive() || !lock_holders(place).contains(&self.number) {

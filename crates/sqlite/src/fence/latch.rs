@@ -44,7 +44,7 @@ impl Held {
             return Err(self.lost_error());
         }
         if self.between {
-            lock::begin(&self.connection, &self.place, PATIENCE)?;
+            self.again(PATIENCE)?;
             self.between = false;
         }
         if self.connection.is_autocommit() {
@@ -53,6 +53,11 @@ impl Held {
         }
         self.heard = Instant::now();
         Ok(())
+    }
+
+    /// Takes the lock anew; whoever had it in between may have written itself down.
+    fn again(&self, within: Duration) -> Result<()> {
+        lock::begin_written_down(&self.connection, &self.place, &self.migration, within)
     }
 
     fn give_up(&mut self) {
@@ -88,7 +93,7 @@ impl Held {
             self.lost = true;
             return Err(error);
         }
-        self.between = lock::begin(&self.connection, &self.place, AGAIN).is_err();
+        self.between = self.again(AGAIN).is_err();
         self.heard = Instant::now();
         Ok(())
     }

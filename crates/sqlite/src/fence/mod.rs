@@ -1,9 +1,10 @@
 //! The authority of a file over a migration's tables: register, fence, latch.
 
+mod cost;
 mod findings;
-mod holder;
+pub(crate) mod holder;
 mod latch;
-mod lock;
+pub(crate) mod lock;
 mod probe;
 pub(crate) mod register;
 pub(crate) mod triggers;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use crossfade_model::{
-    Beginning, Finding, Position, Register, Sequence, Table, TableMapping, TableName,
+    Beginning, Finding, Position, Register, Sequence, Table, TableMapping, TableName, reverse_lane,
 };
 use crossfade_store::{Blocker, ErrorKind, Fence, Fire, Latch, Made, Result, Standing, WriteProbe};
 use rusqlite::Connection;
@@ -97,13 +98,20 @@ impl Fence for SqliteStore {
         Ok(out)
     }
 
+    async fn incarnation(&self) -> Result<Option<String>> {
+        let place = self.place.clone();
+        blocking(&self.place, move || {
+            Ok(place.inode().map(|inode| format!("file {inode}")))
+        })
+        .await
+    }
+
     async fn standing(&self, migration: &str) -> Result<Option<Standing>> {
         if !self.place.exists() {
             return Ok(None);
         }
         let migration = migration.to_owned();
-        self.locked(PATIENCE, move |conn, place, left| {
-            lock::begin(conn, place, left)?;
+        self.latched(&migration.clone(), PATIENCE, move |conn, place, _| {
             register::read(conn, place, &migration)
         })
         .await
@@ -190,6 +198,20 @@ impl Fence for SqliteStore {
         Ok(Box::new(probe))
     }
 
+    async fn fence_cost(&self, migration: &str) -> Result<Option<Duration>> {
+        let (place, migration) = (self.place.clone(), migration.to_owned());
+        blocking(&self.place, move || {
+            let connection = place.open(Purpose::Write)?;
+            lock::begin(&connection, &place, SHORT)?;
+            let measured = cost::measure(&connection, &migration);
+            lock::rollback(&connection);
+            measured
+                .map(Some)
+                .map_err(place.failed("cannot measure the fence"))
+        })
+        .await
+    }
+
     /// Since when they have it is not told by the system: their age is zero. None can be ended: an application's transaction ends with
     /// its process only.
     async fn blockers(&self, _migration: &str) -> Result<Vec<Blocker>> {
@@ -247,7 +269,12 @@ impl Fence for SqliteStore {
         self.working(Purpose::Write, move |conn, place| {
             let recorded = register::holder(conn, &migration)
                 .map_err(place.failed("cannot read who holds the fence"))?;
-            let Some(who) = recorded.and_then(|process| process.end_if_holding(place)) else {
+            // an applier that stands still holds the very same lock
+            let appliers = [migration.clone(), reverse_lane(&migration)]
+                .into_iter()
+                .filter_map(|lane| tenure::written_down(place, &lane));
+            let mut recorded = recorded.into_iter().chain(appliers);
+            let Some(who) = recorded.find_map(|process| process.end_if_holding(place)) else {
                 return Ok(None);
             };
             lock::begin(conn, place, ENDING)?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crossfade_model::{Mode, Register};
+use crossfade_model::{Mode, Position, Register};
 use crossfade_sqlite::{Role, SqliteStore};
-use crossfade_store::{ErrorKind, Fence, Fire};
+use crossfade_store::{ErrorKind, Fence, Fire, Target};
 
 use crate::common::{Elsewhere, MIGRATION, World};
 use crate::fence::{FENCED, FIRE, OPEN, arm, fire};
@@ -32,6 +32,25 @@ async fn other_process_that_fires() {
     std::io::stdin().lines().next();
 }
 
+/// Not a test: a process that has the right to write, and stands still in the middle of a transaction.
+#[tokio::test]
+async fn other_process_that_applies() {
+    let Ok(file) = std::env::var(FILE) else {
+        return;
+    };
+    let store = SqliteStore::open(&format!("sqlite:{file}"), Role::Target).unwrap();
+    let tenure = store.acquire(MIGRATION).await.unwrap();
+    let mut applier = tenure.open_applier().await.unwrap();
+    applier.begin().await.unwrap();
+    println!("begun");
+    std::io::stdin().lines().next();
+    let outcome = applier.commit(None, Position(7)).await;
+    println!("{}", if outcome.is_ok() { "committed" } else { "lost" });
+    let outcome = applier.begin().await;
+    println!("{}", if outcome.is_ok() { "goes on" } else { "fenced" });
+    std::io::stdin().lines().next();
+}
+
 struct Holder {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
@@ -40,8 +59,14 @@ struct Holder {
 impl Holder {
     /// Starts a process that holds the file's fence.
     fn start(path: &Path) -> Holder {
+        let mut holder = Holder::part(path, "other_process_that_fires");
+        holder.wait_for("fired");
+        holder
+    }
+
+    fn part(path: &Path, part: &str) -> Holder {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "fence_held::other_process_that_fires"])
+            .args(["--exact", &format!("fence_held::{part}")])
             .args(["--nocapture", "--quiet"])
             .env(FILE, path)
             .stdin(Stdio::piped())
@@ -49,9 +74,7 @@ impl Holder {
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        let mut holder = Holder { child, out };
-        holder.wait_for("fired");
-        holder
+        Holder { child, out }
     }
 
     fn wait_for(&mut self, word: &str) {
@@ -176,4 +199,53 @@ async fn a_stopped_holder_that_goes_on_has_what_it_had() {
     holder.wait_for("committed");
     let standing = world.source.standing(MIGRATION).await.unwrap().unwrap();
     assert_eq!(standing.register, Register::new(Mode::Fenced, 1));
+}
+
+/// It holds the very lock that is the latch, and never fired.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stopped_applier_can_be_ended() {
+    let world = armed().await;
+    let path = world.path("source.db");
+    let mut holder = Holder::part(&path, "other_process_that_applies");
+    holder.wait_for("begun");
+    holder.signal("STOP");
+    let busy = world.source.fire(MIGRATION, &brief()).await.err().unwrap();
+    assert!(busy.what.contains(&holder.child.id().to_string()), "{busy}");
+    let ended = world.source.end_holder(MIGRATION).await.unwrap().unwrap();
+    assert!(ended.contains(&holder.child.id().to_string()), "{ended}");
+    let latch = fire(&world.source).await;
+    latch.release().await.unwrap();
+}
+
+/// Whoever only reads the register has the lock for a moment, too, and can be found by it.
+#[tokio::test]
+async fn who_reads_the_register_is_written_down() {
+    let world = armed().await;
+    let holder = Holder::start(&world.path("source.db"));
+    drop(holder);
+    world.source.standing(MIGRATION).await.unwrap();
+    let app = rusqlite::Connection::open(world.path("source.db")).unwrap();
+    let sql = "SELECT holder FROM _crossfade_register";
+    let written: String = app.query_row(sql, [], |r| r.get(0)).unwrap();
+    let own = format!("\"number\":{}", std::process::id());
+    assert!(written.contains(&own), "{written}");
+}
+
+/// What it has committed stays; what it was at goes with it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_right_to_write_is_taken_from_who_holds_the_lock() {
+    let world = World::new("CREATE TABLE a(id INTEGER PRIMARY KEY)");
+    let mut holder = Holder::part(&world.path("target.db"), "other_process_that_applies");
+    holder.wait_for("begun");
+    holder.go_on();
+    holder.wait_for("committed");
+    holder.wait_for("goes on");
+    holder.signal("STOP");
+    let ended = world.target.end_tenure(MIGRATION).await.unwrap().unwrap();
+    assert!(ended.contains(&holder.child.id().to_string()), "{ended}");
+    let next = world.target.acquire(MIGRATION).await.unwrap();
+    assert_eq!(next.state().checkpoint, Some(Position(7)));
+    assert_eq!(next.state().epoch, 3);
 }

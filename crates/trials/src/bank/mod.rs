@@ -144,6 +144,15 @@ impl Bank {
         options: Options,
         seed: u64,
     ) -> Self {
+        Self::open_at(folder, [source.url(), target.url()], options, seed)
+    }
+
+    /// Opens with these URLs, whatever the databases' own are.
+    ///
+    /// # Panics
+    /// When they cannot be started.
+    #[must_use]
+    pub fn open_at(folder: &Path, urls: [String; 2], options: Options, seed: u64) -> Self {
         hint(folder, Side::Source, false);
         let numbers = [
             seed,
@@ -154,7 +163,7 @@ impl Bank {
         ];
         let mut child = Command::new(build_folder().join(PROGRAM))
             .arg(folder)
-            .args([source.url(), target.url()])
+            .args(urls)
             .args(numbers.map(|n| n.to_string()))
             .stdin(Stdio::piped())
             .spawn()

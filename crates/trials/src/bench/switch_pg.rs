@@ -18,6 +18,8 @@ const CLIENTS: u32 = 4;
 /// Between two switches: the follower comes close again, and pgbench runs undisturbed.
 const BETWEEN: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(600);
+/// The careful script begins anew each time, and needs fewer rounds to be seen.
+const SCRIPTS: usize = 5;
 /// What the goals are, milliseconds.
 const MEDIAN: f64 = 150.0;
 const WORST: f64 = 500.0;
@@ -29,9 +31,25 @@ pub fn run(options: &Options) {
 }
 
 /// The longest transaction around each of some moments, milliseconds, and what the program said of each.
+#[derive(Default)]
 struct Pauses {
     seen: Vec<f64>,
     told: Vec<f64>,
+    /// What each step took, milliseconds, in the program's order.
+    steps: Vec<(String, Vec<f64>)>,
+}
+
+impl Pauses {
+    fn note_steps(&mut self, report: &Value) {
+        for step in report["steps"].as_array().into_iter().flatten() {
+            let name = step["step"].as_str().expect("a step has a name");
+            let took = step["took_ms"].as_f64().unwrap_or_default();
+            match self.steps.iter_mut().find(|(known, _)| known == name) {
+                Some((_, all)) => all.push(took),
+                None => self.steps.push((name.to_owned(), vec![took])),
+            }
+        }
+    }
 }
 
 fn product(name: &str, scale: u32, options: &Options) {
@@ -52,7 +70,7 @@ fn product(name: &str, scale: u32, options: &Options) {
     let clients = Clients::start(&bouncer.url(), scale);
     std::thread::sleep(BETWEEN);
     let mut windows = Vec::new();
-    let mut told = Vec::new();
+    let mut pauses = Pauses::default();
     for round in 0..options.rounds * 2 {
         product.start("verify", &[]).wait();
         let words = if round % 2 == 0 {
@@ -65,15 +83,13 @@ fn product(name: &str, scale: u32, options: &Options) {
             .start(words, &["--owner", "bench", "--within", "10s"])
             .wait();
         windows.push((from, now()));
-        told.push(measured(ended.report()));
+        pauses.told.push(measured(ended.report()));
+        pauses.note_steps(ended.report());
         std::thread::sleep(BETWEEN);
     }
     let log = clients.stop();
     running.stop();
-    let pauses = Pauses {
-        seen: windows.iter().map(|window| log.longest(*window)).collect(),
-        told,
-    };
+    pauses.seen = windows.iter().map(|window| log.longest(*window)).collect();
     print(name, scale, &pauses, log.transactions());
     source.drop();
     target.drop();
@@ -107,7 +123,7 @@ fn measured(report: &Value) -> f64 {
 fn script(scale: u32, options: &Options) {
     let mut seen = Vec::new();
     let mut transactions = 0;
-    for _ in 0..options.rounds {
+    for _ in 0..options.rounds.min(SCRIPTS) {
         let (source, target) = (Place::source("bench"), Place::target("bench"));
         make_source(&source, scale);
         target.create(None);
@@ -131,13 +147,11 @@ fn script(scale: u32, options: &Options) {
         source.drop();
         target.drop();
     }
-    let told = Vec::new();
-    print(
-        "careful script",
-        scale,
-        &Pauses { seen, told },
-        transactions,
-    );
+    let pauses = Pauses {
+        seen,
+        ..Pauses::default()
+    };
+    print("careful script", scale, &pauses, transactions);
 }
 
 fn subscribe(source: &Place, target: &Place) {
@@ -188,10 +202,8 @@ fn print(name: &str, scale: u32, pauses: &Pauses, transactions: usize) {
         let all: Vec<String> = pauses.iter().map(|ms| format!("{ms:.0}")).collect();
         all.join(" ")
     };
-    let mut sorted = pauses.seen.clone();
-    sorted.sort_by(f64::total_cmp);
-    let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
-    let worst = sorted.last().copied().unwrap_or_default();
+    let median = middle(&pauses.seen);
+    let worst = pauses.seen.iter().copied().fold(0.0, f64::max);
     println!(
         "{name}: {} rows, {transactions} transactions of {CLIENTS} clients, 0 errors\n  longest transaction around each, ms: {}\n  \
          median {median:.0} ms (goal {MEDIAN:.0}), worst {worst:.0} ms (goal {WORST:.0})",
@@ -203,7 +215,16 @@ fn print(name: &str, scale: u32, pauses: &Pauses, transactions: usize) {
             "  pauses as crossfade reports them, ms: {}",
             list(&pauses.told)
         );
+        let each = |(step, all): &(String, Vec<f64>)| format!("{step} {:.0}", middle(all));
+        let steps: Vec<String> = pauses.steps.iter().map(each).collect();
+        println!("  steps, median ms: {}", steps.join(", "));
     }
+}
+
+fn middle(all: &[f64]) -> f64 {
+    let mut sorted = all.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 /// Microseconds since the Unix epoch.

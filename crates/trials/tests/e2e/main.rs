@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod abort_conditions;
 mod authority;
 mod bank;
 mod certificate;
+mod clock;
+mod destroyed;
 mod directions;
+mod failover;
 mod gates;
 mod generated;
 mod gentle;
@@ -23,12 +27,15 @@ mod planted;
 mod proof;
 mod quarantine;
 mod rehearse;
+mod routes_kept;
 mod sequences;
 mod standby;
 mod strangers;
 mod switch;
 mod switch_refused;
+mod take_over;
 mod toast;
 mod transactions;
 mod truncate;
 mod values;
+mod wal_level;

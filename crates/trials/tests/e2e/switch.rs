@@ -55,6 +55,7 @@ pub(crate) fn report(outcome: Outcome) -> Value {
     let report = outcome.expect(0).json()["report"].clone();
     assert_eq!(report["outcome"], "done", "{report}");
     assert!(report["pause"]["measured_ms"].is_u64(), "{report}");
+    assert!(report["fence_cost_us"].is_u64(), "{report}");
     report
 }
 
@@ -80,6 +81,18 @@ fn there_and_back_and_there_again(source: Engine, target: Engine) {
     };
     let running = followed(&trial);
     refuses(&trial.target, "INSERT INTO t (id, a) VALUES (90001, 'x')");
+    trial
+        .call(&[
+            "switch",
+            "writes",
+            "--owner",
+            "e2e",
+            "--within",
+            "30s",
+            "--dry-run",
+        ])
+        .expect(0)
+        .says(&["µs a statement"]);
     report(switch(&trial));
     refuses(&trial.source, "INSERT INTO t (id, a) VALUES (90002, 'x')");
     refuses(&trial.source, "UPDATE t SET a = 'x' WHERE id = 1");

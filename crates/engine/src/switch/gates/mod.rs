@@ -167,6 +167,11 @@ pub(crate) async fn for_reads(
     Ok(results)
 }
 
+/// Whether the order passes this gate whatever its evidence.
+pub(crate) fn passes(order: &SwitchOrder, gate: Gate) -> bool {
+    order.overrides.iter().any(|o| o.gate == gate.word())
+}
+
 /// The gates now, with the order's overrides; the lag as it was when its window was full.
 async fn passed(
     run: &Run,

@@ -57,6 +57,12 @@ fn head(report: &SwitchReport) -> String {
             ),
         ]),
     ];
+    if let Some(cost) = report.fence_cost_us {
+        lines.push(row(&[
+            "armed fence".to_owned(),
+            format!("{cost} µs for each statement that writes"),
+        ]));
+    }
     for (name, position) in [
         ("barrier", &report.barrier),
         ("beginning", &report.beginning),

@@ -54,6 +54,7 @@ fn example() -> SwitchReport {
             measured_ms: Some(112),
             within_ms: 30_000,
         },
+        fence_cost_us: Some(14),
         steps: vec![
             step("arm", 3, 1_204, "4 tables"),
             step("fire", 1_300, 4, ""),
@@ -115,6 +116,7 @@ const MARKDOWN: &str = r"# Switch of writes: migration shop
 | to | target, postgres://new/shop |
 | epoch | 3 |
 | writers waited | 112 ms measured, 90 ms predicted, 30,000 ms allowed |
+| armed fence | 14 µs for each statement that writes |
 | barrier | 0/16B3748 |
 | beginning | 0/2A000028 |
 
@@ -216,6 +218,7 @@ fn fields_keep_their_names() {
             "ended",
             "ended_sessions",
             "epoch",
+            "fence_cost_us",
             "from",
             "gates",
             "migration",

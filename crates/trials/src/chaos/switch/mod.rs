@@ -1,9 +1,10 @@
 //! Chaos of the switch: at a named point of a switch or a rollback, with tellers at work, the process is killed, stands still, loses
-//! its sessions, its servers, its way to them or its memory. There is never a moment with two stores that take writes, one command
+//! its sessions, its servers, its way to them, the pooler before the applications or its memory. There is never a moment with two stores that take writes, one command
 //! ends what was left half done, and the bank's books are right.
 
 pub mod plan;
 pub mod points;
+mod pooled;
 mod proxy;
 mod run;
 

@@ -29,6 +29,8 @@ pub enum How {
     ControlSetBack,
     /// It stands still; another, with a control store of its own, does the next command; the first goes on then.
     TakenOver,
+    /// The same under its own control store, by `take-over`.
+    TakenOverHere,
     /// Its sessions on one side are ended by the server.
     Sessions(Side),
     /// The one session that holds the fence is ended by the server, and nothing else.
@@ -43,6 +45,19 @@ pub enum How {
         /// Another takes over.
         second: bool,
     },
+    /// The pooler before the applications, which is the route: this happens to it.
+    Pooler(Pooler),
+}
+
+/// What happens to a pooler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// `kill -9`; it comes back as its configuration is then.
+    Killed,
+    /// It stands still for a while.
+    Frozen,
+    /// Nothing comes through between it and the process for a while; applications reach it.
+    CutOff,
 }
 
 /// What ends a half-done order.
@@ -111,12 +126,18 @@ fn how(source: Engine, target: Engine, rollback: bool, random: &mut StdRng) -> H
         // servers of MySQL and MariaDB stay up
         .filter_map(|(side, engine)| (!engine.is_sqlite() && !engine.is_mysql()).then_some(side))
         .collect();
+    // it stands before servers, and leads from one to the other
+    if servers.len() == 2 && random.random_range(0..4) == 0 {
+        let poolers = [Pooler::Killed, Pooler::Frozen, Pooler::CutOff];
+        return How::Pooler(*poolers.choose(random).unwrap_or(&Pooler::Killed));
+    }
     loop {
         let side = servers.choose(random).copied();
         let drawn = match (random.random_range(0..100), side) {
             (0..30, _) => How::Killed,
             (30..40, _) => How::ControlSetBack,
-            (40..60, _) => How::TakenOver,
+            (40..52, _) => How::TakenOver,
+            (52..60, _) => How::TakenOverHere,
             (60..67, Some(side)) => How::Sessions(side),
             (67..73, Some(_)) if servers.contains(&fenced) => How::Holder(fenced),
             (67..73, Some(side)) => How::Sessions(side),
@@ -134,6 +155,14 @@ fn how(source: Engine, target: Engine, rollback: bool, random: &mut StdRng) -> H
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_hundred_seeds_do_everything_to_a_pooler() {
+        for pooler in [Pooler::Killed, Pooler::Frozen, Pooler::CutOff] {
+            let seen = (0..300).filter(|seed| Plan::new(*seed).how == How::Pooler(pooler));
+            assert!(seen.count() >= 3, "{pooler:?}");
+        }
+    }
 
     #[test]
     fn some_hundred_seeds_see_every_point_in_every_pair() {

@@ -1,5 +1,7 @@
 //! One seed, from empty databases to the bank's books.
 
+mod second;
+
 use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -11,6 +13,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::plan::{Ending, How, Plan};
+use super::pooled::Pooled;
 use super::proxy::Proxy;
 use crate::bank::{self, Bank, Door, Options, Side};
 use crate::binary::{Outcome, Running};
@@ -28,8 +31,6 @@ const BOX: &str = "8s";
 const SOME: usize = 15;
 /// The file of who reaches both servers whatever happens to the way of the others.
 const DIRECT: &str = "direct.toml";
-/// The control store of the second one.
-const SECOND: &str = "second.control";
 /// The control store as it was before the order.
 const OLD: &str = "old.control";
 
@@ -42,6 +43,7 @@ struct Scene<'a> {
     bank: Bank,
     options: Options,
     proxy: Option<Proxy>,
+    pooled: Option<Pooled>,
     trial: Trial,
 }
 
@@ -89,8 +91,15 @@ impl<'a> Scene<'a> {
             _ => None,
         };
         let [through_source, through_target] = urls;
-        let trial =
+        let mut trial =
             Trial::between(folder, source, target).by_way_of(through_source, through_target);
+        let pooled = match plan.how {
+            How::Pooler(_) => Some(Pooled::before(&trial.source)),
+            _ => None,
+        };
+        if let Some(pooled) = &pooled {
+            trial.tables = pooled.route();
+        }
         trial.write_file();
         let text = trial.file_text(&direct[0], &direct[1]);
         fs::write(trial.folder().join(DIRECT), text).expect("the trial's folder can be written");
@@ -98,16 +107,14 @@ impl<'a> Scene<'a> {
             accounts: 100,
             tellers: 4,
             pause: 40,
-            planted: matches!(plan.how, How::Crash(_)),
+            planted: matches!(plan.how, How::Crash(_) | How::Pooler(_)),
         };
         bank::make(&trial.source, options);
-        let bank = Bank::open(
-            trial.folder(),
-            &trial.source,
-            &trial.target,
-            options,
-            plan.seed,
-        );
+        let doors = match &pooled {
+            Some(pooled) => [pooled.url(), pooled.url()],
+            None => [trial.source.url(), trial.target.url()],
+        };
+        let bank = Bank::open_at(trial.folder(), doors, options, plan.seed);
         Self {
             plan,
             random: generator(plan.seed, 4_000),
@@ -117,6 +124,7 @@ impl<'a> Scene<'a> {
             bank,
             options,
             proxy,
+            pooled,
             trial,
         }
     }
@@ -207,6 +215,18 @@ impl<'a> Scene<'a> {
                 sleep(Duration::from_millis(500));
                 self.one_at_most("it goes on after another has taken over");
             }
+            How::TakenOverHere => {
+                self.one_at_most("while it stands still");
+                self.taken_over_here();
+                self.one_at_most("it was taken over");
+                let still = |running: &mut Running| running.is_running();
+                // one that had a file's lock in its hand was ended
+                if still(self.running.as_mut().unwrap_or(&mut ordered)) {
+                    self.go_on(&ordered);
+                }
+                sleep(Duration::from_millis(500));
+                self.one_at_most("it goes on after it was taken over");
+            }
             How::Sessions(side) => {
                 // the product names its sessions
                 let ended = self.database(side).rows(
@@ -240,6 +260,16 @@ impl<'a> Scene<'a> {
                 }
                 self.one_at_most("cut off");
                 self.cut(false);
+            }
+            How::Pooler(what) => {
+                let pause = self.random.random_range(200..12_000);
+                let pooled = self.pooled.as_mut().expect("made for this plan");
+                pooled.strike(what);
+                self.running.as_ref().unwrap_or(&ordered).go_on();
+                sleep(Duration::from_millis(pause));
+                self.one_at_most("without the pooler");
+                let pooled = self.pooled.as_mut().expect("made for this plan");
+                pooled.mend(what);
             }
         }
         sane(&ordered.wait(LONG));
@@ -286,62 +316,6 @@ impl<'a> Scene<'a> {
         self.running.as_ref().unwrap_or(ordered).go_on();
     }
 
-    /// Another operator's next command, with what the control store said before the order.
-    fn second(&mut self, file: &str, ordered: &Running) {
-        fs::copy(
-            self.trial.folder().join(OLD),
-            self.trial.folder().join(SECOND),
-        )
-        .expect("the control store can be copied");
-        let mut words = match self.plan.ending {
-            Ending::Run => vec!["run", "--until", "followed"],
-            Ending::Again => order(self.plan.rollback, "30s"),
-        };
-        words.extend(["--control", SECOND]);
-        let own = words.iter().take_while(|w| !w.starts_with('-')).count();
-        words.insert(own, file);
-        for _ in 0..6 {
-            let outcome = Running::start(self.trial.folder(), &words, &[]).wait(LONG);
-            if outcome.code != Some(2) || !outcome.text().contains("already_running") {
-                self.ended_by(&outcome);
-                return;
-            }
-            // it says who is to be ended: a session of the first, or the first
-            self.one_at_most("another is refused");
-            match session_in_the_way(&outcome) {
-                Some(process) => self.end_session(process),
-                None => {
-                    self.running.as_ref().unwrap_or(ordered).shoot();
-                    self.tally.count("first ones killed by hand");
-                    sleep(Duration::from_millis(200));
-                }
-            }
-        }
-        panic!("the first one's sessions have no end");
-    }
-
-    /// As the message says, and an administrator would.
-    fn end_session(&mut self, process: u32) {
-        let sql = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE pid = {process} AND datname = current_database() AND application_name LIKE 'crossfade%'"
-        );
-        let mut ended = 0;
-        for side in [Side::Source, Side::Target] {
-            match self.database(side) {
-                Database::Postgres(database) => ended += database.rows(&sql).len(),
-                Database::Mysql(database) => {
-                    let kill = format!("KILL {process}");
-                    ended += usize::from(database.try_run(&kill).is_ok());
-                }
-                Database::Sqlite(_) => {}
-            }
-        }
-        self.tally.add("sessions ended by hand", ended);
-        // its locks go a moment later
-        sleep(Duration::from_millis(200));
-    }
-
     fn crash(&self, side: Side) {
         let servers = self.servers.expect("asked for before");
         let engine = self.engine(side);
@@ -382,6 +356,9 @@ impl<'a> Scene<'a> {
         let other = &doors[side.other() as usize];
         assert_eq!(*other, Door::Closed, "the store without authority");
         self.bank.hint(side, true);
+        if let Some(pooled) = &self.pooled {
+            pooled.assert_leads(self.database(side));
+        }
         self.audit(side, "after one command");
         side
     }
@@ -471,16 +448,6 @@ fn order(rollback: bool, within: &'static str) -> Vec<&'static str> {
     };
     words.extend(["--owner", "chaos", "--within", within, "--json"]);
     words
-}
-
-/// The server process that a refusal names: of a run that stands still.
-fn session_in_the_way(outcome: &Outcome) -> Option<u32> {
-    let text = outcome.text();
-    let (_, after) = text
-        .split_once("server process ")
-        .or_else(|| text.split_once("(connection "))?;
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
 }
 
 /// However it ended, not by a mistake of its own.
