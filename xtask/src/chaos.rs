@@ -44,7 +44,9 @@ pub fn built(arguments: &[String]) -> Result<()> {
         access: Access::Trust,
         settings: Vec::new(),
     });
+    servers::install_mysql(&installed)?;
     let mut fleet = Fleet::start(&installed, &specs)?;
+    fleet.start_mysql(&installed, Durability::Durable)?;
     let ended = accompany(&installed, &mut fleet, arguments);
     let stopped = fleet.stop();
     ended.and(stopped)

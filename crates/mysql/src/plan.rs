@@ -64,13 +64,7 @@ impl Plan {
         names: Vec<&str>,
         is_target: bool,
     ) -> Result<Plan> {
-        let found = catalog::columns(client, Some(&table.name)).await?;
-        let found = found.into_values().next().unwrap_or_default();
-        if found.is_empty() {
-            return Err(client
-                .fault(ErrorKind::Missing, "mysql.table", "there is no such table")
-                .table(table));
-        }
+        let found = columns_of(client, table).await?;
         let mut columns = Vec::with_capacity(names.len());
         for (name, mapped) in names.iter().zip(&mapping.columns) {
             let Some(column) = found.iter().find(|c| c.name == *name) else {
@@ -300,6 +294,27 @@ impl Plan {
             column.quoted.clone()
         }
     }
+}
+
+/// How often a table is looked for that can be read and is not listed.
+const LOOKS: usize = 5;
+
+/// A table's columns. While a table is being altered MariaDB does not list it for a moment: reading from it waits until that is over.
+async fn columns_of(client: &mut Client, table: &TableName) -> Result<Vec<catalog::Column>> {
+    for _ in 0..LOOKS {
+        let found = catalog::columns(client, Some(&table.name)).await?;
+        if let Some(columns) = found.into_values().next() {
+            return Ok(columns);
+        }
+        let there = format!("SELECT 1 FROM {} LIMIT 0", quote(&table.name));
+        match client.run("looking for a table", &there).await {
+            Err(e) if e.kind == ErrorKind::Missing => break,
+            read => read.map_err(|e| e.table(table))?,
+        };
+    }
+    Err(client
+        .fault(ErrorKind::Missing, "mysql.table", "there is no such table")
+        .table(table))
 }
 
 /// The condition that the columns are beyond the literals in the order of rows.

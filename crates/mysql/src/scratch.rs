@@ -155,10 +155,12 @@ impl MysqlExerciser {
             .collect();
         for sql in [
             format!("DROP TEMPORARY TABLE IF EXISTS {TAKEN}"),
-            format!(
-                "CREATE TEMPORARY TABLE {TAKEN} AS SELECT {columns} FROM {name} LIMIT {from}, {rows}"
-            ),
+            format!("CREATE TEMPORARY TABLE {TAKEN} AS SELECT {columns} FROM {name} LIMIT 0"),
             "START TRANSACTION".to_owned(),
+            // locked: what comes back is what went
+            format!(
+                "INSERT INTO {TAKEN} SELECT {columns} FROM {name} LIMIT {from}, {rows} FOR UPDATE"
+            ),
         ] {
             self.client.run(doing, &sql).await?;
         }
@@ -169,19 +171,7 @@ impl MysqlExerciser {
         let insert = format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {TAKEN} t");
         let done = async {
             let gone = self.client.run(doing, &delete).await?.affected;
-            // what somebody has deleted meanwhile must not come back
-            let back = if gone == 0 {
-                0
-            } else {
-                self.client.run(doing, &insert).await?.affected
-            };
-            if gone != back && gone > 0 {
-                return Err(self.client.fault(
-                    ErrorKind::Conflict,
-                    "mysql.exercise",
-                    "rows went while they were taken out and put in again",
-                ));
-            }
+            let back = self.client.run(doing, &insert).await?.affected;
             self.client.run(doing, "COMMIT").await?;
             Ok(gone + back)
         }

@@ -60,7 +60,11 @@ impl Fleet {
         Ok(fleet)
     }
 
-    fn start_mysql(&mut self, installed: &Installed, durability: Durability) -> Result<()> {
+    /// Starts one server of each flavor of MySQL beside the others.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn start_mysql(&mut self, installed: &Installed, durability: Durability) -> Result<()> {
         let folder = &self.folder;
         let made: Vec<Result<MysqlServer>> = thread::scope(|scope| {
             let threads: Vec<_> = Flavor::ALL

@@ -289,13 +289,17 @@ impl Fence for MysqlStore {
             let gone = triggers::disarm(&mut client, migration, &table).await?;
             out.extend(gone.into_iter().map(|name| made("trigger", name, "")));
         }
+        // who made nothing may have no right to drop it
         let probe = probe::table(migration);
-        client
-            .run(
-                "removing the probe's table",
-                &format!("DROP TABLE IF EXISTS {}", quote(&probe)),
-            )
-            .await?;
+        if register::has(&mut client, &probe).await? {
+            client
+                .run(
+                    "removing the probe's table",
+                    &format!("DROP TABLE IF EXISTS {}", quote(&probe)),
+                )
+                .await?;
+            out.push(made("table", probe, ""));
+        }
         let tables = register::remove(&mut client, migration).await?;
         out.extend(tables.into_iter().map(|t| made("table", t, "")));
         client.close().await;

@@ -42,7 +42,8 @@ async fn create(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-async fn has(client: &mut Client, table: &str) -> Result<bool> {
+/// Whether one of crossfade's tables is there.
+pub(crate) async fn has(client: &mut Client, table: &str) -> Result<bool> {
     let row = client
         .text_row(
             "looking for the register",

@@ -4,6 +4,7 @@
 
 mod apply;
 mod describe;
+mod fence;
 mod findings;
 mod kit;
 mod snapshot;

@@ -67,9 +67,17 @@ pub fn lose(source: &Database, random: &mut StdRng) -> String {
         }
         Dialect::Mysql => {
             source.run("FLUSH BINARY LOGS");
-            let logs = source.rows("SHOW BINARY LOGS");
-            let last = logs.last().and_then(|row| row[0].clone()).expect("a name");
-            source.run(&format!("PURGE BINARY LOGS TO '{last}'"));
+            let logs = || {
+                let logs = source.rows("SHOW BINARY LOGS");
+                let names = logs.into_iter().map(|mut row| row.swap_remove(0));
+                names.flatten().collect::<Vec<String>>()
+            };
+            let last = logs().pop().expect("a log has files");
+            // the server may not have noticed yet that its reader is dead
+            wait_until("the log is purged", LONG, || {
+                source.run(&format!("PURGE BINARY LOGS TO '{last}'"));
+                logs().first() == Some(&last)
+            });
             format!("the log before {last}")
         }
         Dialect::Sqlite => {

@@ -42,6 +42,16 @@ fn left(trial: &Trial) -> Vec<String> {
             found.extend(database.rows(sql).into_iter().flatten().flatten());
             continue;
         }
+        if matches!(database, Database::Mysql(_)) {
+            let like = format!("{}%|_rehearsal|_%", &trial.name[..trial.name.len().min(20)]);
+            let sql = format!(
+                "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '{like}' ESCAPE '|'
+                 UNION ALL SELECT TABLE_NAME FROM information_schema.TABLES
+                     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE '%crossfade%'"
+            );
+            found.extend(database.rows(&sql).into_iter().flatten().flatten());
+            continue;
+        }
         // no name of a trial is longer than what of it stands in the names of copies
         let like = format!("{}%_rehearsal_%", &trial.name[..trial.name.len().min(20)]);
         let sql = format!(
@@ -137,6 +147,13 @@ fn a_rehearsal_passes_and_leaves_nothing_from_sqlite_to_sqlite() {
             .rows("SELECT name FROM sqlite_master")
             .is_empty()
     );
+}
+
+#[test]
+fn a_rehearsal_passes_and_leaves_nothing_from_mysql_to_mariadb() {
+    let trial = made(Engine::Mysql97, Engine::Maria118);
+    passes(&trial, &REHEARSE);
+    assert_eq!(left(&trial), [""; 0]);
 }
 
 #[test]
