@@ -94,6 +94,11 @@ fn a_switch_that_stands_still_under_the_fence_is_taken_over() {
 }
 
 #[test]
+fn a_switch_of_mysql_and_mariadb_that_stands_still_under_the_fence_is_taken_over() {
+    a_switch_is_taken_over(Engine::Mysql97, Engine::Maria118, "switch.drained");
+}
+
+#[test]
 fn a_switch_that_stands_still_after_given_is_taken_over() {
     a_switch_is_taken_over(Engine::Pg15, Engine::Pg18, "switch.given");
 }
@@ -137,4 +142,9 @@ fn a_run_that_stands_still_is_taken_over_from_postgres_to_postgres() {
 #[test]
 fn a_run_that_stands_still_is_taken_over_from_sqlite_to_sqlite() {
     a_run_is_taken_over(Engine::Sqlite, Engine::Sqlite);
+}
+
+#[test]
+fn a_run_that_stands_still_is_taken_over_from_mariadb_to_mysql() {
+    a_run_is_taken_over(Engine::Maria1011, Engine::Mysql97);
 }

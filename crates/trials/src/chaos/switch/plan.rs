@@ -157,9 +157,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_hundred_seeds_do_everything_to_a_pooler() {
+    fn some_hundred_seeds_do_everything_to_a_pooler() {
         for pooler in [Pooler::Killed, Pooler::Frozen, Pooler::CutOff] {
-            let seen = (0..300).filter(|seed| Plan::new(*seed).how == How::Pooler(pooler));
+            let seen = (0..600).filter(|seed| Plan::new(*seed).how == How::Pooler(pooler));
             assert!(seen.count() >= 3, "{pooler:?}");
         }
     }
