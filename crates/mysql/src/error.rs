@@ -14,7 +14,8 @@ pub(crate) fn kind_of(code: u16, state: &str) -> ErrorKind {
     match code {
         1213 | 1020 | 1614 | 3101 => ErrorKind::Conflict,
         1205 | 1206 | 3572 | 1412 | 3024 | 1969 | 1735 => ErrorKind::Busy,
-        1040 | 1041 | 1037 | 1053 | 1077 | 1079 | 1080 | 1203 | 1226 | 3168 | 3169 => {
+        // 6: a temporary file that was gone already (MariaDB)
+        6 | 1040 | 1041 | 1037 | 1053 | 1077 | 1079 | 1080 | 1203 | 1226 | 3168 | 3169 => {
             ErrorKind::Unavailable
         }
         1045 | 1130 | 1251 | 1524 | 1698 | 1820 | 1862 | 2058 | 2059 | 3118 | 3159 | 3955

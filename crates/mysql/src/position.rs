@@ -52,12 +52,17 @@ pub(crate) fn show(position: Position) -> String {
     LogPosition::unpack(position).to_string()
 }
 
+/// The statement that shows the log's end, and which databases it leaves out.
+pub(crate) fn status_statement(server: &Server) -> &'static str {
+    match server.flavor {
+        Flavor::Mysql if server.version >= 80_200 => "SHOW BINARY LOG STATUS",
+        _ => "SHOW MASTER STATUS",
+    }
+}
+
 /// The end of the log.
 pub(crate) async fn log_end(client: &mut Client) -> Result<Position> {
-    let sql = match client.server.flavor {
-        Flavor::Mysql if client.server.version >= 80_200 => "SHOW BINARY LOG STATUS",
-        _ => "SHOW MASTER STATUS",
-    };
+    let sql = status_statement(&client.server);
     let row = client.text_row(DOING, sql).await?.ok_or_else(|| {
         client
             .fault(

@@ -1,6 +1,7 @@
 //! The authority of a database over a migration's tables: register, fence, latch.
 
 pub(crate) mod blockers;
+mod cost;
 mod findings;
 mod latch;
 mod probe;
@@ -195,9 +196,11 @@ impl Fence for MysqlStore {
         Ok(Box::new(probe::open(self, migration).await?))
     }
 
-    /// Temporary tables have no triggers here, and the user's own are not to be written to.
-    async fn fence_cost(&self, _migration: &str) -> Result<Option<Duration>> {
-        Ok(None)
+    async fn fence_cost(&self, migration: &str) -> Result<Option<Duration>> {
+        let mut client = self.fencer(PATIENCE, PATIENCE).await?;
+        let cost = cost::measure(&mut client, migration).await?;
+        client.close().await;
+        Ok(Some(cost))
     }
 
     async fn blockers(&self, _migration: &str) -> Result<Vec<Blocker>> {

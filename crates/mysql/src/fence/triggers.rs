@@ -120,6 +120,16 @@ pub(crate) async fn arm(client: &mut Client, migration: &str, table: &str) -> Re
     Ok(())
 }
 
+/// Makes a table's triggers, where there are none.
+pub(super) async fn put(client: &mut Client, migration: &str, table: &str) -> Result<()> {
+    for event in EVENTS {
+        client
+            .run("fencing a table", &statement(migration, event, table))
+            .await?;
+    }
+    Ok(())
+}
+
 /// Takes the fence off a table; returns the triggers that were there.
 pub(crate) async fn disarm(
     client: &mut Client,

@@ -4,9 +4,10 @@ use crossfade_model::{Canonical, Finding, Severity, TableMapping};
 use crossfade_store::{CaptureSpec, ErrorKind, Result};
 
 use super::grants;
-use crate::connect::Client;
+use crate::connect::{Client, Texts};
 use crate::describe::catalog::{self, ForeignKey};
 use crate::names::quote;
+use crate::position;
 use crate::server::{Flavor, Server};
 use crate::types::Kind;
 
@@ -16,6 +17,9 @@ const PLACE: &str = "source";
 pub(crate) async fn source(client: &mut Client, spec: &CaptureSpec) -> Result<Vec<Finding>> {
     let server = std::sync::Arc::clone(&client.server);
     let mut out = log_settings(&server);
+    if server.is_on("log_bin") {
+        out.extend(left_out(client, &server).await?);
+    }
     out.extend(privileges(client).await?);
     out.extend(prepared(client).await?);
     out.extend(character_sets(client, spec).await?);
@@ -176,6 +180,53 @@ fn log_settings(server: &Server) -> Vec<Finding> {
         }
     }
     out
+}
+
+/// What the server's log leaves out: databases by its options, and what a replica has applied.
+async fn left_out(client: &mut Client, server: &Server) -> Result<Vec<Finding>> {
+    let mut out = Vec::new();
+    let doing = "looking at what the log leaves out";
+    let unless_refused = |rows: Result<Vec<Texts>>| match rows {
+        // the privilege that is missing is named elsewhere
+        Err(e) if matches!(e.kind, ErrorKind::Permission | ErrorKind::Internal) => Ok(Vec::new()),
+        rows => rows,
+    };
+    let status = client
+        .texts(doing, position::status_statement(server))
+        .await;
+    let filtered = unless_refused(status)?
+        .iter()
+        .any(|row| !row.text(2).is_empty() || !row.text(3).is_empty());
+    if filtered {
+        out.push(
+            Finding::blocks(
+                "mysql.log_filter",
+                PLACE,
+                "the server leaves databases out of its log (binlog-do-db, binlog-ignore-db)",
+            )
+            .fix("Take these options out of the server's configuration and restart it"),
+        );
+    }
+    let logs_what_it_applies =
+        server.is_on("log_slave_updates") || server.is_on("log_replica_updates");
+    if !logs_what_it_applies {
+        let channels = match server.flavor {
+            Flavor::Mysql => "SHOW REPLICA STATUS",
+            Flavor::Mariadb => "SHOW ALL SLAVES STATUS",
+        };
+        let channels = client.texts(doing, channels).await;
+        if !unless_refused(channels)?.is_empty() {
+            out.push(
+                Finding::blocks(
+                    "mysql.replica_log",
+                    PLACE,
+                    "the server is a replica, and does not write to its log what it applies",
+                )
+                .fix("Set log_replica_updates (log_slave_updates) in its configuration and restart it, or follow its source"),
+            );
+        }
+    }
+    Ok(out)
 }
 
 async fn privileges(client: &mut Client) -> Result<Vec<Finding>> {
