@@ -129,7 +129,8 @@ fn wrong_urls_are_told_without_their_passwords() {
     let place = Place::new();
     place.source();
     for wrong in [
-        "mysql://app:geheim@new/shop",
+        "mysql://app:geheim@new",
+        "mysql://app:geheim@new:port/shop",
         "postgres://app:geheim@new:port/shop",
         "shop://app:geheim@new/shop",
         "geheim",

@@ -165,7 +165,7 @@ pub(crate) fn driver(label: &Arc<str>, doing: &str, error: &Error) -> StoreError
     match error {
         Error::Server(error) => server(label, doing, error),
         Error::Io(mysql_async::IoError::Io(e)) => {
-            connection(&format!("the connection failed: {}", e.kind()))
+            connection(&format!("the connection failed: {}", e))
         }
         Error::Io(mysql_async::IoError::Tls(_)) => StoreError::new(
             ErrorKind::Authentication,
