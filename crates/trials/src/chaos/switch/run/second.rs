@@ -8,6 +8,7 @@ use super::{OLD, Scene, order};
 use crate::bank::Side;
 use crate::binary::{Outcome, Running};
 use crate::chaos::switch::plan::Ending;
+use crate::database::Database;
 use crate::patience::LONG;
 
 /// The control store of the second one.
@@ -77,8 +78,13 @@ impl Scene<'_> {
         );
         let mut ended = 0;
         for side in [Side::Source, Side::Target] {
-            if !self.engine(side).is_sqlite() {
-                ended += self.database(side).rows(&sql).len();
+            match self.database(side) {
+                Database::Postgres(database) => ended += database.rows(&sql).len(),
+                Database::Mysql(database) => {
+                    let kill = format!("KILL {process}");
+                    ended += usize::from(database.try_run(&kill).is_ok());
+                }
+                Database::Sqlite(_) => {}
             }
         }
         self.tally.add("sessions ended by hand", ended);
@@ -90,7 +96,9 @@ impl Scene<'_> {
 /// The server process that a refusal names: of a run that stands still.
 fn session_in_the_way(outcome: &Outcome) -> Option<u32> {
     let text = outcome.text();
-    let (_, after) = text.split_once("server process ")?;
+    let (_, after) = text
+        .split_once("server process ")
+        .or_else(|| text.split_once("(connection "))?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
