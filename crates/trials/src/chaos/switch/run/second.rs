@@ -29,7 +29,7 @@ impl Scene<'_> {
         words.extend(["--control", SECOND]);
         let own = words.iter().take_while(|w| !w.starts_with('-')).count();
         words.insert(own, file);
-        for _ in 0..6 {
+        for _ in 0..30 {
             let outcome = Running::start(self.trial.folder(), &words, &[]).wait(LONG);
             if outcome.code != Some(2) || !outcome.text().contains("already_running") {
                 self.ended_by(&outcome);
@@ -42,7 +42,8 @@ impl Scene<'_> {
                 None => {
                     self.running.as_ref().unwrap_or(ordered).shoot();
                     self.tally.count("first ones killed by hand");
-                    sleep(Duration::from_millis(200));
+                    // the shell that gave the order finds nobody to obey it any more, and is at it itself
+                    sleep(Duration::from_secs(1));
                 }
             }
         }
