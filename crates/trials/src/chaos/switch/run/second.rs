@@ -8,6 +8,7 @@ use super::{OLD, Scene, order};
 use crate::bank::Side;
 use crate::binary::{Outcome, Running};
 use crate::chaos::switch::plan::Ending;
+use crate::database::Database;
 use crate::patience::LONG;
 
 /// The control store of the second one.
@@ -28,7 +29,7 @@ impl Scene<'_> {
         words.extend(["--control", SECOND]);
         let own = words.iter().take_while(|w| !w.starts_with('-')).count();
         words.insert(own, file);
-        for _ in 0..6 {
+        for _ in 0..30 {
             let outcome = Running::start(self.trial.folder(), &words, &[]).wait(LONG);
             if outcome.code != Some(2) || !outcome.text().contains("already_running") {
                 self.ended_by(&outcome);
@@ -41,7 +42,8 @@ impl Scene<'_> {
                 None => {
                     self.running.as_ref().unwrap_or(ordered).shoot();
                     self.tally.count("first ones killed by hand");
-                    sleep(Duration::from_millis(200));
+                    // the shell that gave the order finds nobody to obey it any more, and is at it itself
+                    sleep(Duration::from_secs(1));
                 }
             }
         }
@@ -77,8 +79,13 @@ impl Scene<'_> {
         );
         let mut ended = 0;
         for side in [Side::Source, Side::Target] {
-            if !self.engine(side).is_sqlite() {
-                ended += self.database(side).rows(&sql).len();
+            match self.database(side) {
+                Database::Postgres(database) => ended += database.rows(&sql).len(),
+                Database::Mysql(database) => {
+                    let kill = format!("KILL {process}");
+                    ended += usize::from(database.try_run(&kill).is_ok());
+                }
+                Database::Sqlite(_) => {}
             }
         }
         self.tally.add("sessions ended by hand", ended);
@@ -90,7 +97,9 @@ impl Scene<'_> {
 /// The server process that a refusal names: of a run that stands still.
 fn session_in_the_way(outcome: &Outcome) -> Option<u32> {
     let text = outcome.text();
-    let (_, after) = text.split_once("server process ")?;
+    let (_, after) = text
+        .split_once("server process ")
+        .or_else(|| text.split_once("(connection "))?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
