@@ -87,7 +87,7 @@ fn an_unknown_key_lists_the_known_ones() {
 fn a_missing_variable_is_shown_at_its_place_and_no_secret_is() {
     let text = GOOD
         .replace("${PW}", "${NOPE}")
-        .replace("sqlite:new.db", "mysql://app:hidden@new/shop");
+        .replace("sqlite:new.db", "oracle://app:hidden@new/shop");
     let error = read(&text).unwrap_err();
     assert_eq!((error.problems[0].line, error.problems[0].column), (7, 23));
     assert!(error.problems[0].what.contains("NOPE"));

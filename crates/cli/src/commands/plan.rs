@@ -11,7 +11,7 @@ use crate::args;
 use crate::failure::{Failure, REFUSED};
 use crate::load::{Loaded, load};
 use crate::show::table::{self, Side};
-use crate::show::{Output, findings, number, phases};
+use crate::show::{Output, findings, number, omissions, phases};
 
 /// Shows the plan.
 ///
@@ -123,14 +123,11 @@ fn text(
     tables(plan, output);
     if !plan.omissions.is_empty() {
         output.say("\nNot carried:");
-        for omission in &plan.omissions {
-            output.say(format!(
-                "  {} {}: {}",
-                omission.kind, omission.name, omission.why
-            ));
+        for line in omissions::lines(&plan.omissions) {
+            output.say(line);
         }
     }
-    made(plan, begun, arguments.sql, output);
+    made(loaded, plan, begun, arguments.sql, output);
     output.say("\nPhases:");
     for facts in planned_phases() {
         output.say(phases::line(facts));
@@ -201,14 +198,16 @@ fn how(plan: &Plan, mapping: &TableMapping) -> String {
     }
 }
 
-fn made(plan: &Plan, begun: bool, sql: bool, output: &Output) {
+fn made(loaded: &Loaded, plan: &Plan, begun: bool, sql: bool, output: &Output) {
     if begun {
         return;
     }
-    output.say(
+    output.say(if loaded.source.capabilities().captures_in_place {
+        "\nNothing will be made on the source before a switch is prepared: its own log is read."
+    } else {
         "\nWill be made on the source: what captures changes, under names that begin with `crossfade`; `abort` removes \
-         it, and `status` lists it.",
-    );
+         it, and `status` lists it."
+    });
     let own = plan.own_tables().len();
     output.say(format!(
         "Will be made on the target: {}, and crossfade's own tables for checkpoint and records.",

@@ -9,6 +9,7 @@ pub mod layers;
 pub mod log;
 pub mod made;
 pub mod number;
+pub mod omissions;
 pub mod phases;
 pub mod quarantine;
 pub mod status;

@@ -157,6 +157,9 @@ fn words(event: &Event) -> String {
             };
             format!("run {epoch} {how}")
         }
+        Event::CaptureCreated { made, position } if made.is_empty() => {
+            format!("capture starts at {position}, in the source's own log")
+        }
         Event::CaptureCreated { made, position } => {
             format!(
                 "capture starts at {position}; made on the source: {}",
