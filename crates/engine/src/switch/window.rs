@@ -233,14 +233,11 @@ impl Window<'_> {
         self.in_time(latch.commit(from, fenced)).await?;
         self.step("fenced");
         kill::point("switch.fenced");
-        // sequences are in no log: the beginning may be noted before they are raised or after
-        let sequences = async {
-            let raised = self.sequences().await;
-            kill::point("switch.sequences");
-            raised
-        };
-        let noting = self.in_time(self.noted(epoch));
-        let (sequences, beginning) = tokio::try_join!(sequences, noting)?;
+        let sequences = self.sequences().await?;
+        self.step("sequences");
+        kill::point("switch.sequences");
+        // behind everything else, since who answers is compared once more beside it
+        let beginning = self.in_time(self.noted(epoch)).await?;
         self.step("noted");
         kill::point("switch.noted");
         let missing_standbys = self.standbys(latch).await?;
