@@ -274,7 +274,8 @@ impl Clients {
     /// Ends it. A client that met an error has ended before, and pgbench says so.
     fn stop(mut self) -> Log {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+        // not SIGINT, which a shell in the background lets its children ignore
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
         let begun = Instant::now();
         while self
             .child
