@@ -62,7 +62,9 @@ impl Scene<'_> {
         for _ in 0..30 {
             let outcome = self.trial.call(&words);
             // the shell that gave the order found nobody to obey it, and is at it itself
-            if outcome.code != Some(2) || !outcome.text().contains("being run by another") {
+            let text = outcome.text();
+            let at_it = ["being run by another", "switch.busy"];
+            if outcome.code != Some(2) || !at_it.iter().any(|word| text.contains(word)) {
                 self.ended_by(&outcome);
                 return;
             }
