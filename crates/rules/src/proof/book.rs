@@ -166,18 +166,24 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
         } else {
             0
         };
-        let Some(range) = self.ranges.get_mut(range.index()) else {
-            return self.reset();
-        };
-        let before = range.kept();
-        range.touch(key, bound);
-        // `kept` counts this range's keys too
-        self.kept = self.kept - before + range.kept();
+        let there = self.change(range, |at| at.touch(key, bound));
+        if there.is_none() {
+            self.reset();
+        }
     }
 
-    /// After anything but a touch.
-    pub(super) fn count(&mut self) {
-        self.kept = self.ranges.iter().map(Range::kept).sum();
+    /// Every change of a range's keys goes through here, so that their number is known. `None`: there is no such range.
+    pub(super) fn change<T>(
+        &mut self,
+        range: RangeId,
+        change: impl FnOnce(&mut Range<K, P>) -> T,
+    ) -> Option<T> {
+        let at = self.ranges.get_mut(range.index())?;
+        let before = at.kept();
+        let changed = change(at);
+        // `kept` counts this range's keys too
+        self.kept = self.kept - before + at.kept();
+        Some(changed)
     }
 
     /// A row was repaired: what it holds now is not verified before it is read again. A range that differs still does
@@ -188,30 +194,28 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
 
     /// Every key of the range may have changed: a truncate. It is unproven, a reading of it is void.
     pub fn touch_all(&mut self, range: RangeId) {
-        match self.ranges.get_mut(range.index()) {
-            Some(range) => range.forget(),
-            None => self.reset(),
+        if self.change(range, Range::forget).is_none() {
+            self.reset();
         }
-        self.count();
     }
 
     /// Touches may have been missed: every range is unproven and every reading void.
     pub fn reset(&mut self) {
         self.ranges.iter_mut().for_each(Range::forget);
-        self.count();
+        self.kept = 0;
     }
 
     /// A reading of the range begins, **before** its source snapshot opens: from now on touches are collected for the ticket
     /// too. One ticket a range: an older one is void. `None`: there is no such range.
     pub fn begin(&mut self, range: RangeId) -> Option<Ticket> {
-        let at = self.ranges.get_mut(range.index())?;
-        at.begun += 1;
-        at.reading = Some(Reading {
-            number: at.begun,
-            touched: BTreeSet::new(),
-        });
-        let number = at.begun;
-        self.count();
+        let number = self.change(range, |at| {
+            at.begun += 1;
+            at.reading = Some(Reading {
+                number: at.begun,
+                touched: BTreeSet::new(),
+            });
+            at.begun
+        })?;
         self.turns.retain(|other| *other != range);
         self.turns.push_back(range);
         self.by_turn = !self.by_turn;
@@ -222,30 +226,24 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
     /// key touched since [`begin`](Self::begin), before or after `at`, whatever the source's snapshot saw of it.
     #[must_use]
     pub fn finish(&mut self, ticket: Ticket, at: P, outcome: Outcome) -> Finished {
-        let Some((range, reading)) = self.close(&ticket) else {
-            return Finished::Void;
-        };
-        range.touched = reading.touched;
-        range.status = match outcome {
-            Outcome::Equal => Status::Proven { at },
-            Outcome::Differs => Status::Differs { at },
-        };
-        self.count();
-        Finished::Taken
+        let taken = self.change(ticket.range, |range| {
+            let reading = range.close(&ticket)?;
+            range.touched = reading.touched;
+            range.status = match outcome {
+                Outcome::Equal => Status::Proven { at },
+                Outcome::Differs => Status::Differs { at },
+            };
+            Some(())
+        });
+        match taken.flatten() {
+            Some(()) => Finished::Taken,
+            None => Finished::Void,
+        }
     }
 
     /// The reading came to nothing: what was known of the range before still is.
     pub fn cancel(&mut self, ticket: Ticket) {
-        self.close(&ticket);
-        self.count();
-    }
-
-    fn close(&mut self, ticket: &Ticket) -> Option<(&mut Range<K, P>, Reading<K>)> {
-        let range = self.ranges.get_mut(ticket.range.index())?;
-        let reading = range
-            .reading
-            .take_if(|reading| reading.number == ticket.number)?;
-        Some((range, reading))
+        self.change(ticket.range, |range| range.close(&ticket));
     }
 
     /// The keys that are not proven in ranges that are otherwise, and in ranges that differ. To be read on both sides.
@@ -304,6 +302,12 @@ impl<K: Ord + Clone, P> Range<K, P> {
     fn kept(&self) -> usize {
         let reading = self.reading.as_ref().map_or(0, |r| r.touched.len());
         self.touched.len() + reading
+    }
+
+    /// Takes the reading away from the range, if it is the ticket's.
+    fn close(&mut self, ticket: &Ticket) -> Option<Reading<K>> {
+        self.reading
+            .take_if(|reading| reading.number == ticket.number)
     }
 
     fn touch(&mut self, key: &K, bound: usize) {

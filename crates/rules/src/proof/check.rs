@@ -71,25 +71,28 @@ impl<K: Ord + Clone, P: Ord + Clone> Book<K, P> {
             undecided: 0,
         };
         for ((id, key), verdict) in found {
-            let range = self.ranges.get_mut(id.index());
-            match range.filter(|range| valid && range.checking.contains(&key)) {
-                None => checked.undecided += 1,
-                Some(range) if verdict == Verdict::Equal => {
-                    range.touched.remove(&key);
-                    checked.proven += 1;
+            let decided = self.change(id, |range| {
+                if !valid || !range.checking.contains(&key) {
+                    return false;
                 }
-                Some(range) => {
+                if verdict == Verdict::Equal {
+                    range.touched.remove(&key);
+                } else {
                     range.status = Status::Differs { at: at.clone() };
                     // it may have read the key before it differed
                     range.reading = None;
-                    checked.differ.push((id, key));
                 }
+                true
+            });
+            match verdict {
+                _ if decided != Some(true) => checked.undecided += 1,
+                Verdict::Equal => checked.proven += 1,
+                Verdict::Differs => checked.differ.push((id, key)),
             }
         }
         if valid {
             self.end_check();
         }
-        self.count();
         checked
     }
 
