@@ -1,7 +1,7 @@
 //! Who answers under both addresses: a side that was failed over, restored or replaced beside a run is noticed before anything changes
 //! hands. What the run itself holds open may still lead to the one before.
 
-use crossfade_store::{ErrorKind, Store, StoreError};
+use crossfade_store::{ErrorKind, Source, Store, StoreError};
 
 use crate::error::EngineError;
 use crate::session::Session;
@@ -38,6 +38,19 @@ impl Incarnations {
         };
         Ok(Incarnations { target, ..self })
     }
+
+    /// The label of the first side that was known and is another `now`.
+    fn other(&self, now: &Incarnations, sides: &Sides) -> Option<String> {
+        let (source, target): (&dyn Source, &dyn Source) =
+            (sides.source.as_ref(), sides.target.as_ref());
+        let both = [
+            (&self.source, &now.source, source),
+            (&self.target, &now.target, target),
+        ];
+        both.into_iter()
+            .find(|(known, found, _)| known.is_some() && known != found)
+            .map(|(_, _, store)| store.label().to_owned())
+    }
 }
 
 /// `None` also where the role may not ask: whoever only copies need not be allowed to.
@@ -56,18 +69,8 @@ pub(crate) async fn changed(
     session: &Session,
     sides: &Sides,
 ) -> Result<Option<String>, StoreError> {
-    let begun = &session.incarnations;
     let now = Incarnations::read(sides).await?;
-    let other = |known: &Option<String>, found: &Option<String>| known.is_some() && known != found;
-    let (source, target): (&dyn crossfade_store::Source, &dyn crossfade_store::Source) =
-        (sides.source.as_ref(), sides.target.as_ref());
-    Ok(if other(&begun.source, &now.source) {
-        Some(source.label().to_owned())
-    } else if other(&begun.target, &now.target) {
-        Some(target.label().to_owned())
-    } else {
-        None
-    })
+    Ok(session.incarnations.other(&now, sides))
 }
 
 /// Both sides must be who they were; for a switch they must also say who they are.
@@ -76,7 +79,8 @@ pub(crate) async fn changed(
 /// A refusal; the stores'.
 pub(crate) async fn same(session: &Session, sides: &Sides) -> Result<(), EngineError> {
     // a role that may not ask is told what it needs
-    tokio::try_join!(sides.source.incarnation(), sides.target.incarnation())?;
+    let (source, target) =
+        tokio::try_join!(sides.source.incarnation(), sides.target.incarnation())?;
     let begun = &session.incarnations;
     if begun.source.is_none() || begun.target.is_none() {
         return Err(refused(
@@ -85,7 +89,7 @@ pub(crate) async fn same(session: &Session, sides: &Sides) -> Result<(), EngineE
             "end `crossfade run` and begin it again",
         ));
     }
-    unchanged(session, sides).await
+    refuse_other(begun.other(&Incarnations { source, target }, sides))
 }
 
 /// Both sides must be who they were when the attempt began.
@@ -93,7 +97,11 @@ pub(crate) async fn same(session: &Session, sides: &Sides) -> Result<(), EngineE
 /// # Errors
 /// A refusal; the stores'.
 pub(crate) async fn unchanged(session: &Session, sides: &Sides) -> Result<(), EngineError> {
-    match changed(session, sides).await? {
+    refuse_other(changed(session, sides).await?)
+}
+
+fn refuse_other(other: Option<String>) -> Result<(), EngineError> {
+    match other {
         None => Ok(()),
         Some(store) => Err(refused(
             "switch.failed_over",

@@ -215,7 +215,11 @@ impl Proofs {
 
     /// The next range to read, with the right to finish it.
     pub fn begin_next(&mut self) -> Option<(Ticket, RangeSpec)> {
-        let range = self.book.next()?;
+        self.begin_range(self.book.next()?)
+    }
+
+    /// Begins to read this range, as [`Proofs::begin_next`].
+    pub fn begin_range(&mut self, range: RangeId) -> Option<(Ticket, RangeSpec)> {
         let spec = self.spec(range)?.clone();
         self.book.begin(range).map(|ticket| (ticket, spec))
     }
@@ -226,7 +230,7 @@ impl Proofs {
         self.book.ranges().filter(of).collect()
     }
 
-    /// Begins to read this range.
+    /// Begins to read this range again.
     pub fn begin(&mut self, range: RangeId) -> Option<Ticket> {
         self.book.begin(range)
     }

@@ -125,10 +125,7 @@ pub(crate) async fn unproven(
     ensure_cut(session).await?;
     let ranges = session.proofs().as_ref().map(Proofs::unproven);
     for range in ranges.unwrap_or_default() {
-        let begun = session.proofs().as_mut().and_then(|proofs| {
-            let spec = proofs.spec(range)?.clone();
-            proofs.begin(range).map(|ticket| (ticket, spec))
-        });
+        let begun = session.proofs().as_mut().and_then(|p| p.begin_range(range));
         if let Some((ticket, spec)) = begun {
             settle(session, requests, ticket, &spec).await?;
         }
