@@ -3,11 +3,14 @@
 mod mysql;
 mod postgres;
 mod sqlite;
+mod threads;
 pub mod transactions;
 pub mod values;
 
 use crate::database::Database;
+use crate::mysql::Session;
 pub use sqlite::writer_main;
+use threads::Threads;
 pub use transactions::Options;
 
 /// What writers have done.
@@ -23,9 +26,7 @@ pub struct Work {
 #[derive(Debug)]
 pub enum Writers {
     /// Threads with a session each.
-    Postgres(postgres::Threads),
-    /// Threads with a session each.
-    Mysql(mysql::Threads),
+    Server(threads::Threads),
     /// Another process.
     Sqlite(sqlite::Process),
 }
@@ -37,11 +38,20 @@ impl Writers {
     /// When the writers cannot be started.
     #[must_use]
     pub fn start(database: &Database, options: Options, seed: u64) -> Self {
+        let dialect = database.dialect();
         match database {
-            Database::Postgres(postgres) => {
-                Self::Postgres(postgres::Threads::start(postgres, options, seed))
-            }
-            Database::Mysql(mysql) => Self::Mysql(mysql::Threads::start(mysql, options, seed)),
+            Database::Postgres(_) => Self::Server(Threads::start::<::postgres::Client>(
+                &database.url(),
+                dialect,
+                options,
+                seed,
+            )),
+            Database::Mysql(_) => Self::Server(Threads::start::<Session>(
+                &database.url(),
+                dialect,
+                options,
+                seed,
+            )),
             Database::Sqlite(sqlite) => {
                 Self::Sqlite(sqlite::Process::start(sqlite.path(), options, seed))
             }
@@ -54,8 +64,7 @@ impl Writers {
     /// When a writer has failed, or has done nothing.
     pub fn stop(self) -> Work {
         let work = match self {
-            Self::Postgres(threads) => threads.stop(),
-            Self::Mysql(threads) => threads.stop(),
+            Self::Server(threads) => threads.stop(),
             Self::Sqlite(process) => process.stop(),
         };
         assert!(work.done > 0, "the writers did nothing: {work:?}");
