@@ -339,28 +339,33 @@ pub(crate) async fn made(client: &mut Client, migration: &str, kind: &str) -> Re
 
 /// Forgets the migration, and drops the tables with the last one. Returns the dropped ones.
 pub(crate) async fn forget(client: &mut Client, migration: &str) -> Result<Vec<&'static str>> {
-    let doing = "removing crossfade's rows";
-    for table in ALL {
-        client
-            .run(
-                doing,
-                &format!(
-                    "DELETE FROM {table} WHERE migration = {}",
-                    literal(migration)
-                ),
-            )
-            .await?;
+    forget_in(client, "removing crossfade's rows", &ALL, RUN, migration).await
+}
+
+/// Removes the migration's rows from the tables, and drops them once `first`, which has a row of every migration, has none left. Returns the
+/// dropped ones.
+pub(crate) async fn forget_in(
+    client: &mut Client,
+    doing: &str,
+    tables: &[&'static str],
+    first: &str,
+    migration: &str,
+) -> Result<Vec<&'static str>> {
+    let migration = literal(migration);
+    for table in tables {
+        let delete = format!("DELETE FROM {table} WHERE migration = {migration}");
+        client.run(doing, &delete).await?;
     }
     let left = client
-        .text_row(doing, &format!("SELECT COUNT(*) FROM {RUN}"))
+        .text_row(doing, &format!("SELECT COUNT(*) FROM {first}"))
         .await?;
     if left.and_then(|row| row.number::<u64>(0)) != Some(0) {
         return Ok(Vec::new());
     }
-    for table in ALL {
+    for table in tables {
         client
             .run(doing, &format!("DROP TABLE IF EXISTS {table}"))
             .await?;
     }
-    Ok(ALL.to_vec())
+    Ok(tables.to_vec())
 }

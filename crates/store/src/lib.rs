@@ -7,6 +7,7 @@ pub mod aggregates;
 pub mod authority;
 pub mod error;
 pub mod exact_sum;
+pub mod literal;
 pub mod pace;
 pub mod planted;
 pub mod query;

@@ -316,31 +316,8 @@ pub(crate) async fn fenced(client: &mut Client, migration: &str) -> Result<Vec<S
 
 /// Removes the migration's rows, and the tables with the last one. Returns what is gone.
 pub(crate) async fn remove(client: &mut Client, migration: &str) -> Result<Vec<&'static str>> {
-    let doing = "removing the register";
     if !has(client, REGISTER).await? {
         return Ok(Vec::new());
     }
-    for table in ALL {
-        client
-            .run(
-                doing,
-                &format!(
-                    "DELETE FROM {table} WHERE migration = {}",
-                    literal(migration)
-                ),
-            )
-            .await?;
-    }
-    let left = client
-        .text_row(doing, &format!("SELECT COUNT(*) FROM {REGISTER}"))
-        .await?;
-    if left.and_then(|row| row.number::<u64>(0)) != Some(0) {
-        return Ok(Vec::new());
-    }
-    for table in ALL {
-        client
-            .run(doing, &format!("DROP TABLE IF EXISTS {table}"))
-            .await?;
-    }
-    Ok(ALL.to_vec())
+    own::forget_in(client, "removing the register", &ALL, REGISTER, migration).await
 }

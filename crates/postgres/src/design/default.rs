@@ -1,6 +1,7 @@
 //! Default expressions of SQLite's dialect, translated where the meaning is certain.
 
 use crossfade_model::{LogicalType, text_form};
+use crossfade_store::literal::without_parentheses;
 
 use crate::names::quote_literal;
 
@@ -67,18 +68,6 @@ fn literal(value: &str, logical: LogicalType) -> Option<String> {
         LogicalType::Uuid if text_form::uuid(bytes).is_some() => typed("uuid"),
         _ => None,
     }
-}
-
-fn without_parentheses(text: &str) -> &str {
-    let mut text = text;
-    while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        // "(1) + (2)" begins and ends with parentheses that are no pair
-        if inner.contains(['(', ')']) {
-            break;
-        }
-        text = inner.trim();
-    }
-    text
 }
 
 /// The value of one string literal that is the whole text.

@@ -1,6 +1,7 @@
 //! Default expressions of other engines, where their meaning here is certain.
 
 use crossfade_model::{LogicalType, hex, text_form};
+use crossfade_store::literal::{is_cast, unquote, without_parentheses};
 
 use crate::sql::names::literal;
 
@@ -66,45 +67,6 @@ fn constant(text: &str) -> Option<Constant> {
         || (number.starts_with(|c: char| c.is_ascii_digit())
             && text_form::decimal(value.as_bytes()).is_some());
     plain.then(|| Constant::Bare(value.to_owned()))
-}
-
-/// The text of a literal after its opening quote, and what follows it.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut rest = text;
-    loop {
-        let at = rest.find('\'')?;
-        value.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        match rest.strip_prefix('\'') {
-            Some(after) => {
-                value.push('\'');
-                rest = after;
-            }
-            None => return Some((value, rest)),
-        }
-    }
-}
-
-/// Empty, or `::` and the name of a type.
-fn is_cast(text: &str) -> bool {
-    text.is_empty()
-        || text.strip_prefix("::").is_some_and(|name| {
-            !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || "_ .\"[](),".contains(c))
-        })
-}
-
-fn without_parentheses(mut text: &str) -> &str {
-    while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        if inner.contains(['(', ')']) {
-            return text;
-        }
-        text = inner.trim();
-    }
-    text
 }
 
 #[cfg(test)]
