@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use crossfade_process::Process;
 use crossfade_store::{Applier, ErrorKind, Loader, Result, TargetState, Tenure};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::apply::SqliteApplier;
 use crate::conn::{PATIENCE, Place, Purpose, blocking};
-use crate::fence::holder::Process;
+use crate::fence::holder;
 use crate::fence::lock;
 use crate::load::SqliteLoader;
 use crate::own_tables;
@@ -198,7 +199,9 @@ pub(crate) fn end(place: &Place, migration: &str) -> Result<Option<String>> {
     let connection = lock::open(place)?;
     let mut ended = None;
     if let Err(busy) = lock::begin(&connection, place, WRITING) {
-        ended = holder.as_ref().and_then(|p| p.end_if_holding(place));
+        ended = holder
+            .as_ref()
+            .and_then(|p| holder::end_if_holding(p, place));
         if ended.is_none() {
             return Err(busy);
         }
@@ -209,7 +212,7 @@ pub(crate) fn end(place: &Place, migration: &str) -> Result<Option<String>> {
         own_tables::end_epoch(&connection, migration).map_err(&failed)?;
     }
     lock::commit(&connection, place, PATIENCE)?;
-    Ok(ended.or_else(|| holder.and_then(|process| process.name_if_alive())))
+    Ok(ended.or_else(|| holder.as_ref().and_then(holder::name_if_alive)))
 }
 
 /// Opens the file. A new or empty one is put into WAL mode, so that readers and the writer do not shut each other out.

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use crossfade_process::Process;
 
 use crate::conn::Place;
 
@@ -20,79 +20,20 @@ const MOST_PROCESSES: usize = 4096;
 const MOST_FILES: usize = 1024;
 const MOST_NAMED: usize = 5;
 
-/// A process of one machine, from its start to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Process {
-    /// The machine since its boot.
-    boot: String,
-    /// The name space of its process numbers.
-    space: String,
-    number: u32,
-    /// When it started, in the kernel's ticks: numbers are used again.
-    started: u64,
+/// Its name, where it is another one that lives.
+pub(crate) fn name_if_alive(process: &Process) -> Option<String> {
+    process
+        .is_other_and_alive()
+        .then(|| named(process.number()))
 }
 
-impl Process {
-    /// This process; `None` where the system does not tell.
-    pub fn this() -> Option<Process> {
-        let number = std::process::id();
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
-        Some(Process {
-            boot: boot.trim().to_owned(),
-            space: space.display().to_string(),
-            number,
-            started: started(number)?,
-        })
+/// Ends the process if it holds the file's write lock, is the very one that was written down, and not we. Returns its name.
+pub(crate) fn end_if_holding(process: &Process, place: &Place) -> Option<String> {
+    if !process.is_other_and_alive() || !lock_holders(place).contains(&process.number()) {
+        return None;
     }
-
-    /// The same place's process, alive, and not this one.
-    fn is_other_and_alive(&self) -> bool {
-        Process::this().is_some_and(|this| {
-            *self != this
-                && self.boot == this.boot
-                && self.space == this.space
-                && started(self.number) == Some(self.started)
-        })
-    }
-
-    /// Its name, where it is another one that lives.
-    pub fn name_if_alive(&self) -> Option<String> {
-        self.is_other_and_alive().then(|| named(self.number))
-    }
-
-    /// Ends this process if it holds the file's write lock, is the very one that was written down, and not we. Returns its name.
-    pub fn end_if_holding(&self, place: &Place) -> Option<String> {
-        if !self.is_other_and_alive() || !lock_holders(place).contains(&self.number) {
-            return None;
-        }
-        let who = named(self.number);
-        self.kill().then_some(who)
-    }
-
-    /// By a handle of the process: between the look and the signal its number may pass to another one.
-    #[cfg(target_os = "linux")]
-    fn kill(&self) -> bool {
-        use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-        let number = i32::try_from(self.number).ok().and_then(Pid::from_raw);
-        let Some(handle) = number.and_then(|n| pidfd_open(n, PidfdFlags::empty()).ok()) else {
-            return false;
-        };
-        // the handle's process, if it is still this one now
-        self.is_other_and_alive() && pidfd_send_signal(&handle, Signal::KILL).is_ok()
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn kill(&self) -> bool {
-        false
-    }
-}
-
-/// The process's start: the 22nd field of its `stat` (proc(5)), counted behind its name, which may hold anything.
-fn started(number: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+    let who = named(process.number());
+    process.end_if(Process::is_other_and_alive).then_some(who)
 }
 
 /// A process, for people.
@@ -245,14 +186,5 @@ mod tests {
         ] {
             assert!(Lock::parse(line).is_none(), "{line}");
         }
-    }
-
-    #[test]
-    fn a_process_is_known_by_its_start() {
-        let Some(this) = Process::this() else { return };
-        assert!(!this.is_other_and_alive(), "never ourselves");
-        let mut later = this.clone();
-        later.started += 1;
-        assert!(!later.is_other_and_alive(), "the number was used again");
     }
 }

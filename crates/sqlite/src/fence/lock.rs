@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crossfade_process::Process;
 use crossfade_store::{ErrorKind, Result};
 use rusqlite::Connection;
 
 use crate::conn::{PATIENCE, Place, Purpose};
 use crate::error::kind_of;
-use crate::fence::holder::{self, Process};
+use crate::fence::holder;
 use crate::fence::register;
 
 /// Between two tries. SQLite's own waiting writers ask every 100 ms in the end: who asks more often comes first.

@@ -274,7 +274,8 @@ impl Fence for SqliteStore {
                 .into_iter()
                 .filter_map(|lane| tenure::written_down(place, &lane));
             let mut recorded = recorded.into_iter().chain(appliers);
-            let Some(who) = recorded.find_map(|process| process.end_if_holding(place)) else {
+            let Some(who) = recorded.find_map(|process| holder::end_if_holding(&process, place))
+            else {
                 return Ok(None);
             };
             lock::begin(conn, place, ENDING)?;

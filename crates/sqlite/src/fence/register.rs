@@ -1,13 +1,13 @@
 //! The register of a migration in this file, and what the fence's triggers read: one row, one value.
 
 use crossfade_model::{Beginning, Mode, Register, Snapshot, reverse_lane};
+use crossfade_process::Process;
 use crossfade_store::{ErrorKind, Result, Standing};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::capture::{self, names, state};
 use crate::conn::Place;
 use crate::error::corrupt;
-use crate::fence::holder::Process;
 use crate::own_tables;
 
 /// A row a migration: mode, epoch, where the file's own changes begin, and who fired last.
