@@ -11,6 +11,7 @@ use super::Installed;
 use super::flavor::Flavor;
 use super::guard::Guard;
 use super::mysql::MysqlServer;
+use super::ready;
 use super::server::{Access, Durability, Server, Spec, StopMode, make_folder};
 use super::version::Version;
 use crate::failure::{Failure, Result};
@@ -66,33 +67,10 @@ impl Fleet {
     /// As [`Fleet::start`].
     pub fn start_mysql(&mut self, installed: &Installed, durability: Durability) -> Result<()> {
         let folder = &self.folder;
-        let made: Vec<Result<MysqlServer>> = thread::scope(|scope| {
-            let threads: Vec<_> = Flavor::ALL
-                .into_iter()
-                .map(|flavor| {
-                    scope.spawn(move || {
-                        let mut server = MysqlServer::create(flavor, folder, installed)?;
-                        server.start(durability).map(|()| server)
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|_| Err(Failure::new("starting a server panicked")))
-                })
-                .collect()
-        });
-        let mut failure = None;
-        for server in made {
-            match server {
-                Ok(server) => self.mysql.push(server),
-                Err(error) => failure = Some(error),
-            }
-        }
-        failure.map_or(Ok(()), Err)
+        ready::side_by_side(&Flavor::ALL, &mut self.mysql, |flavor| {
+            let mut server = MysqlServer::create(*flavor, folder, installed)?;
+            server.start(durability).map(|()| server)
+        })
     }
 
     /// Makes and starts one server for each specification.
@@ -115,36 +93,13 @@ impl Fleet {
             mysql: Vec::new(),
             guard: Some(guard),
         };
-        let made: Vec<Result<Server>> = thread::scope(|scope| {
-            let threads: Vec<_> = specs
-                .iter()
-                .map(|spec| {
-                    let folder = &fleet.folder;
-                    scope.spawn(move || {
-                        let mut server =
-                            Server::create(spec, folder, &installed.cache, installed.account)?;
-                        server.start().map(|()| server)
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|_| Err(Failure::new("starting a server panicked")))
-                })
-                .collect()
-        });
-        let mut failure = None;
-        for server in made {
-            match server {
-                Ok(server) => fleet.servers.push(server),
-                Err(error) => failure = Some(error),
-            }
-        }
-        // Returning drops the fleet, which stops those that did start.
-        failure.map_or(Ok(fleet), Err)
+        // Returning early drops the fleet, which stops those that did start.
+        let folder = &fleet.folder;
+        ready::side_by_side(specs, &mut fleet.servers, |spec| {
+            let mut server = Server::create(spec, folder, &installed.cache, installed.account)?;
+            server.start().map(|()| server)
+        })?;
+        Ok(fleet)
     }
 
     /// Makes and starts a streaming standby of a running server.

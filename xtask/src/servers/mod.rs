@@ -10,6 +10,7 @@ pub mod guard;
 pub mod mysql;
 mod mysql_install;
 pub mod port;
+mod ready;
 pub mod server;
 mod sources;
 pub mod system;

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::flavor::Flavor;
+use super::ready::{self, PATIENCE};
 use super::server::{Durability, make_folder};
 use super::{Installed, mysql_install, port};
 use crate::failure::{Context, Failure, Result};
 use crate::process::{capture, run};
-
-/// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a start is tried where the port was taken meanwhile.
 const START_ATTEMPTS: u32 = 5;
@@ -166,30 +164,11 @@ impl MysqlServer {
     }
 
     /// The server greets whoever connects once it is ready (MySQL documentation, "Connection Phase").
-    fn wait_ready(&mut self, mut child: Child) -> Result<()> {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait().context(|| "cannot watch the server")? {
-                return Err(Failure::new(format!(
-                    "{} ended while starting: {status}",
-                    self.flavor
-                )));
-            }
-            if self.pid() == Some(child.id()) && self.greets() {
-                self.child = Some(child);
-                return Ok(());
-            }
-            if began.elapsed() > PATIENCE {
-                // Ours, just started, and it has not answered in time.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Failure::new(format!(
-                    "{} was not ready after {PATIENCE:?}",
-                    self.flavor
-                )));
-            }
-            sleep(Duration::from_millis(20));
-        }
+    fn wait_ready(&mut self, child: Child) -> Result<()> {
+        let ready = |pid| self.pid() == Some(pid) && self.greets();
+        let child = ready::wait(child, self.flavor.name(), ready)?;
+        self.child = Some(child);
+        Ok(())
     }
 
     fn greets(&self) -> bool {

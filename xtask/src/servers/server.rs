@@ -5,17 +5,15 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::account::Account;
 use super::port;
+use super::ready::{self, PATIENCE};
 use super::tls;
 use super::version::Version;
 use crate::failure::{Context, Failure, Result};
 use crate::process::{capture, run};
-
-/// How long a server may take to start (a crash recovery included) or to stop.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a start is tried: the port may have been taken meanwhile, or the processes of a killed
 /// server may not all be gone yet.
@@ -228,7 +226,7 @@ impl Server {
             .open(self.log())
             .context(|| format!("cannot open {}", self.log().display()))?;
         let errors = log.try_clone().context(|| "cannot use the log twice")?;
-        let mut child = self
+        let child = self
             .account
             .detached_command(self.bin.join("postgres"))
             .arg("-D")
@@ -238,29 +236,9 @@ impl Server {
             .stderr(errors)
             .spawn()
             .context(|| format!("cannot start {}", self.name))?;
-        let began = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait().context(|| "cannot watch the server")? {
-                return Err(Failure::new(format!(
-                    "{} ended while starting: {status}",
-                    self.name
-                )));
-            }
-            if self.is_ready(child.id()) {
-                self.child = Some(child);
-                return Ok(());
-            }
-            if began.elapsed() > PATIENCE {
-                // Ours, just started, and it has not answered in time.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Failure::new(format!(
-                    "{} was not ready after {PATIENCE:?}",
-                    self.name
-                )));
-            }
-            sleep(Duration::from_millis(20));
-        }
+        let child = ready::wait(child, &self.name, |pid| self.is_ready(pid))?;
+        self.child = Some(child);
+        Ok(())
     }
 
     /// The eighth line of the lock file says `ready` once the server of that process takes connections.
