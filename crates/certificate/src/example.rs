@@ -60,6 +60,9 @@ pub fn mapping(id: u32, name: &str) -> TableMapping {
             column("näme", Canonical::Text),
         ],
         same_shape: true,
+        origin: None,
+        back: None,
+        slice: None,
     }
 }
 

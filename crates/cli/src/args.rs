@@ -118,6 +118,9 @@ pub struct Plan {
     /// Print the statements that would make the target's tables.
     #[arg(long)]
     pub sql: bool,
+    /// Show so many rows of each table as they are and as they would be moved. Shows values.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u16).range(1..=1000), conflicts_with = "phases")]
+    pub preview: Option<u16>,
 }
 
 #[derive(Debug, Args)]

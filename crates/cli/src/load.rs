@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossfade_control::{ControlError, ControlStore, SqliteControl};
 use crossfade_engine::{Lead, Migration, Prepared, Sides, prepare};
+use crossfade_mapping::MappedSource;
 use crossfade_plan::{MigrationFile, file};
 use crossfade_store::{Source, Target};
 
@@ -106,7 +107,7 @@ impl Loaded {
         Loaded {
             file,
             lead: Arc::new(lead),
-            source: sides.source.clone(),
+            source: MappedSource::over(sides.source.clone()),
             target: sides.target.clone(),
             sides,
             control_path,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossfade_engine::Sides;
+use crossfade_mapping::MappedSource;
 use crossfade_mysql::MysqlStore;
 use crossfade_plan::{Scheme, StoreUrl};
 use crossfade_postgres::PostgresStore;
@@ -15,7 +16,7 @@ use crossfade_store::{Source, Store, StoreError, Target};
 /// # Errors
 /// A URL that its store cannot read, a file that is not there.
 pub fn source(url: &StoreUrl, folder: &Path) -> Result<Arc<dyn Source>, StoreError> {
-    Ok(store(url, folder, Role::Source)?)
+    Ok(MappedSource::over(store(url, folder, Role::Source)?))
 }
 
 /// Opens both.

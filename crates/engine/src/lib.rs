@@ -13,6 +13,7 @@ pub mod lifecycle;
 mod lookout;
 pub mod planning;
 mod planted;
+pub mod preview;
 pub mod progress;
 pub mod quarantine;
 pub mod rehearse;
@@ -41,6 +42,7 @@ pub use lifecycle::{
     made_on_target, status,
 };
 pub use planning::{Prepared, plan_record, prepare, stored_plan};
+pub use preview::{Outcome as PreviewOutcome, Preview, PreviewedRow, preview};
 pub use progress::{
     Difference, DifferenceKind, Event, Lag, Observer, Progress, ProofProgress, RangeProof,
     RunOutcome, Silent, StrangerWrite, StrangersSeen, TableLedger, TableProgress, TableState,

@@ -1,10 +1,11 @@
 //! Asks both stores what they hold and makes the plan; for a migration that has begun, takes the plan that is kept in the
 //! target and looks for what has changed since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_model::{Column, Finding, Omission, Severity, Table, TableName};
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
+use crossfade_store::target::MADE;
 use crossfade_store::{
     CaptureSpec, QueryColumn, Record, RecordKey, RecordWrite, Source, StoreError, Target,
     TargetState,
@@ -18,6 +19,13 @@ use crate::verify::projection::key_places;
 struct TargetDialect<'a> {
     target: &'a dyn Target,
     source_engine: &'a str,
+}
+
+impl TargetDialect<'_> {
+    /// Whose columns these are: a column that an expression makes is no engine's, and is kept by its meaning.
+    fn engine_of(&self, made: bool) -> &str {
+        if made { MADE } else { self.source_engine }
+    }
 }
 
 impl Dialect for TargetDialect<'_> {
@@ -34,8 +42,19 @@ impl Dialect for TargetDialect<'_> {
         self.target.design(self.source_engine, table, name, rename)
     }
 
-    fn declare(&self, table: &Table, column: &Column) -> Declared {
-        let declared = self.target.declare(self.source_engine, table, column);
+    fn design_mapped(
+        &self,
+        table: &Table,
+        made: &BTreeSet<String>,
+        name: &TableName,
+        rename: &dyn Fn(&TableName) -> Option<TableName>,
+    ) -> (Table, Vec<Omission>) {
+        self.target
+            .design_mapped(self.source_engine, table, made, name, rename)
+    }
+
+    fn declare(&self, table: &Table, column: &Column, made: bool) -> Declared {
+        let declared = self.target.declare(self.engine_of(made), table, column);
         Declared {
             name: declared.column.name,
             canonical: declared.canonical,
@@ -48,8 +67,9 @@ impl Dialect for TargetDialect<'_> {
         &self,
         source: &Column,
         target: &Column,
+        made: bool,
     ) -> Result<crossfade_model::Canonical, String> {
-        self.target.compare(self.source_engine, source, target)
+        self.target.compare(self.engine_of(made), source, target)
     }
 }
 

@@ -210,7 +210,7 @@ async fn source_rows(
     source: &dyn Source,
     entry: &Entry,
 ) -> Result<Vec<Row>, EngineError> {
-    let mut snapshot = source.open_snapshot(&[&mapping.source]).await?;
+    let mut snapshot = source.open_snapshot(&[mapping.source_table()]).await?;
     let rows = match source_key(source, mapping, &entry.key) {
         Some(key) => snapshot.read_keys(mapping, &[key]).await?,
         None => {

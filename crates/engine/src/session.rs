@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crossfade_model::{
-    Cell, Key, Position, Row, Snapshot, StreamEvent, TableId, TableMapping, TransactionId,
+    Cell, Key, Position, Row, Snapshot, StreamEvent, Table, TableId, TableMapping, TransactionId,
 };
 use crossfade_plan::RunOptions;
 use crossfade_plan::verify_options::VerifyOptions;
@@ -264,6 +264,28 @@ impl Session {
     /// The mapped tables, by [`TableId`].
     pub fn tables(&self) -> &[TableMapping] {
         &self.spec.tables
+    }
+
+    /// The source's tables as it has them, each once: several mappings may be made of one.
+    pub fn source_tables(&self) -> Vec<&Table> {
+        let mut out: Vec<&Table> = Vec::new();
+        for table in self.tables().iter().map(TableMapping::source_table) {
+            if !out.iter().any(|t| t.name == table.name) {
+                out.push(table);
+            }
+        }
+        out
+    }
+
+    /// The target's tables, each once: several mappings may go to one.
+    pub fn target_tables(&self) -> Vec<&Table> {
+        let mut out: Vec<&Table> = Vec::new();
+        for table in self.tables().iter().map(|mapping| &mapping.target) {
+            if !out.iter().any(|t| t.name == table.name) {
+                out.push(table);
+            }
+        }
+        out
     }
 
     /// A table by its id.

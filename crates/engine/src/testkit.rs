@@ -79,6 +79,9 @@ pub fn table(id: u32, form: Form) -> TableMapping {
         source,
         columns: columns.into(),
         same_shape: true,
+        origin: None,
+        back: None,
+        slice: None,
     }
 }
 

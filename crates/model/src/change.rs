@@ -37,6 +37,18 @@ pub enum Change {
         /// The old key's cells (other columns NULL), or the whole old row.
         before: Row,
     },
+    /// The row of this key was written, and what it is now the log does not say: it must be read.
+    Unclear {
+        /// The table.
+        table: TableId,
+        /// The key's cells (other columns NULL).
+        key: Row,
+    },
+    /// A change that the mapping drops: neither before nor after it the row is one that is moved.
+    Filtered {
+        /// The table.
+        table: TableId,
+    },
     /// All rows of these tables are gone.
     Truncate {
         /// The tables.
@@ -55,12 +67,13 @@ impl Change {
         32 + match self {
             Change::Insert { row, .. }
             | Change::Upsert { row, .. }
-            | Change::Delete { before: row, .. } => row.weight(),
+            | Change::Delete { before: row, .. }
+            | Change::Unclear { key: row, .. } => row.weight(),
             Change::Update { before, row, .. } => {
                 row.weight() + before.as_ref().map_or(0, Row::weight)
             }
             Change::Truncate { tables } => tables.len() * 4,
-            Change::TruncatePartitions { .. } => 0,
+            Change::Filtered { .. } | Change::TruncatePartitions { .. } => 0,
         }
     }
 }

@@ -23,12 +23,48 @@ pub struct ColumnMapping {
     pub canonical: Canonical,
 }
 
+/// What a table's rows are made of, where they are not carried as the source has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The table as the source has it.
+    pub table: Table,
+    /// The rows that are moved: a boolean expression over its captured columns. `None`: all.
+    pub filter: Option<String>,
+    /// What each captured column of [`TableMapping::source`] is made of, in their order: expressions over the captured columns
+    /// of `table`.
+    pub columns: Vec<String>,
+}
+
+/// The way back of a table whose rows are not carried as they are: what the source's rows are made of again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Back {
+    /// The rows of the target's table that belong to this mapping: a boolean expression over the target's columns. `None`: all.
+    pub filter: Option<String>,
+    /// Columns of the source, each with the expression over the target's columns that gives its values back.
+    pub columns: Vec<(String, String)>,
+    /// Columns of the source that nothing gives back: they keep what they have, and new rows get their defaults.
+    pub kept: Vec<String>,
+    /// Columns of the target that a way back would lose, and why; declared as forward-only in the file or not.
+    pub lost: Vec<Lost>,
+}
+
+/// A column whose values have no way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Its name on the target.
+    pub column: String,
+    /// Why, in words.
+    pub why: String,
+    /// The migration file says that it goes forward only.
+    pub declared: bool,
+}
+
 /// One source table and the target table that it is moved to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableMapping {
     /// Its index in the plan.
     pub id: TableId,
-    /// The table on the source.
+    /// The table on the source; where `origin` is given, the table that its rows are presented as.
     pub source: Table,
     /// The table on the target, as it is or as it is to be.
     pub target: Table,
@@ -36,9 +72,24 @@ pub struct TableMapping {
     pub columns: Vec<ColumnMapping>,
     /// Source and target speak the same dialect and every column has the same type: bytes can be passed on undecoded.
     pub same_shape: bool,
+    /// What the rows of `source` are made of, where they are not carried as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<Origin>>,
+    /// The way back, where it is not this mapping read the other way round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Box<Back>>,
+    /// The rows of the target's table that belong to this mapping, where others are there too: a boolean expression over the
+    /// target's captured columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<String>,
 }
 
 impl TableMapping {
+    /// The table as the source has it.
+    pub fn source_table(&self) -> &Table {
+        self.origin.as_ref().map_or(&self.source, |o| &o.table)
+    }
+
     /// The key of a row of this table, by source key columns, for identity and, where the key is ordered, for order.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! A database as a target.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use crossfade_model::{
     Canonical, Column, Finding, Omission, Schema, Sequence, Table, TableMapping, TableName,
@@ -69,6 +71,17 @@ impl Target for MysqlStore {
         rename: &dyn Fn(&TableName) -> Option<TableName>,
     ) -> (Table, Vec<Omission>) {
         design::design(source_engine, table, name, rename)
+    }
+
+    fn design_mapped(
+        &self,
+        source_engine: &str,
+        table: &Table,
+        made: &BTreeSet<String>,
+        name: &TableName,
+        rename: &dyn Fn(&TableName) -> Option<TableName>,
+    ) -> (Table, Vec<Omission>) {
+        design::design_mapped(source_engine, table, made, name, rename)
     }
 
     async fn findings(

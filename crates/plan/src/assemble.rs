@@ -3,8 +3,11 @@
 //! What depends on a store's dialect is asked of [`Dialect`]; what is decided here is which tables go where, whether a
 //! table that is there already can take the rows, and what is left behind.
 
+mod back;
 mod existing;
+mod mapped;
 mod select;
+mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +16,8 @@ use crossfade_model::{
     TableId, TableMapping, TableName,
 };
 
-pub use select::{Selection, select};
+use mapped::Presented;
+pub use select::{Selected, Selection, select};
 
 use crate::file::MigrationFile;
 use crate::plan::Plan;
@@ -44,14 +48,25 @@ pub trait Dialect {
         rename: &dyn Fn(&TableName) -> Option<TableName>,
     ) -> (Table, Vec<Omission>);
 
-    /// How the target would keep a column.
-    fn declare(&self, table: &Table, column: &Column) -> Declared;
+    /// As [`Dialect::design`] for a table of which columns were renamed, left out or made: nothing that is written in the source's
+    /// names can be carried. `made` are the columns that an expression makes.
+    fn design_mapped(
+        &self,
+        table: &Table,
+        made: &BTreeSet<String>,
+        name: &TableName,
+        rename: &dyn Fn(&TableName) -> Option<TableName>,
+    ) -> (Table, Vec<Omission>);
 
-    /// The form in which an existing target column is compared with a source's, or why it cannot hold its values.
+    /// How the target would keep a column; `made`: an expression makes it.
+    fn declare(&self, table: &Table, column: &Column, made: bool) -> Declared;
+
+    /// The form in which an existing target column is compared with a source's, or why it cannot hold its values. `made`: an expression
+    /// makes the source's.
     ///
     /// # Errors
     /// Why the column cannot hold the values, in words.
-    fn compare(&self, source: &Column, target: &Column) -> Result<Canonical, String>;
+    fn compare(&self, source: &Column, target: &Column, made: bool) -> Result<Canonical, String>;
 }
 
 /// What a plan is made of.
@@ -78,38 +93,70 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
     } = select(inputs.file, inputs.source, inputs.dialect);
     collisions(inputs, &selected, &mut findings);
 
-    let names: BTreeMap<&TableName, &TableName> = selected
-        .iter()
-        .map(|(table, target)| (&table.name, target))
-        .collect();
-    let rename = |source: &TableName| names.get(source).map(|t| (*t).clone());
+    let shared = sharing::shared(&selected);
+    // a table that goes to several is no other's parent
+    let goes_to = |source: &TableName| {
+        let mut of = selected.iter().filter(|s| s.table.name == *source);
+        let one = of.next()?;
+        of.next().is_none().then(|| one.target.clone())
+    };
+    let parents = |source: &TableName| {
+        let of = selected.iter().find(|s| s.table.name == *source);
+        of.and_then(|s| s.entry)
+            .map_or_else(BTreeMap::new, mapped::renames)
+    };
 
     let mut tables = Vec::with_capacity(selected.len());
     let mut present = BTreeSet::new();
     let mut omissions = inputs.source.omissions.clone();
-    for (source, name) in &selected {
+    for chosen in &selected {
+        let (raw, name) = (chosen.table, &chosen.target);
+        let rename = |source: &TableName| match *source == raw.name {
+            true => Some(name.clone()),
+            false => goes_to(source),
+        };
         let id = TableId(u32::try_from(tables.len()).unwrap_or(u32::MAX));
-        let (target, columns) = match inputs.target.table(name) {
+        let shown = match chosen.entry {
+            Some(entry) => mapped::present(raw, entry, &parents, &mut findings, &mut omissions),
+            None => mapped::as_it_is(raw),
+        };
+        let (target, mut columns) = match inputs.target.table(name) {
             Some(target) => {
                 present.insert(id);
-                let columns = existing::columns(inputs, source, target, &mut findings);
+                let columns = existing::columns(inputs, &shown, target, &mut findings);
                 (target.clone(), columns)
             }
             None => {
-                let (target, left) = inputs.dialect.design(source, name, &rename);
+                let (target, left) = if shown.is_mapped {
+                    let table = &shown.renamed;
+                    inputs
+                        .dialect
+                        .design_mapped(table, &shown.computed, name, &rename)
+                } else {
+                    inputs.dialect.design(raw, name, &rename)
+                };
                 omissions.extend(left);
-                let columns = designed(inputs, source, &mut findings, &mut omissions);
+                let columns = designed(inputs, &shown, &mut findings, &mut omissions);
                 (target, columns)
             }
         };
-        let same_shape =
-            inputs.source_engine == inputs.target_engine && same_types(source, &target, &columns);
+        // reports and sequences go by the source's names
+        for (column, named) in columns.iter_mut().zip(shown.source.captured()) {
+            column.source.clone_from(&named.name);
+        }
+        let same_shape = shown.origin.is_none()
+            && inputs.source_engine == inputs.target_engine
+            && same_types(&shown.source, &target, &columns);
+        let slice = sharing::slice(chosen, shared.contains(name), &shown, &mut findings);
         tables.push(TableMapping {
             id,
-            source: (*source).clone(),
+            source: shown.source,
             target,
             columns,
             same_shape,
+            origin: shown.origin.map(Box::new),
+            back: shown.back.map(Box::new),
+            slice,
         });
     }
     let same_engine = inputs.source_engine == inputs.target_engine;
@@ -135,7 +182,7 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
 }
 
 /// Two tables that would go to one.
-fn collisions(inputs: &Inputs<'_>, selected: &[(&Table, TableName)], findings: &mut Vec<Finding>) {
+fn collisions(inputs: &Inputs<'_>, selected: &[Selected<'_>], findings: &mut Vec<Finding>) {
     // names that differ only in case are two in one engine and one in another
     let fold_case = inputs.source_engine != inputs.target_engine;
     let folded = |name: &TableName| {
@@ -143,11 +190,18 @@ fn collisions(inputs: &Inputs<'_>, selected: &[(&Table, TableName)], findings: &
         if fold_case { text.to_lowercase() } else { text }
     };
     let mut first: BTreeMap<String, &TableName> = BTreeMap::new();
-    for (table, target) in selected {
+    for Selected {
+        table,
+        target,
+        entry,
+    } in selected
+    {
         match first.get(&folded(target)) {
             None => {
                 first.insert(folded(target), &table.name);
             }
+            // which rows of it are whose is asked for where the mapping is made
+            Some(_) if entry.is_some_and(|e| !e.is_plain()) => {}
             Some(other) => findings.push(
                 Finding::blocks(
                     "plan.name_collision",
@@ -155,7 +209,8 @@ fn collisions(inputs: &Inputs<'_>, selected: &[(&Table, TableName)], findings: &
                     format!("{other} and {} would both go to {target}", table.name),
                 )
                 .table(table.name.to_string())
-                .fix("give one of them another name with `to`, or leave it out with `exclude`"),
+                .fix("give one of them another name with `to`, leave it out with `exclude`, or say which rows are whose: a constant column in each, or \
+                      `target_where`"),
             ),
         }
         if inputs.target.table(target).is_none()
@@ -187,18 +242,25 @@ fn collisions(inputs: &Inputs<'_>, selected: &[(&Table, TableName)], findings: &
 /// The columns of a table that is to be made.
 fn designed(
     inputs: &Inputs<'_>,
-    source: &Table,
+    shown: &Presented,
     findings: &mut Vec<Finding>,
     omissions: &mut Vec<Omission>,
 ) -> Vec<ColumnMapping> {
+    let source = &shown.renamed;
     source
         .captured()
         .map(|column| {
-            let declared = inputs.dialect.declare(source, column);
+            let made = shown.computed.contains(&column.name);
+            let declared = inputs.dialect.declare(source, column, made);
             if let Some(lossy) = declared.lossy {
+                let severity = match shown.accepted.contains(&column.name) {
+                    true => Severity::Warning,
+                    false => Severity::Blocks,
+                };
                 findings.push(
-                    Finding::blocks(
+                    Finding::new(
                         "column.lossy",
+                        severity,
                         "target",
                         format!(
                             "column {} ({}) cannot be kept as it is: {lossy}",
@@ -207,8 +269,8 @@ fn designed(
                     )
                     .table(source.name.to_string())
                     .fix(
-                        "make the table on the target yourself with a column that can hold the values, \
-                         or leave the table out with `exclude`",
+                        "make the table on the target yourself with a column that can hold the values, leave the table out with \
+                         `exclude`, or accept the loss with `lossy` in [table.columns]",
                     ),
                 );
             }
@@ -293,7 +355,7 @@ pub fn drift(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for mapping in &plan.tables {
-        let planned = &mapping.source;
+        let planned = mapping.source_table();
         let what = match source.table(&planned.name) {
             None => Some("it is no longer there".to_owned()),
             Some(now) => shape_difference(planned, now),
@@ -315,10 +377,22 @@ pub fn drift(
         }
     }
     let selection = select(file, source, dialect);
-    for (table, target) in &selection.tables {
-        let mapping = plan.tables.iter().find(|m| m.source.name == table.name);
-        match mapping {
-            Some(mapping) if mapping.target.name == *target => {}
+    let of = |name: &TableName, target: &TableName| {
+        let same = plan.tables.iter().filter(|m| m.source.name == *name);
+        let mut same = same.collect::<Vec<_>>();
+        same.sort_by_key(|m| m.target.name != *target);
+        same.first().copied()
+    };
+    for Selected {
+        table,
+        target,
+        entry,
+    } in &selection.tables
+    {
+        match of(&table.name, target) {
+            Some(mapping) if mapping.target.name == *target => {
+                findings.extend(mapped::drift(mapping, *entry));
+            }
             Some(mapping) => findings.push(
                 Finding::blocks(
                     "drift.file",
@@ -356,7 +430,7 @@ pub fn drift(
     }
     for mapping in &plan.tables {
         let name = &mapping.source.name;
-        let selected = selection.tables.iter().any(|(t, _)| t.name == *name);
+        let selected = selection.tables.iter().any(|s| s.table.name == *name);
         if !selected && source.table(name).is_some() {
             findings.push(
                 Finding::blocks(
@@ -408,3 +482,7 @@ fn shape_difference(planned: &Table, now: &Table) -> Option<String> {
 #[cfg(test)]
 #[path = "assemble_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "mapped_tests.rs"]
+mod mapped_tests;

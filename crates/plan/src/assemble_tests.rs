@@ -6,7 +6,7 @@ use super::*;
 use crate::file::parse;
 
 /// A target of another engine: no schemas, integers and texts only.
-struct Plain;
+pub(super) struct Plain;
 
 impl Dialect for Plain {
     fn default_name(&self, source: &TableName) -> TableName {
@@ -30,7 +30,21 @@ impl Dialect for Plain {
         (designed, Vec::new())
     }
 
-    fn declare(&self, _: &Table, column: &Column) -> Declared {
+    fn design_mapped(
+        &self,
+        table: &Table,
+        made: &BTreeSet<String>,
+        name: &TableName,
+        rename: &dyn Fn(&TableName) -> Option<TableName>,
+    ) -> (Table, Vec<Omission>) {
+        assert!(
+            made.iter()
+                .all(|name| table.columns.iter().any(|c| c.name == *name))
+        );
+        self.design(table, name, rename)
+    }
+
+    fn declare(&self, _: &Table, column: &Column, _: bool) -> Declared {
         Declared {
             name: column.name.clone(),
             canonical: canonical(column.logical),
@@ -39,7 +53,7 @@ impl Dialect for Plain {
         }
     }
 
-    fn compare(&self, source: &Column, target: &Column) -> Result<Canonical, String> {
+    fn compare(&self, source: &Column, target: &Column, _: bool) -> Result<Canonical, String> {
         if source.logical == target.logical {
             Ok(canonical(source.logical))
         } else {
@@ -55,7 +69,7 @@ fn canonical(logical: LogicalType) -> Canonical {
     }
 }
 
-fn column(name: &str, logical: LogicalType) -> Column {
+pub(super) fn column(name: &str, logical: LogicalType) -> Column {
     Column {
         name: name.to_owned(),
         logical,
@@ -70,7 +84,7 @@ fn column(name: &str, logical: LogicalType) -> Column {
 
 const INT: LogicalType = LogicalType::Integer { bits: 64 };
 
-fn table(schema: Option<&str>, name: &str, columns: Vec<Column>) -> Table {
+pub(super) fn table(schema: Option<&str>, name: &str, columns: Vec<Column>) -> Table {
     Table {
         name: TableName {
             schema: schema.map(str::to_owned),
@@ -100,14 +114,14 @@ fn simple(schema: Option<&str>, name: &str) -> Table {
     table(schema, name, columns)
 }
 
-fn schema(tables: Vec<Table>) -> Schema {
+pub(super) fn schema(tables: Vec<Table>) -> Schema {
     Schema {
         tables,
         ..Schema::default()
     }
 }
 
-fn plan_of(body: &str, source: &Schema, target: &Schema) -> Plan {
+pub(super) fn plan_of(body: &str, source: &Schema, target: &Schema) -> Plan {
     assemble(&Inputs {
         file: &file(body),
         source_engine: "one",
@@ -118,7 +132,7 @@ fn plan_of(body: &str, source: &Schema, target: &Schema) -> Plan {
     })
 }
 
-fn file(body: &str) -> MigrationFile {
+pub(super) fn file(body: &str) -> MigrationFile {
     let (migration, tables) = body.split_once("---").unwrap_or(("", body));
     let text = format!(
         "[migration]\nname='m'\n{migration}\n[source]\nurl='sqlite:a'\n[target]\nurl='sqlite:b'\n{tables}"
@@ -126,7 +140,7 @@ fn file(body: &str) -> MigrationFile {
     parse("m.toml", &text, &|_| None).unwrap()
 }
 
-fn codes(plan: &Plan) -> Vec<&str> {
+pub(super) fn codes(plan: &Plan) -> Vec<&str> {
     plan.findings.iter().map(|f| f.code.as_str()).collect()
 }
 

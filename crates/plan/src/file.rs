@@ -14,6 +14,7 @@ use crate::projection::Projection;
 use crate::route::RouteSection;
 use crate::standbys::Standbys;
 use crate::store_url::{self, StoreUrl};
+use crate::table_entry::TableEntry;
 use crate::verify_options::VerifyOptions;
 
 /// A checked migration file.
@@ -46,21 +47,12 @@ pub struct MigrationFile {
 }
 
 /// A name or pattern, and the line it stands in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listed {
     /// What is written.
     pub text: String,
     /// Line, from 1.
     pub line: usize,
-}
-
-/// One `[[table]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableEntry {
-    /// The source table.
-    pub from: Listed,
-    /// The target table; the store's default where it is not written.
-    pub to: Option<Listed>,
 }
 
 /// What is wrong with a migration file: all of it, in the order of the file.
@@ -331,8 +323,13 @@ impl Reader<'_> {
         }
         Some(Listed {
             text: text.to_owned(),
-            line: Problem::at(self.text, value.span(), "").line,
+            line: self.line(value.span()),
         })
+    }
+
+    /// The line of a place, from 1.
+    pub(crate) fn line(&self, span: Range<usize>) -> usize {
+        Problem::at(self.text, span, "").line
     }
 
     fn exclude(&mut self, table: &DeTable<'_>) -> Vec<Listed> {
@@ -401,46 +398,6 @@ impl Reader<'_> {
             }
             None => string,
         }
-    }
-
-    fn tables(&mut self, value: Entry<'_, '_>) -> Vec<TableEntry> {
-        let Some(list) = value.get_ref().as_array() else {
-            self.problem_with_fix(
-                value.span(),
-                "tables are a list",
-                "write `[[table]]`, with two brackets, before each table".to_owned(),
-            );
-            return Vec::new();
-        };
-        list.iter()
-            .filter_map(|item| self.table_entry(item))
-            .collect()
-    }
-
-    fn table_entry(&mut self, value: Entry<'_, '_>) -> Option<TableEntry> {
-        let table = self.table_of(value, "[[table]]")?;
-        let mut plain = true;
-        for (key, later) in [
-            ("where", "moving only some rows"),
-            ("columns", "mapping columns"),
-        ] {
-            if let Some((key, _)) = table.get_key_value(key) {
-                plain = false;
-                self.problem_with_fix(
-                    key.span(),
-                    format!("`{}` is not supported: {later} is not in this version of crossfade", key.get_ref()),
-                    "remove it to move every row and column under its own name, or leave the table out".to_owned(),
-                );
-            }
-        }
-        self.known_keys("[[table]]", table, &["from", "to", "where", "columns"]);
-        let from = self.required(value.span(), table, "from", "[[table]]")?;
-        let from = self.listed(from, "`from`")?;
-        let to = match table.get("to") {
-            None => None,
-            Some(to) => Some(self.listed(to, "`to`")?),
-        };
-        plain.then_some(TableEntry { from, to })
     }
 
     fn run(&mut self, value: Entry<'_, '_>) -> RunOptions {

@@ -96,16 +96,6 @@ fn a_missing_variable_is_shown_at_its_place_and_no_secret_is() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_and_not_ignored() {
-    let text = GOOD.replace("to = \"orders\"", "where = \"shop_id = 42\"");
-    let found = problems(&text);
-    assert_eq!((found[0].0, found[0].1), (14, 1));
-    assert!(found[0].2.contains("`where` is not supported"), "{found:?}");
-    let text = GOOD.replace("to = \"orders\"", "[table.columns]\na = \"b\"");
-    assert!(problems(&text)[0].2.contains("`columns` is not supported"));
-}
-
-#[test]
 fn all_problems_are_told_at_once_in_order() {
     let text = "[migration]\nname = \"Shop!\"\nexclude = \"x\"\n[source]\nurl = 3\n[[table]]\nto = \"x\"\n[run]\nloaders = 0\n";
     let lines: Vec<usize> = problems(text).into_iter().map(|p| p.0).collect();

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `file` | the migration file: syntax, defaults, bounds, errors with a picture of the place |
+//! | [`table_entry`] | what `[[table]]` can say |
 //! | [`options`] | what `[run]` can say |
 //! | [`gates`] | what `[gates]` and `[abort_conditions]` can say |
 //! | `assemble` | source and target descriptions and the file become a [`Plan`] |
@@ -23,6 +24,7 @@ mod projection;
 mod route;
 pub mod standbys;
 pub mod store_url;
+pub mod table_entry;
 pub mod verify_options;
 
 pub use assemble::{Declared, Dialect, Inputs, assemble, drift};
@@ -37,3 +39,4 @@ pub use projection::Projection;
 pub use route::{RouteAddress, RouteSection, Secret};
 pub use standbys::Standbys;
 pub use store_url::{Scheme, StoreUrl};
+pub use table_entry::TableEntry;

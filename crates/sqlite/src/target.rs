@@ -1,5 +1,6 @@
 //! A SQLite file as a target.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -102,6 +103,17 @@ impl Target for SqliteStore {
         rename: &dyn Fn(&TableName) -> Option<TableName>,
     ) -> (Table, Vec<Omission>) {
         design::design(source_engine, table, name, rename)
+    }
+
+    fn design_mapped(
+        &self,
+        source_engine: &str,
+        table: &Table,
+        made: &BTreeSet<String>,
+        name: &TableName,
+        rename: &dyn Fn(&TableName) -> Option<TableName>,
+    ) -> (Table, Vec<Omission>) {
+        design::design_mapped(source_engine, table, made, name, rename)
     }
 
     async fn findings(

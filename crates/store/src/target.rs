@@ -13,6 +13,9 @@ use crate::{
     SumPlace, TargetState,
 };
 
+/// The word for the engine of a column that an expression makes: no store's.
+pub const MADE: &str = "expression";
+
 /// How a target would keep a source's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredColumn {
@@ -229,6 +232,18 @@ pub trait Target: Send + Sync {
         &self,
         source_engine: &str,
         table: &Table,
+        name: &TableName,
+        rename: &dyn Fn(&TableName) -> Option<TableName>,
+    ) -> (Table, Vec<Omission>);
+
+    /// As [`Target::design`] for a table of which columns were renamed, left out or made by expressions: what the source keeps as text
+    /// of its own dialect is of no use, whatever its engine is. `made` names the columns that expressions make; they are
+    /// kept as [`Target::declare`] says of columns of [`MADE`]. Pure.
+    fn design_mapped(
+        &self,
+        source_engine: &str,
+        table: &Table,
+        made: &std::collections::BTreeSet<String>,
         name: &TableName,
         rename: &dyn Fn(&TableName) -> Option<TableName>,
     ) -> (Table, Vec<Omission>);

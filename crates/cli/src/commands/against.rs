@@ -176,7 +176,7 @@ async fn source_sums(
     readings: &[Reading],
     digester: &Digester,
 ) -> Result<Vec<BucketSum>, Failure> {
-    let tables: Vec<&Table> = readings.iter().map(|r| &r.mapping.source).collect();
+    let tables: Vec<&Table> = readings.iter().map(|r| r.mapping.source_table()).collect();
     let mut snapshot = source.open_snapshot(&tables).await?;
     let mut sums = Vec::with_capacity(readings.len());
     for reading in readings {

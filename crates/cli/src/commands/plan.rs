@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crossfade_engine::preview;
 use crossfade_model::TableMapping;
 use crossfade_plan::{LIFECYCLE, Phase, Plan};
 use crossfade_store::CaptureSpec;
@@ -11,7 +12,7 @@ use crate::args;
 use crate::failure::{Failure, REFUSED};
 use crate::load::{Loaded, load};
 use crate::show::table::{self, Side};
-use crate::show::{Output, findings, number, omissions, phases};
+use crate::show::{Output, findings, number, omissions, phases, previews};
 
 /// Shows the plan.
 ///
@@ -40,14 +41,18 @@ pub async fn plan(arguments: &args::Plan, output: &Output) -> Result<u8, Failure
         loaded.source.grants(&spec),
         loaded.target.grants(&plan.migration, &plan.tables),
     );
+    let previews = match arguments.preview {
+        Some(rows) => preview(&plan, loaded.source.as_ref(), usize::from(rows)).await?,
+        None => Vec::new(),
+    };
     if output.json {
-        output.tell(&as_json(
-            &loaded,
-            &plan,
-            begun,
-            arguments.grants.then_some(&grants),
-        ));
+        let mut json = as_json(&loaded, &plan, begun, arguments.grants.then_some(&grants));
+        if arguments.preview.is_some() {
+            json["preview"] = previews::json(&previews);
+        }
+        output.tell(&json);
     } else {
+        previews::tell(&previews, output);
         text(&loaded, &plan, begun, arguments, &grants, output);
     }
     Ok(if plan.is_blocked() { REFUSED } else { 0 })
@@ -70,8 +75,11 @@ fn as_json(
                 "estimated_bytes": t.source.estimated_bytes,
                 "present": plan.present.contains(&t.id),
                 "key": t.source.key_columns().iter().map(|c| c.name.clone()).collect::<Vec<_>>(),
-                "columns": t.columns.iter().map(|c| json!({
+                "where": t.origin.as_ref().and_then(|o| o.filter.clone()),
+                "way_back": way_back(t),
+                "columns": t.columns.iter().enumerate().map(|(at, c)| json!({
                     "source": c.source, "target": c.target, "compared": c.canonical.claim(),
+                    "made_of": t.origin.as_ref().and_then(|o| o.columns.get(at)),
                 })).collect::<Vec<_>>(),
             })
         })
@@ -90,6 +98,27 @@ fn as_json(
         "statements": plan.statements,
         "phases": phases,
         "grants": grants.map(|(source, target)| json!({ "source": source, "target": target })),
+    })
+}
+
+/// What leads back from a table that is not carried as it is; null where it is read the other way round.
+fn way_back(mapping: &TableMapping) -> serde_json::Value {
+    let Some(back) = &mapping.back else {
+        return serde_json::Value::Null;
+    };
+    let columns = back
+        .columns
+        .iter()
+        .map(|(column, made)| json!({ "column": column, "made_of": made }));
+    let lost = back
+        .lost
+        .iter()
+        .map(|l| json!({ "column": l.column, "why": l.why, "declared": l.declared }));
+    json!({
+        "where": back.filter,
+        "columns": columns.collect::<Vec<_>>(),
+        "kept": back.kept,
+        "lost": lost.collect::<Vec<_>>(),
     })
 }
 
@@ -121,6 +150,7 @@ fn text(
         output.say(findings::text(&plan.findings));
     }
     tables(plan, output);
+    mapped(plan, output);
     if !plan.omissions.is_empty() {
         output.say("\nNot carried:");
         for line in omissions::lines(&plan.omissions) {
@@ -191,11 +221,63 @@ fn how(plan: &Plan, mapping: &TableMapping) -> String {
         }
         None => "no key: followed by whole rows".to_owned(),
     };
+    let mut words = vec![key];
     if plan.present.contains(&mapping.id) {
-        format!("{key}; into the table that is there")
-    } else {
-        key
+        words.push("into the table that is there".to_owned());
     }
+    if let Some(filter) = mapping.origin.as_ref().and_then(|o| o.filter.as_ref()) {
+        words.push(format!("where {filter}"));
+    }
+    words.join("; ")
+}
+
+/// The columns that are not carried under their own names, and what the way back makes of them.
+fn mapped(plan: &Plan, output: &Output) {
+    for mapping in &plan.tables {
+        let lines = mapped_columns(mapping);
+        if lines.is_empty() {
+            continue;
+        }
+        output.say(format!(
+            "\n{} -> {}:",
+            mapping.source.name, mapping.target.name
+        ));
+        for line in lines {
+            output.say(format!("  {line}"));
+        }
+    }
+}
+
+fn mapped_columns(mapping: &TableMapping) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (at, column) in mapping.columns.iter().enumerate() {
+        let made = mapping.origin.as_ref().and_then(|o| o.columns.get(at));
+        let made = made.map_or(column.source.as_str(), String::as_str);
+        if made.trim_matches('"') != column.target {
+            lines.push(format!("{} = {made}", column.target));
+        }
+    }
+    let Some(back) = &mapping.back else {
+        return lines;
+    };
+    if !back.kept.is_empty() {
+        lines.push(format!(
+            "way back: {} stay as they are on the source",
+            back.kept.join(", ")
+        ));
+    }
+    for lost in &back.lost {
+        let forward = if lost.declared {
+            " (declared forward-only)"
+        } else {
+            ""
+        };
+        lines.push(format!(
+            "way back: {} is lost: {}{forward}",
+            lost.column, lost.why
+        ));
+    }
+    lines
 }
 
 fn made(loaded: &Loaded, plan: &Plan, begun: bool, sql: bool, output: &Output) {

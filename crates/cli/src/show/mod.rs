@@ -11,6 +11,7 @@ pub mod made;
 pub mod number;
 pub mod omissions;
 pub mod phases;
+pub mod previews;
 pub mod quarantine;
 pub mod status;
 pub mod strangers;

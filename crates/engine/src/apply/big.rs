@@ -264,6 +264,8 @@ fn tables_of(change: &Change) -> Vec<TableId> {
         | Change::Update { table, .. }
         | Change::Upsert { table, .. }
         | Change::Delete { table, .. }
+        | Change::Unclear { table, .. }
+        | Change::Filtered { table }
         | Change::TruncatePartitions { table } => vec![*table],
         Change::Truncate { tables } => tables.clone(),
     }

@@ -20,16 +20,17 @@ impl Partial {
     /// Looks at some changes.
     pub fn note(&mut self, tables: &[TableMapping], changes: &[Change]) {
         for change in changes {
-            let (Change::Insert { table, row }
-            | Change::Upsert { table, row }
-            | Change::Update { table, row, .. }) = change
-            else {
-                continue;
+            let (table, row) = match change {
+                Change::Insert { table, row }
+                | Change::Upsert { table, row }
+                | Change::Update { table, row, .. } => (table, Some(row)),
+                Change::Unclear { table, .. } => (table, None),
+                _ => continue,
             };
             let keyed = tables
                 .get(table.0 as usize)
                 .is_some_and(|mapping| mapping.source.key.is_some());
-            if !keyed || !row.is_complete() {
+            if !keyed || row.is_none_or(|row| !row.is_complete()) {
                 self.0.insert(*table);
             }
         }
@@ -45,6 +46,8 @@ impl Partial {
                 | Change::Upsert { table, .. }
                 | Change::Update { table, .. }
                 | Change::Delete { table, .. }
+                | Change::Unclear { table, .. }
+                | Change::Filtered { table }
                 | Change::TruncatePartitions { table } => {
                     (!left_out(table)).then(|| change.clone())
                 }

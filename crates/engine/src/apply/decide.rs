@@ -8,7 +8,7 @@ use crossfade_model::{
     Change, Key, KeyEncoder, Position, Row, TableId, TableMapping, TransactionId,
 };
 use crossfade_rules::frontier::{Decision, ImagePlan};
-use crossfade_rules::ledger::LedgerCounts;
+use crossfade_rules::ledger::{LedgerCounts, Outcome};
 use crossfade_store::Effect;
 
 use crate::apply::steps::{NetKey, Steps, with_key_of};
@@ -152,6 +152,12 @@ impl<'a> Pass<'a> {
                 self.update(sight, t, *table, before.as_ref(), row)
             }
             Change::Delete { table, before } => self.delete(sight, t, *table, before),
+            Change::Unclear { table, key } => self.unclear(sight, t, *table, key),
+            Change::Filtered { table } => {
+                self.count(*table).capture(1);
+                self.count(*table).settle(Outcome::Filtered);
+                Ok(())
+            }
             Change::Truncate { tables } => {
                 for table in tables {
                     self.truncate(sight, t, *table)?;
@@ -326,6 +332,24 @@ impl<'a> Pass<'a> {
         if (!carry || self.steps.update(table, key, row).is_err())
             && let Some(key) = asked
         {
+            self.request(table, key, t)?;
+        }
+        Ok(())
+    }
+
+    /// The row was written, and no image says what it is.
+    fn unclear(
+        &mut self,
+        sight: &mut Sight<'_>,
+        t: TransactionId,
+        table: TableId,
+        key: &'a Row,
+    ) -> Result<(), Cut> {
+        self.count(table).capture(1);
+        let key = self.key(table, Cow::Borrowed(key))?;
+        let decision = sight.decision(table, &key.key, t)?;
+        self.settle(sight, table, &key.key, decision, t);
+        if decision == Decision::Apply {
             self.request(table, key, t)?;
         }
         Ok(())

@@ -102,7 +102,10 @@ impl ApplierTask {
         let session = Arc::clone(&self.session);
         let begun = Instant::now();
         loop {
-            let snapshot = session.source.open_snapshot(&[&mapping.source]).await?;
+            let snapshot = session
+                .source
+                .open_snapshot(&[mapping.source_table()])
+                .await?;
             let accepted = {
                 let state = session.lock();
                 let frontier = &state.tables[mapping.id.0 as usize].frontier;

@@ -123,6 +123,15 @@ fn encode(change: &Change, out: &mut Vec<u8>) {
             out.extend_from_slice(&table.0.to_le_bytes());
             encode_row(before, out);
         }
+        Change::Unclear { table, key } => {
+            out.push(7);
+            out.extend_from_slice(&table.0.to_le_bytes());
+            encode_row(key, out);
+        }
+        Change::Filtered { table } => {
+            out.push(8);
+            out.extend_from_slice(&table.0.to_le_bytes());
+        }
         Change::Truncate { tables } => {
             out.push(5);
             out.extend_from_slice(&(tables.len() as u32).to_le_bytes());
@@ -248,6 +257,11 @@ impl Decoder {
                 before: self.row()?,
             },
             6 => Change::TruncatePartitions { table },
+            7 => Change::Unclear {
+                table,
+                key: self.row()?,
+            },
+            8 => Change::Filtered { table },
             _ => return None,
         })
     }
@@ -289,6 +303,11 @@ mod tests {
                 table,
                 row: row.clone(),
             },
+            Change::Unclear {
+                table,
+                key: row.clone(),
+            },
+            Change::Filtered { table },
             Change::Delete { table, before: row },
             Change::Truncate {
                 tables: vec![TableId(1), TableId(2)],

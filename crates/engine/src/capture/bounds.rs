@@ -27,7 +27,7 @@ pub(crate) async fn splits(
     if !mapping.source.is_ordered() || chunks < 2 {
         return Ok(Vec::new());
     }
-    let mut snapshot = source.open_snapshot(&[&mapping.source]).await?;
+    let mut snapshot = source.open_snapshot(&[mapping.source_table()]).await?;
     let bounds = snapshot.bounds(mapping, chunks).await?;
     snapshot.close().await?;
     Ok(bounds)

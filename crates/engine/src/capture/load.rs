@@ -230,7 +230,10 @@ async fn accepted_snapshot(
 ) -> Result<Box<dyn SourceSnapshot>, EngineError> {
     let begun = tokio::time::Instant::now();
     loop {
-        let snapshot = session.source.open_snapshot(&[&mapping.source]).await?;
+        let snapshot = session
+            .source
+            .open_snapshot(&[mapping.source_table()])
+            .await?;
         let accepted = session.lock().tables[mapping.id.0 as usize]
             .frontier
             .accept(chunk, snapshot.snapshot())

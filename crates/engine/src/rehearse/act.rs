@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade_control::{Command, CommandState, Comparison, ControlStore, SwitchOrder, Traffic};
-use crossfade_plan::MigrationFile;
-use crossfade_plan::file::TableEntry;
+use crossfade_mapping::MappedSource;
+use crossfade_plan::{MigrationFile, TableEntry};
 use crossfade_rules::gates::GateLimits;
 use crossfade_store::Source;
 use serde::de::DeserializeOwned;
@@ -68,12 +68,7 @@ async fn copy(
     let target = scene.source.scratch.target()?;
     let file = MigrationFile {
         name: scene.copy_name(),
-        tables: (asked.file.tables.iter())
-            .map(|entry| TableEntry {
-                from: entry.from.clone(),
-                to: None,
-            })
-            .collect(),
+        tables: as_they_are(&asked.file.tables),
         ..plain(&asked.file)
     };
     let sides = Sides {
@@ -107,6 +102,20 @@ async fn copy(
     Ok(rows)
 }
 
+/// The listed tables, each once and whole: the copy is the source, and the mapping is rehearsed from it.
+fn as_they_are(entries: &[TableEntry]) -> Vec<TableEntry> {
+    let mut out: Vec<TableEntry> = Vec::new();
+    for entry in entries {
+        if !out.iter().any(|e| e.from.text == entry.from.text) {
+            out.push(TableEntry {
+                from: entry.from.clone(),
+                ..TableEntry::default()
+            });
+        }
+    }
+    out
+}
+
 /// The file without what leads traffic or asks of others.
 fn plain(file: &MigrationFile) -> MigrationFile {
     MigrationFile {
@@ -123,7 +132,8 @@ async fn migration(
     file: &MigrationFile,
     sides: Sides,
 ) -> Result<Arc<Migration>, EngineError> {
-    let plan = prepare(file, sides.source.as_ref(), sides.target.as_ref())
+    let source = MappedSource::over(sides.source.clone());
+    let plan = prepare(file, source.as_ref(), sides.target.as_ref())
         .await?
         .plan;
     if plan.is_blocked() {
@@ -140,7 +150,7 @@ async fn migration(
     }
     Ok(Arc::new(Migration {
         plan,
-        source: sides.source.clone(),
+        source,
         target: sides.target.clone(),
         control: (asked.open_control)(&file.name)?,
         projections: Vec::new(),
@@ -190,7 +200,7 @@ impl<'a> Stage<'a> {
         scene.run = Some(Running { stop, task });
         let mappings = &migration.plan.tables;
         let tables = Tables {
-            source: mappings.iter().map(|m| m.source.clone()).collect(),
+            source: mappings.iter().map(|m| m.source_table().clone()).collect(),
             target: mappings.iter().map(|m| m.target.clone()).collect(),
         };
         Ok(Stage {

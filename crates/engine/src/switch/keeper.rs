@@ -42,7 +42,7 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
 
 /// While no switch is near, writers of the authority need not pay for its fence.
 pub(crate) async fn disarm(run: &Run, session: &Session) {
-    let tables: Vec<_> = session.tables().iter().map(|t| t.source.clone()).collect();
+    let tables: Vec<_> = session.source_tables().into_iter().cloned().collect();
     let source = &run.migration.sides.source;
     let disarmed = async {
         match source.peek_standing(run.base()).await? {

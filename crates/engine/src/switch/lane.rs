@@ -4,12 +4,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crossfade_expression::{Expression, Input};
+use crossfade_mapping::MappedSource;
 use crossfade_model::{
-    ColumnMapping, Finding, Schema, Severity, Table, TableMapping, TableName, reverse_lane,
+    Back, Canonical, Column, ColumnMapping, Finding, KeyOrder, Origin, Schema, Severity, Table,
+    TableKey, TableMapping, TableName, reverse_lane,
 };
 use crossfade_plan::{Plan, Standbys};
 use crossfade_rules::gates::LossyColumn;
-use crossfade_store::{CaptureSpec, ErrorKind, Source, StoreError};
+use crossfade_store::target::MADE;
+use crossfade_store::{CaptureSpec, ErrorKind, Source, StoreError, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
@@ -76,6 +80,9 @@ pub async fn switch_findings(
         .map(|mapping| TableMapping {
             source: mapping.target.clone(),
             target: mapping.source.clone(),
+            origin: None,
+            back: None,
+            slice: None,
             ..mapping.clone()
         })
         .collect();
@@ -133,7 +140,7 @@ pub(crate) async fn of(
     }
     Ok(Arc::new(Migration {
         plan,
-        source: sides.source.clone(),
+        source: MappedSource::over(sides.source.clone()),
         target: sides.target.clone(),
         sides,
         control: Arc::clone(&home.control),
@@ -150,11 +157,17 @@ pub(crate) async fn of(
 /// The plan of the way back: every mapping turned around, nothing to be made.
 pub(crate) async fn reversed_plan(home: &Migration) -> Result<Plan, EngineError> {
     let (ours, theirs) = tokio::try_join!(home.target.describe(), home.source.describe())?;
+    let way = WayBack {
+        target: home.sides.source.as_ref(),
+        engine: home.target.engine(),
+        ours: &ours,
+        theirs: &theirs,
+    };
     let tables: Vec<TableMapping> = home
         .plan
         .tables
         .iter()
-        .map(|mapping| turned(mapping, &ours, &theirs))
+        .map(|mapping| way.turned(mapping))
         .collect::<Result<_, _>>()?;
     Ok(Plan {
         migration: reverse_lane(&home.plan.migration),
@@ -176,36 +189,181 @@ pub(crate) async fn reversed_plan(home: &Migration) -> Result<Plan, EngineError>
 /// A store that cannot be read; a table that is not as planned.
 pub(crate) async fn lossy(home: &Migration) -> Result<Vec<LossyColumn>, EngineError> {
     let (ours, theirs) = tokio::try_join!(home.target.describe(), home.source.describe())?;
+    let way = WayBack {
+        target: home.sides.source.as_ref(),
+        engine: home.target.engine(),
+        ours: &ours,
+        theirs: &theirs,
+    };
     let mut lossy = Vec::new();
     for mapping in &home.plan.tables {
-        let found = one_sided_columns(mapping, &ours)?;
+        let found = lost_columns(mapping, &home.plan.tables, &ours)?;
         if found.is_empty() {
-            turned(mapping, &ours, &theirs)?;
+            way.turned(mapping)?;
         }
         lossy.extend(found);
     }
     Ok(lossy)
 }
 
-/// Columns of the target's table that have none on the source.
-fn one_sided_columns(
+/// Columns of the target's table that have none on the source, and those whose values nothing takes back.
+fn lost_columns(
     mapping: &TableMapping,
+    all: &[TableMapping],
     ours: &Schema,
 ) -> Result<Vec<LossyColumn>, EngineError> {
     let table = find(ours, &mapping.target.name)?;
-    let known = |name: &str| mapping.columns.iter().any(|c| c.target == name);
-    let one_sided = table.captured().filter(|column| !known(&column.name));
-    Ok(one_sided
+    // another mapping may fill it
+    let sharing = all.iter().filter(|m| m.target.name == mapping.target.name);
+    let known: BTreeSet<&str> = sharing
+        .flat_map(|m| m.columns.iter().map(|c| c.target.as_str()))
+        .collect();
+    let name = mapping.source.name.to_string();
+    let one_sided = table
+        .captured()
+        .filter(|c| !known.contains(c.name.as_str()));
+    let mut lost: Vec<LossyColumn> = one_sided
         .map(|column| LossyColumn {
-            table: mapping.source.name.to_string(),
+            table: name.clone(),
             column: column.name.clone(),
             loses: "it is on the target only: its values have no place on the source".to_owned(),
             declared: false,
         })
-        .collect())
+        .collect();
+    for column in mapping.back.iter().flat_map(|back| &back.lost) {
+        lost.push(LossyColumn {
+            table: name.clone(),
+            column: column.column.clone(),
+            loses: column.why.clone(),
+            declared: column.declared,
+        });
+    }
+    Ok(lost)
 }
 
-/// A mapping turned around: `ours` is the migration's target, where rows now come from.
+/// What the way back is laid by: `ours` is the migration's target, where rows now come from.
+struct WayBack<'a> {
+    /// The store that they go to.
+    target: &'a dyn Target,
+    /// The engine that they come from.
+    engine: &'a str,
+    ours: &'a Schema,
+    theirs: &'a Schema,
+}
+
+impl WayBack<'_> {
+    /// A mapping turned around.
+    fn turned(&self, mapping: &TableMapping) -> Result<TableMapping, EngineError> {
+        match &mapping.back {
+            None => turned(mapping, self.ours, self.theirs),
+            Some(back) => self.remade(mapping, back),
+        }
+    }
+
+    /// A mapping whose rows are made by expressions, turned around: the source's rows are made of the target's.
+    fn remade(&self, mapping: &TableMapping, back: &Back) -> Result<TableMapping, EngineError> {
+        let from = find(self.ours, &mapping.target.name)?;
+        let to = find(self.theirs, &mapping.source.name)?;
+        let mut columns = Vec::new();
+        let mut made = Vec::new();
+        for (name, text) in &back.columns {
+            let own = to.captured().find(|c| c.name == *name);
+            let own = own.ok_or_else(|| gone(&to.name))?;
+            let (column, canonical) = self.given_back(&from, own, text)?;
+            made.push(ColumnMapping {
+                source: column.name.clone(),
+                target: name.clone(),
+                canonical,
+            });
+            columns.push(column);
+        }
+        let key = match &to.key {
+            None => None,
+            Some(key) => {
+                let places = to.key_columns().into_iter().map(|own| {
+                    let place = back.columns.iter().position(|(name, _)| *name == own.name);
+                    place.ok_or_else(|| gone(&to.name))
+                });
+                Some(TableKey {
+                    columns: places.collect::<Result<_, _>>()?,
+                    order: from.key.as_ref().map_or(KeyOrder::Unordered, |k| k.order),
+                    ..key.clone()
+                })
+            }
+        };
+        let origin = Origin {
+            table: from.clone(),
+            filter: back.filter.clone(),
+            columns: back.columns.iter().map(|(_, text)| text.clone()).collect(),
+        };
+        Ok(TableMapping {
+            id: mapping.id,
+            source: Table {
+                columns,
+                key,
+                indexes: Vec::new(),
+                foreign_keys: Vec::new(),
+                checks: Vec::new(),
+                definition: None,
+                ..from
+            },
+            target: to,
+            columns: made,
+            same_shape: false,
+            slice: mapping.origin.as_ref().and_then(|o| o.filter.clone()),
+            origin: Some(Box::new(origin)),
+            back: None,
+        })
+    }
+
+    /// The presented column that gives a column of the source back, and the form in which the two are compared.
+    fn given_back(
+        &self,
+        from: &Table,
+        own: &Column,
+        text: &str,
+    ) -> Result<(Column, Canonical), EngineError> {
+        let refused = |what: String| {
+            EngineError::stopped(
+                "switch.shape",
+                format!(
+                    "column {} of {} cannot be given back: {what}",
+                    own.name, from.name
+                ),
+                "Restore the table's shape, and try again",
+            )
+        };
+        let inputs = from.captured().map(|column| Input {
+            name: column.name.clone(),
+            logical: column.logical,
+            nullable: column.nullable,
+        });
+        let inputs: Vec<Input> = inputs.collect();
+        let bound = Expression::parse(text).and_then(|e| e.bind(&inputs));
+        let bound = bound.map_err(|e| refused(e.what))?;
+        let carried = bound.as_column().and_then(|at| from.captured().nth(at));
+        let (engine, column) = match carried {
+            Some(column) => (self.engine, column.clone()),
+            None => (
+                MADE,
+                Column {
+                    name: own.name.clone(),
+                    logical: bound.logical(),
+                    declared: String::new(),
+                    nullable: own.nullable,
+                    default: None,
+                    generated: None,
+                    identity: None,
+                    collation: None,
+                },
+            ),
+        };
+        let canonical = self.target.compare(engine, &column, own).map_err(refused)?;
+        Ok((column, canonical))
+    }
+}
+
+/// A mapping whose rows are carried as they are, turned around.
 fn turned(
     mapping: &TableMapping,
     ours: &Schema,
@@ -243,6 +401,9 @@ fn turned(
         target,
         columns,
         same_shape: mapping.same_shape && in_order,
+        origin: None,
+        back: None,
+        slice: None,
     })
 }
 
@@ -314,7 +475,8 @@ mod tests {
             tables: vec![table],
             ..Schema::default()
         };
-        let lossy = one_sided_columns(&mapping, &schema(ours.clone())).unwrap();
+        let all = std::slice::from_ref(&mapping);
+        let lossy = lost_columns(&mapping, all, &schema(ours.clone())).unwrap();
         let names: Vec<&str> = lossy.iter().map(|c| c.column.as_str()).collect();
         assert_eq!(names, ["extra"]);
         let refused = turned(&mapping, &schema(ours), &schema(mapping.source.clone()));

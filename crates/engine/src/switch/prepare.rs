@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentState, SwitchOrder};
+use crossfade_mapping::MappedSource;
 use crossfade_model::{Finding, Register, Severity, Table};
 use crossfade_rules::gates::{Gate, GateResult};
 use crossfade_rules::switch::{Side, first, may_fence, next_epoch};
@@ -79,8 +80,8 @@ pub(crate) async fn prepare(
     gates::early(run, session, order).await?;
     let base = run.base();
     let sides = &run.migration.sides;
-    let tables: Vec<Table> = session.tables().iter().map(|t| t.source.clone()).collect();
-    let others: Vec<Table> = session.tables().iter().map(|t| t.target.clone()).collect();
+    let tables: Vec<Table> = session.source_tables().into_iter().cloned().collect();
+    let others: Vec<Table> = session.target_tables().into_iter().cloned().collect();
     let others = described(sides.target.as_ref(), &others).await?;
     incarnation::same(session, sides).await?;
     standbys::ready(sides, &run.migration.standbys).await?;
@@ -214,7 +215,8 @@ async fn registers(
 /// open then.
 async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
     let name = run.direction.other().lane(run.base());
-    let source: &dyn Source = run.migration.sides.target.as_ref();
+    let source = MappedSource::over(run.migration.sides.target.clone());
+    let source = source.as_ref();
     let plan = match run.direction {
         lane::Direction::Forward => lane::reversed_plan(&run.home).await?,
         lane::Direction::Reverse => run.home.plan.clone(),

@@ -23,7 +23,7 @@ pub(crate) async fn verify(
     requests: &mpsc::Sender<VerifyRequest>,
 ) -> Result<VerifyReport, EngineError> {
     let started = now();
-    let sources: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
+    let sources = session.source_tables();
     let mut pair = MeetPair::open(session, requests, &sources).await?;
     let mut aggregates = Vec::with_capacity(session.tables().len());
     for mapping in session.tables() {

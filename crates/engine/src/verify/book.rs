@@ -97,7 +97,7 @@ impl Proofs {
                 bounds.push(Vec::new());
                 continue;
             }
-            let mut snapshot = source.open_snapshot(&[&mapping.source]).await?;
+            let mut snapshot = source.open_snapshot(&[mapping.source_table()]).await?;
             bounds.push(snapshot.bounds(mapping, ranges).await?);
             snapshot.close().await?;
         }
@@ -150,7 +150,10 @@ impl Proofs {
                         self.row(table, before);
                     }
                 }
-                Change::Delete { table, before } => self.row(table.0 as usize, before),
+                Change::Delete { table, before: row } | Change::Unclear { table, key: row } => {
+                    self.row(table.0 as usize, row);
+                }
+                Change::Filtered { .. } => {}
                 Change::Truncate { tables } => {
                     tables.iter().for_each(|t| self.whole(t.0 as usize));
                 }

@@ -214,7 +214,11 @@ impl Collector {
             }
             Change::Update { table, before, row } => (*table, before.as_ref(), Some(row)),
             Change::Delete { table, before } => (*table, Some(before), None),
-            Change::Truncate { .. } | Change::TruncatePartitions { .. } => {
+            Change::Filtered { .. } => return Ok(()),
+            // what the row is now no image says
+            Change::Unclear { .. }
+            | Change::Truncate { .. }
+            | Change::TruncatePartitions { .. } => {
                 self.give_up();
                 return Ok(());
             }

@@ -185,7 +185,7 @@ async fn all(
     salt: &Salt,
     gentle: bool,
 ) -> Result<Option<(Position, Vec<TableVerify>)>, EngineError> {
-    let tables: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
+    let tables = session.source_tables();
     let watched = match gentle {
         true => Some(Watched::begin(&session.source).await?),
         false => None,

@@ -60,7 +60,7 @@ pub(crate) async fn compare(
     requests: &mpsc::Sender<VerifyRequest>,
     projection: &Projection,
 ) -> Result<ProjectionReport, EngineError> {
-    let sources: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
+    let sources = session.source_tables();
     let mut pair = MeetPair::open(session, requests, &sources).await?;
     let position = session.source.show_position(pair.position);
     let compared = tokio::time::timeout(PATIENCE, both(&mut pair, projection)).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_model::digest::Salt;
-use crossfade_model::{BucketSum, Digester, Row, Table, TableMapping};
+use crossfade_model::{BucketSum, Digester, Row, TableMapping};
 use crossfade_rules::proof::{Check, RangeId, Verdict};
 use tokio::sync::mpsc;
 
@@ -124,7 +124,7 @@ async fn read(
     let started = now();
     let mut by_table = by_table(session, check);
     // of all tables: any may change while this reads
-    let tables: Vec<&Table> = session.tables().iter().map(|t| &t.source).collect();
+    let tables = session.source_tables();
     let Some(mut pair) = Pair::open(session, requests, &tables).await? else {
         return Ok(None);
     };

@@ -45,7 +45,7 @@ pub(crate) async fn verify(
     let started = now();
     let salt: Salt = rand::random();
     let digester = Digester::new(&salt);
-    let sources: Vec<_> = session.tables().iter().map(|t| &t.source).collect();
+    let sources = session.source_tables();
     let met = MeetPair::open(session, requests, &sources).await?;
     let position = session.source.show_position(met.position);
     let mut pair = met.into_pair(session);

@@ -7,7 +7,11 @@ mod types;
 pub(crate) use statement::create_table;
 pub(crate) use types::{compare, declare};
 
-use crossfade_model::{ForeignKey, Index, LogicalType, Omission, Table, TableName};
+use std::collections::BTreeSet;
+
+use crossfade_model::{Column, ForeignKey, Index, LogicalType, Omission, Table, TableName};
+use crossfade_store::DeclaredColumn;
+use crossfade_store::target::MADE;
 
 use crate::ENGINE;
 use crate::describe::named;
@@ -35,8 +39,27 @@ pub(crate) fn design(
     if source_engine == ENGINE {
         same_engine(table, name, rename)
     } else {
-        other_engine(source_engine, table, name, rename)
+        let declare = |column: &Column| declare(source_engine, table, column);
+        by_meaning(source_engine, table, name, rename, &declare)
     }
+}
+
+/// As [`design`] for a table of which columns were renamed, left out or made.
+pub(crate) fn design_mapped(
+    source_engine: &str,
+    table: &Table,
+    made: &BTreeSet<String>,
+    name: &TableName,
+    rename: &dyn Fn(&TableName) -> Option<TableName>,
+) -> (Table, Vec<Omission>) {
+    let declare = |column: &Column| {
+        let engine = match made.contains(&column.name) {
+            true => MADE,
+            false => source_engine,
+        };
+        declare(engine, table, column)
+    };
+    by_meaning(source_engine, table, name, rename, &declare)
 }
 
 fn omission(kind: &str, table: &Table, name: &str, why: impl Into<String>) -> Omission {
@@ -84,16 +107,17 @@ fn same_engine(
     (out, omissions)
 }
 
-fn other_engine(
+fn by_meaning(
     source_engine: &str,
     table: &Table,
     name: &TableName,
     rename: &dyn Fn(&TableName) -> Option<TableName>,
+    declare: &dyn Fn(&Column) -> DeclaredColumn,
 ) -> (Table, Vec<Omission>) {
     let (foreign_keys, mut omissions) = foreign_keys(source_engine, table, name, rename);
     let mut columns = Vec::with_capacity(table.columns.len());
     for column in &table.columns {
-        let declared = declare(source_engine, table, column);
+        let declared = declare(column);
         omissions.extend(declared.omissions);
         if column.generated.is_none() {
             columns.push(declared.column);

@@ -59,6 +59,9 @@ fn mapping(id: u32, name: &str, key: &str, columns: &[(&str, &str)]) -> TableMap
         target: table.clone(),
         source: table,
         same_shape: false,
+        origin: None,
+        back: None,
+        slice: None,
     }
 }
 

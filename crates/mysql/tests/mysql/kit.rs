@@ -157,6 +157,9 @@ pub fn mapping(
         target,
         columns,
         same_shape: false,
+        origin: None,
+        back: None,
+        slice: None,
     }
 }
 

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 
 use crossfade_model::{Canonical, Column, ColumnMapping, Finding, Severity, Table};
 
-use super::Inputs;
+use super::{Inputs, Presented};
 use crate::near::nearest;
 
 /// Maps the captured columns of `source` to those of `target`, and tells everything that keeps `target` from holding the rows.
 pub(super) fn columns(
     inputs: &Inputs<'_>,
-    source: &Table,
+    shown: &Presented,
     target: &Table,
     findings: &mut Vec<Finding>,
 ) -> Vec<ColumnMapping> {
+    let source = &shown.renamed;
     let mut report = Report {
         table: source.name.to_string(),
         findings,
@@ -36,7 +37,7 @@ pub(super) fn columns(
             );
             continue;
         };
-        let canonical = one_column(inputs, column, counterpart, &mut report);
+        let canonical = one_column(inputs, shown, column, counterpart, &mut report);
         mapped.push(ColumnMapping {
             source: column.name.clone(),
             target: counterpart.name.clone(),
@@ -78,6 +79,7 @@ fn counterpart<'a>(column: &Column, target: &'a Table) -> Option<&'a Column> {
 
 fn one_column(
     inputs: &Inputs<'_>,
+    shown: &Presented,
     column: &Column,
     counterpart: &Column,
     report: &mut Report<'_>,
@@ -97,15 +99,27 @@ fn one_column(
             "drop NOT NULL on the target, or add it on the source",
         );
     }
-    match inputs.dialect.compare(column, counterpart) {
+    let made = shown.computed.contains(name);
+    match inputs.dialect.compare(column, counterpart, made) {
         Ok(canonical) => canonical,
+        Err(why) if shown.accepted.contains(name) => {
+            let what = format!("column {name}: {why}; the file accepts what is lost");
+            report.findings.push(
+                Finding::new("column.lossy", Severity::Warning, "target", what)
+                    .table(&report.table),
+            );
+            inputs
+                .dialect
+                .declare(&shown.renamed, column, true)
+                .canonical
+        }
         Err(why) => {
             report.blocks(
                 "column.type",
                 format!(
                     "column {name} is {} on the source and {} on the target: {why}",
-                    shown(&column.declared),
-                    shown(&counterpart.declared)
+                    declared(&column.declared),
+                    declared(&counterpart.declared)
                 ),
                 "change the target's column, or drop the target's table so that it is made anew",
             );
@@ -114,7 +128,7 @@ fn one_column(
     }
 }
 
-fn shown(declared: &str) -> &str {
+fn declared(declared: &str) -> &str {
     if declared.is_empty() {
         "without a type"
     } else {
@@ -168,6 +182,9 @@ fn key(source: &Table, target: &Table, mapped: &[ColumnMapping], report: &mut Re
         .iter()
         .map(|c| c.name.clone())
         .collect();
+    if found != wanted && identified_by_index(target, &wanted, report) {
+        return;
+    }
     if found != wanted {
         let has = match found.is_empty() {
             true => "has none".to_owned(),
@@ -198,6 +215,30 @@ fn key(source: &Table, target: &Table, mapped: &[ColumnMapping], report: &mut Re
             );
         }
     }
+}
+
+/// A table may have another key than the source's, where a unique index tells the source's rows apart.
+fn identified_by_index(target: &Table, wanted: &BTreeSet<String>, report: &mut Report<'_>) -> bool {
+    let required = |name: &String| {
+        target
+            .columns
+            .iter()
+            .any(|c| c.name == *name && !c.nullable)
+    };
+    let index = target.indexes.iter().find(|index| {
+        let columns: BTreeSet<String> = index.columns.iter().cloned().collect();
+        index.unique && !index.special && columns == *wanted && columns.iter().all(required)
+    });
+    let Some(index) = index else {
+        return false;
+    };
+    let what = format!(
+        "the key of {} is another than the source's: rows are told apart by the unique index {}",
+        target.name, index.name
+    );
+    let finding = Finding::new("key.by_index", Severity::Note, "target", what);
+    report.findings.push(finding.table(&report.table));
+    true
 }
 
 /// Collations that hold two texts equal only where their bytes are.

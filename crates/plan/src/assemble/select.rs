@@ -5,36 +5,56 @@ use crossfade_model::{Finding, Schema, Severity, Table, TableName};
 use super::Dialect;
 use crate::file::{Listed, MigrationFile};
 use crate::near::nearest;
+use crate::table_entry::TableEntry;
+
+/// A table that a file selects.
+#[derive(Debug, Clone)]
+pub struct Selected<'a> {
+    /// The source's table.
+    pub table: &'a Table,
+    /// Its name on the target.
+    pub target: TableName,
+    /// What the file says of it; `None` where it lists no tables.
+    pub entry: Option<&'a TableEntry>,
+}
 
 /// The tables that a file selects.
 pub struct Selection<'a> {
-    /// Source tables, by name, and their names on the target.
-    pub tables: Vec<(&'a Table, TableName)>,
+    /// By the source's names.
+    pub tables: Vec<Selected<'a>>,
     /// Names that select nothing, or too much.
     pub findings: Vec<Finding>,
 }
 
 /// Selects the tables of `source` that `file` names: all, or the listed ones; without the excluded ones.
 pub fn select<'a>(
-    file: &MigrationFile,
+    file: &'a MigrationFile,
     source: &'a Schema,
     dialect: &dyn Dialect,
 ) -> Selection<'a> {
     let mut findings = Vec::new();
-    let mut tables: Vec<(&Table, TableName)> = Vec::new();
+    let mut tables: Vec<Selected<'_>> = Vec::new();
     if file.tables.is_empty() {
-        tables.extend(
-            source
-                .tables
-                .iter()
-                .map(|t| (t, dialect.default_name(&t.name))),
-        );
+        tables.extend(source.tables.iter().map(|table| Selected {
+            table,
+            target: dialect.default_name(&table.name),
+            entry: None,
+        }));
     }
     for entry in &file.tables {
         let Some(table) = find(source, &entry.from, &mut findings) else {
             continue;
         };
-        if tables.iter().any(|(t, _)| t.name == table.name) {
+        let default = dialect.default_name(&table.name);
+        let target = match &entry.to {
+            None => default,
+            Some(to) => target_name(to, &default, table, &mut findings),
+        };
+        // one table may be split into several
+        let twice = tables
+            .iter()
+            .any(|s| s.table.name == table.name && s.target == target);
+        if twice && entry.is_plain() {
             findings.push(
                 Finding::blocks(
                     "plan.table_twice",
@@ -42,20 +62,19 @@ pub fn select<'a>(
                     format!("line {}: the table is listed twice", entry.from.line),
                 )
                 .table(table.name.to_string())
-                .fix("remove one of the two"),
+                .fix("remove one of the two, or split its rows or columns into several tables with `to`, `where` and `drop`"),
             );
             continue;
         }
-        let default = dialect.default_name(&table.name);
-        let target = match &entry.to {
-            None => default,
-            Some(to) => target_name(to, &default, table, &mut findings),
-        };
-        tables.push((table, target));
+        tables.push(Selected {
+            table,
+            target,
+            entry: Some(entry),
+        });
     }
     for pattern in &file.exclude {
         let before = tables.len();
-        tables.retain(|(t, _)| !excluded(&pattern.text, &t.name));
+        tables.retain(|s| !excluded(&pattern.text, &s.table.name));
         let known = source
             .tables
             .iter()
@@ -82,7 +101,7 @@ pub fn select<'a>(
                 .fix("check the source's URL, the user's privileges on its schemas, and `exclude`"),
         );
     }
-    tables.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    tables.sort_by(|a, b| (&a.table.name, &a.target).cmp(&(&b.table.name, &b.target)));
     Selection { tables, findings }
 }
 

@@ -95,13 +95,14 @@ pub fn design(
     table: &Table,
     name: &TableName,
     rename: &dyn Fn(&TableName) -> Option<TableName>,
+    declare: &dyn Fn(&Column) -> DeclaredColumn,
 ) -> (Table, Vec<Omission>) {
     let mut omissions = Vec::new();
     let columns: Vec<Column> = table
         .columns
         .iter()
         .filter_map(|column| {
-            let declared = declare(table, column);
+            let declared = declare(column);
             omissions.extend(declared.omissions);
             column.generated.is_none().then_some(declared.column)
         })

@@ -4,8 +4,11 @@ mod compare;
 mod default;
 mod foreign;
 
+use std::collections::BTreeSet;
+
 use crossfade_model::{Canonical, Column, Omission, Partition, Table, TableName};
 use crossfade_store::DeclaredColumn;
+use crossfade_store::target::MADE;
 
 use crate::describe::{retarget_foreign_key, retarget_index};
 use crate::names::{cut_identifier, schema_of};
@@ -47,8 +50,28 @@ pub fn design(
     if source_engine == ENGINE {
         verbatim(table, name, rename)
     } else {
-        foreign::design(table, name, rename)
+        foreign::design(table, name, rename, &|column| {
+            foreign::declare(table, column)
+        })
     }
+}
+
+/// As [`design`] for a table of which columns were renamed, left out or made.
+pub fn design_mapped(
+    source_engine: &str,
+    table: &Table,
+    made: &BTreeSet<String>,
+    name: &TableName,
+    rename: &dyn Fn(&TableName) -> Option<TableName>,
+) -> (Table, Vec<Omission>) {
+    let declare = |column: &Column| {
+        let engine = match made.contains(&column.name) {
+            true => MADE,
+            false => source_engine,
+        };
+        declare(engine, table, column)
+    };
+    foreign::design(table, name, rename, &declare)
 }
 
 fn verbatim(

@@ -43,6 +43,9 @@ pub async fn mappings(store: &PostgresStore, names: &[&str]) -> Vec<TableMapping
                     })
                     .collect(),
                 same_shape: true,
+                origin: None,
+                back: None,
+                slice: None,
             }
         })
         .collect()

@@ -27,6 +27,9 @@ pub fn designed(engine: &str, id: u32, source: &Table, schema: &Schema) -> Table
         target,
         columns,
         same_shape: engine == design::ENGINE,
+        origin: None,
+        back: None,
+        slice: None,
     }
 }
 

@@ -96,6 +96,9 @@ impl World {
                     source: table.clone(),
                     target,
                     same_shape: true,
+                    origin: None,
+                    back: None,
+                    slice: None,
                 }
             })
             .collect();

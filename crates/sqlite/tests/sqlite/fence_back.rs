@@ -50,6 +50,9 @@ async fn back(world: &World, spec: &CaptureSpec) -> CaptureSpec {
                 source,
                 target: m.source.clone(),
                 same_shape: true,
+                origin: None,
+                back: None,
+                slice: None,
             }
         })
         .collect();

@@ -111,6 +111,9 @@ fn mapping(world: &World, source: Table) -> TableMapping {
         target,
         columns,
         same_shape: false,
+        origin: None,
+        back: None,
+        slice: None,
     }
 }
 

@@ -76,6 +76,9 @@ fn mapping(id: u32, table: &str, partitions: &[&str]) -> TableMapping {
             .into(),
         source,
         same_shape: true,
+        origin: None,
+        back: None,
+        slice: None,
     }
 }
 

@@ -1,0 +1,229 @@
+//! What one captured change of a table becomes by a mapping.
+//!
+//! A row that enters or leaves the filter comes or goes. Where the log does not say what a row was before, it counts as one
+//! that was there: writing it whole and deleting it are the same whether it was or not.
+
+use crossfade_expression::Truth;
+use crossfade_model::{Cell, Change, Row, TableId};
+
+use crate::table::{Image, MappedTable, MappingError};
+
+/// Appends what `change`, a change of the table as it is, becomes by this mapping.
+///
+/// # Errors
+/// Values that have no result.
+pub(crate) fn mapped(
+    table: &MappedTable,
+    change: &Change,
+    out: &mut Vec<Change>,
+) -> Result<(), MappingError> {
+    let id = table.id;
+    match change {
+        Change::Insert { row, .. } => match whole(table, row)? {
+            Some(row) => out.push(Change::Insert { table: id, row }),
+            None => out.push(Change::Filtered { table: id }),
+        },
+        Change::Upsert { row, .. } => match whole(table, row)? {
+            Some(row) => out.push(Change::Upsert { table: id, row }),
+            None => out.push(gone(table, row)?),
+        },
+        Change::Delete { before, .. } => delete(table, before, out)?,
+        Change::Update { before, row, .. } if table.keyed => {
+            update(table, before.as_ref(), row, out)?;
+        }
+        Change::Update { before, row, .. } => keyless_update(table, before.as_ref(), row, out)?,
+        Change::Unclear { key, .. } => out.push(unclear(table, key)?),
+        Change::Filtered { .. } => out.push(Change::Filtered { table: id }),
+        Change::Truncate { .. } => out.push(Change::Truncate { tables: vec![id] }),
+        Change::TruncatePartitions { .. } => out.push(Change::TruncatePartitions { table: id }),
+    }
+    Ok(())
+}
+
+/// The table that a change is of; a truncate may be of several.
+pub(crate) fn tables_of(change: &Change) -> &[TableId] {
+    match change {
+        Change::Insert { table, .. }
+        | Change::Update { table, .. }
+        | Change::Upsert { table, .. }
+        | Change::Delete { table, .. }
+        | Change::Unclear { table, .. }
+        | Change::Filtered { table }
+        | Change::TruncatePartitions { table } => std::slice::from_ref(table),
+        Change::Truncate { tables } => tables,
+    }
+}
+
+fn whole(table: &MappedTable, row: &Row) -> Result<Option<Row>, MappingError> {
+    table.row(row)
+}
+
+fn gone(table: &MappedTable, raw: &Row) -> Result<Change, MappingError> {
+    Ok(Change::Delete {
+        table: table.id,
+        before: table.key_row(raw)?,
+    })
+}
+
+fn unclear(table: &MappedTable, raw: &Row) -> Result<Change, MappingError> {
+    Ok(Change::Unclear {
+        table: table.id,
+        key: table.key_row(raw)?,
+    })
+}
+
+/// Whether the log has brought the old row whole. Where it has not, all but the key's cells are NULL: an old row that is NULL
+/// but for its key counts as one that is not known.
+fn is_whole(table: &MappedTable, before: &Row) -> bool {
+    let key = table
+        .raw
+        .source
+        .key
+        .as_ref()
+        .map_or(&[][..], |k| &k.columns);
+    let mut others = before
+        .0
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !key.contains(at));
+    others.any(|(_, cell)| !matches!(cell, Cell::Null | Cell::Unchanged))
+}
+
+fn delete(table: &MappedTable, before: &Row, out: &mut Vec<Change>) -> Result<(), MappingError> {
+    let filtered = Change::Filtered { table: table.id };
+    if !table.keyed {
+        let row = whole(table, before)?;
+        out.push(row.map_or(filtered, |before| Change::Delete {
+            table: table.id,
+            before,
+        }));
+        return Ok(());
+    }
+    let never_there = is_whole(table, before) && table.holds(before)? == Truth::Fails;
+    out.push(if never_there {
+        filtered
+    } else {
+        gone(table, before)?
+    });
+    Ok(())
+}
+
+/// Of a table with a key.
+fn update(
+    table: &MappedTable,
+    before: Option<&Row>,
+    row: &Row,
+    out: &mut Vec<Change>,
+) -> Result<(), MappingError> {
+    let whole_before = before.filter(|before| is_whole(table, before));
+    let row = completed(table, before, whole_before, row);
+    let was = match whole_before {
+        Some(before) => table.holds(before)?,
+        None if table.is_filtered() => Truth::Unknown,
+        None => Truth::Holds,
+    };
+    let old_key = before.map(|before| table.key_row(before)).transpose()?;
+    let new_key = table.key_row(&row)?;
+    let moved = old_key.filter(|old| *old != new_key);
+    let is = table.holds(&row)?;
+    if was == Truth::Fails && is == Truth::Fails {
+        out.push(Change::Filtered { table: table.id });
+        return Ok(());
+    }
+    let image = match is {
+        Truth::Fails => None,
+        Truth::Unknown => Some(Image::Unclear),
+        Truth::Holds => Some(table.image(&row)?),
+    };
+    let id = table.id;
+    match image {
+        // the row is not moved any more, under its old key or its own
+        None => out.push(Change::Delete {
+            table: id,
+            before: moved.unwrap_or(new_key),
+        }),
+        // it was there: its columns that the image lacks can be carried over
+        Some(Image::Row(row)) if was == Truth::Holds => out.push(Change::Update {
+            table: id,
+            before: moved,
+            row,
+        }),
+        Some(Image::Row(row)) if row.is_complete() => {
+            out.extend(moved.map(|before| Change::Delete { table: id, before }));
+            out.push(Change::Upsert { table: id, row });
+        }
+        Some(_) => {
+            out.extend(moved.map(|before| Change::Delete { table: id, before }));
+            out.push(Change::Unclear {
+                table: id,
+                key: new_key,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The new image with what the old one can give: everything where that is whole, else the key.
+fn completed<'a>(
+    table: &MappedTable,
+    before: Option<&Row>,
+    whole_before: Option<&Row>,
+    row: &'a Row,
+) -> std::borrow::Cow<'a, Row> {
+    if row.is_complete() {
+        return std::borrow::Cow::Borrowed(row);
+    }
+    let mut filled = row.clone();
+    if let Some(before) = whole_before {
+        filled.fill_unchanged_from(before);
+    } else if let Some(before) = before {
+        let places = table
+            .raw
+            .source
+            .key
+            .as_ref()
+            .map_or(&[][..], |k| &k.columns);
+        for &at in places {
+            if let (Some(cell), Some(old)) = (filled.0.get_mut(at), before.0.get(at))
+                && matches!(cell, Cell::Unchanged)
+            {
+                *cell = old.clone();
+            }
+        }
+    }
+    std::borrow::Cow::Owned(filled)
+}
+
+fn keyless_update(
+    table: &MappedTable,
+    before: Option<&Row>,
+    row: &Row,
+    out: &mut Vec<Change>,
+) -> Result<(), MappingError> {
+    let id = table.id;
+    let Some(before) = before else {
+        // the engine says what is missing
+        out.push(Change::Update {
+            table: id,
+            before: None,
+            row: row.clone(),
+        });
+        return Ok(());
+    };
+    let row = completed(table, Some(before), Some(before), row);
+    out.push(match (whole(table, before)?, whole(table, &row)?) {
+        (None, None) => Change::Filtered { table: id },
+        (Some(before), None) => Change::Delete { table: id, before },
+        (None, Some(row)) => Change::Insert { table: id, row },
+        (Some(before), Some(row)) => Change::Update {
+            table: id,
+            before: Some(before),
+            row,
+        },
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;

@@ -1,0 +1,211 @@
+#![allow(clippy::unwrap_used)]
+use crossfade_model::{Change, Row, TableId};
+
+use super::mapped;
+use crate::table::MappedTable;
+use crate::testkit::{mapping, row, words};
+
+const RAW: TableId = TableId(0);
+
+fn came(filter: Option<&str>, keyed: bool, change: Change) -> Vec<String> {
+    let table = MappedTable::new(&mapping(filter, keyed), &|_, _| None).unwrap();
+    let mut out = Vec::new();
+    mapped(&table, &change, &mut out).unwrap();
+    out.iter().map(shown).collect()
+}
+
+fn shown(change: &Change) -> String {
+    match change {
+        Change::Insert { row, .. } => format!("+ {}", words(row)),
+        Change::Upsert { row, .. } => format!("= {}", words(row)),
+        Change::Delete { before, .. } => format!("- {}", words(before)),
+        Change::Update { before, row, .. } => match before {
+            Some(before) => format!("{} => {}", words(before), words(row)),
+            None => format!("=> {}", words(row)),
+        },
+        Change::Unclear { key, .. } => format!("? {}", words(key)),
+        Change::Filtered { .. } => "filtered".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn insert(row: Row) -> Change {
+    Change::Insert { table: RAW, row }
+}
+
+fn update(before: Option<Row>, row: Row) -> Change {
+    Change::Update {
+        table: RAW,
+        before,
+        row,
+    }
+}
+
+fn delete(before: Row) -> Change {
+    Change::Delete { table: RAW, before }
+}
+
+const SHOP: Option<&str> = Some("shop = 42");
+
+#[test]
+fn rows_that_are_inserted_come_where_the_filter_lets_them() {
+    assert_eq!(
+        came(SHOP, true, insert(row(["42", "1", "19.99", "a"]))),
+        ["+ 1 1999 a old"]
+    );
+    assert_eq!(
+        came(SHOP, true, insert(row(["7", "1", "19.99", "a"]))),
+        ["filtered"]
+    );
+    assert_eq!(
+        came(SHOP, true, insert(row(["-", "1", "19.99", "a"]))),
+        ["filtered"]
+    );
+    let upsert = |row| Change::Upsert { table: RAW, row };
+    assert_eq!(
+        came(SHOP, true, upsert(row(["42", "1", "-", "-"]))),
+        ["= 1 - - old"]
+    );
+    // it may have been there
+    assert_eq!(
+        came(SHOP, true, upsert(row(["7", "1", "-", "-"]))),
+        ["- 1 - - -"]
+    );
+}
+
+#[test]
+fn a_row_that_leaves_the_filter_goes_also_where_its_old_image_is_unknown() {
+    let leaves = row(["7", "1", "1.00", "a"]);
+    assert_eq!(
+        came(SHOP, true, update(None, leaves.clone())),
+        ["- 1 - - -"]
+    );
+    let whole = row(["42", "1", "1.00", "a"]);
+    assert_eq!(
+        came(SHOP, true, update(Some(whole), leaves.clone())),
+        ["- 1 - - -"]
+    );
+    // under its old key, which is the one that the target has
+    let old_key = row(["-", "9", "-", "-"]);
+    assert_eq!(
+        came(SHOP, true, update(Some(old_key), leaves.clone())),
+        ["- 9 - - -"]
+    );
+    let was_out = row(["8", "1", "1.00", "a"]);
+    assert_eq!(
+        came(SHOP, true, update(Some(was_out), leaves)),
+        ["filtered"]
+    );
+}
+
+#[test]
+fn a_row_that_enters_the_filter_is_written_whole() {
+    let enters = row(["42", "1", "1.00", "a"]);
+    assert_eq!(
+        came(SHOP, true, update(None, enters.clone())),
+        ["= 1 100 a old"]
+    );
+    let was_out = row(["7", "1", "1.00", "a"]);
+    assert_eq!(
+        came(SHOP, true, update(Some(was_out), enters)),
+        ["= 1 100 a old"]
+    );
+    // the target has no row whose columns could be carried over
+    let partial = row(["42", "1", "1.00", "~"]);
+    assert_eq!(came(SHOP, true, update(None, partial)), ["? 1 - - -"]);
+}
+
+#[test]
+fn an_old_image_that_is_whole_gives_what_the_new_one_lacks() {
+    let before = row(["42", "1", "1.00", "a"]);
+    let after = row(["42", "1", "2.00", "~"]);
+    assert_eq!(
+        came(SHOP, true, update(Some(before), after)),
+        ["=> 1 200 a old"]
+    );
+}
+
+#[test]
+fn without_a_filter_the_target_s_own_columns_are_carried_over() {
+    let partial = row(["42", "1", "1.00", "~"]);
+    assert_eq!(came(None, true, update(None, partial)), ["=> 1 100 ~ old"]);
+    let other = row(["42", "1", "~", "b"]);
+    assert_eq!(came(None, true, update(None, other)), ["=> 1 ~ b old"]);
+}
+
+#[test]
+fn a_filter_over_a_column_that_is_not_in_the_image_has_the_row_read() {
+    let filter = Some("note <> 'secret'");
+    let partial = row(["42", "1", "1.00", "~"]);
+    assert_eq!(
+        came(filter, true, update(None, partial.clone())),
+        ["? 1 - - -"]
+    );
+    let old_key = row(["-", "9", "-", "-"]);
+    let moved = came(filter, true, update(Some(old_key), partial));
+    assert_eq!(moved, ["- 9 - - -", "? 1 - - -"]);
+    // what is false is false whatever the rest is
+    let both = Some("shop = 42 AND note <> 'secret'");
+    let out = row(["7", "1", "1.00", "~"]);
+    assert_eq!(came(both, true, update(None, out)), ["- 1 - - -"]);
+}
+
+#[test]
+fn a_change_of_key_is_two() {
+    let old_key = row(["-", "9", "-", "-"]);
+    let after = row(["42", "1", "1.00", "a"]);
+    let moved = came(SHOP, true, update(Some(old_key.clone()), after.clone()));
+    assert_eq!(moved, ["- 9 - - -", "= 1 100 a old"]);
+    assert_eq!(
+        came(None, true, update(Some(old_key), after)),
+        ["9 - - - => 1 100 a old"]
+    );
+}
+
+#[test]
+fn deletes_go_through_unless_the_row_was_never_there() {
+    assert_eq!(
+        came(SHOP, true, delete(row(["-", "1", "-", "-"]))),
+        ["- 1 - - -"]
+    );
+    assert_eq!(
+        came(SHOP, true, delete(row(["42", "1", "1.00", "a"]))),
+        ["- 1 - - -"]
+    );
+    assert_eq!(
+        came(SHOP, true, delete(row(["7", "1", "1.00", "a"]))),
+        ["filtered"]
+    );
+}
+
+#[test]
+fn a_table_without_key_counts_what_comes_and_goes() {
+    let (own, other) = (row(["42", "1", "1.00", "a"]), row(["7", "1", "1.00", "a"]));
+    let came = |change| came(SHOP, false, change);
+    assert_eq!(came(delete(own.clone())), ["- 1 100 a old"]);
+    assert_eq!(came(delete(other.clone())), ["filtered"]);
+    assert_eq!(
+        came(update(Some(own.clone()), other.clone())),
+        ["- 1 100 a old"]
+    );
+    assert_eq!(
+        came(update(Some(other.clone()), own.clone())),
+        ["+ 1 100 a old"]
+    );
+    assert_eq!(came(update(Some(other.clone()), other)), ["filtered"]);
+    let after = row(["42", "2", "~", "b"]);
+    assert_eq!(
+        came(update(Some(own), after)),
+        ["1 100 a old => 2 100 b old"]
+    );
+}
+
+#[test]
+fn a_value_without_a_result_is_an_error_that_names_the_column_and_no_value() {
+    let table = MappedTable::new(&mapping(None, true), &|_, _| None).unwrap();
+    let row = row(["42", "1", "92233720368547758.08", "a"]);
+    let error = mapped(&table, &insert(row), &mut Vec::new()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("cents: "), "{text}");
+    assert!(!text.contains("9223372"), "{text}");
+}

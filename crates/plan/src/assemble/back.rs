@@ -1,0 +1,263 @@
+//! The way back of a mapped table: what gives the source's columns back, and what nothing does.
+
+use std::collections::BTreeSet;
+
+use crossfade_expression::{CellForm, Comparisons, Expression, Input};
+use crossfade_model::{Back, Finding, Lost, Table};
+
+use super::mapped::Moved;
+use crate::table_entry::{ColumnEntry, TableEntry};
+
+/// What leads back from the target's columns to the source's.
+pub(super) fn back(
+    raw: &Table,
+    entry: &TableEntry,
+    moved: &[Moved],
+    findings: &mut Vec<Finding>,
+) -> Back {
+    let mut way = Way {
+        raw,
+        entry,
+        moved,
+        back: Back::default(),
+        used: BTreeSet::new(),
+        findings,
+    };
+    way.columns();
+    way.filter();
+    way.lost();
+    way.back
+}
+
+struct Way<'a> {
+    raw: &'a Table,
+    entry: &'a TableEntry,
+    moved: &'a [Moved],
+    back: Back,
+    /// Columns of the target from which something is given back.
+    used: BTreeSet<String>,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Way<'_> {
+    fn columns(&mut self) {
+        let required = self.required_by_filter();
+        let names: Vec<String> = self.raw.captured().map(|c| c.name.clone()).collect();
+        for name in names {
+            let given = self
+                .carried(&name)
+                .or_else(|| self.written(&name))
+                .or_else(|| self.inverted(&name))
+                .or_else(|| {
+                    required
+                        .iter()
+                        .find(|(c, _)| *c == name)
+                        .map(|(_, v)| v.clone())
+                });
+            match given {
+                Some(expression) => {
+                    self.used.extend(expression.columns());
+                    let text = expression.text().to_owned();
+                    self.back.columns.push((name, text));
+                }
+                None => self.kept(&name),
+            }
+        }
+    }
+
+    fn carried(&self, name: &str) -> Option<Expression> {
+        self.carrier(name).map(Expression::column)
+    }
+
+    /// The target's column that carries one of the source's as it is.
+    fn carrier(&self, name: &str) -> Option<&str> {
+        let carrier = self
+            .moved
+            .iter()
+            .find(|m| m.carried.as_deref() == Some(name))?;
+        Some(&carrier.column.name)
+    }
+
+    /// What the file's `reverse` says.
+    fn written(&mut self, name: &str) -> Option<Expression> {
+        let mut found = None;
+        for entry in &self.entry.columns {
+            for (column, written) in &entry.reverse {
+                let of = match column {
+                    Some(column) => column.text == name,
+                    None => self.reads_only(entry, name),
+                };
+                if of {
+                    found = Some(written);
+                }
+            }
+        }
+        let written = found?;
+        match written.expression.bind(&self.inputs()) {
+            Ok(_) => Some(written.expression.clone()),
+            Err(error) => {
+                self.findings.push(
+                    Finding::blocks(
+                        "column.reverse",
+                        "file",
+                        format!("line {}: `reverse`: {}", written.line, error.what),
+                    )
+                    .table(self.raw.name.to_string())
+                    .fix(error.fix),
+                );
+                None
+            }
+        }
+    }
+
+    fn reads_only(&self, entry: &ColumnEntry, name: &str) -> bool {
+        let made = self.moved.iter().find(|m| m.column.name == entry.name.text);
+        let read = made.map(|m| m.bound.reads().to_vec()).unwrap_or_default();
+        let place = self.raw.captured().position(|c| c.name == name);
+        matches!((read.as_slice(), place), ([one], Some(place)) if *one == place)
+    }
+
+    /// The target's columns, as expressions of the way back may name them.
+    fn inputs(&self) -> Vec<Input> {
+        self.moved
+            .iter()
+            .map(|m| Input {
+                name: m.column.name.clone(),
+                logical: m.column.logical,
+                nullable: m.column.nullable,
+            })
+            .collect()
+    }
+
+    fn inverted(&self, name: &str) -> Option<Expression> {
+        let place = self.raw.captured().position(|c| c.name == name)?;
+        let makes = |m: &&Moved| m.bound.reads() == [place];
+        self.moved
+            .iter()
+            .filter(makes)
+            .find_map(|m| m.bound.inverse(&m.column.name))
+            .map(|inverse| inverse.expression)
+    }
+
+    /// A column that nothing gives back: rows that are there keep theirs, new ones get a default.
+    fn kept(&mut self, name: &str) {
+        self.back.kept.push(name.to_owned());
+        let column = self.raw.captured().find(|c| c.name == name);
+        let filled =
+            column.is_none_or(|c| c.nullable || c.default.is_some() || c.identity.is_some());
+        if !filled {
+            self.back.lost.push(Lost {
+                column: name.to_owned(),
+                why: "the source requires it, and nothing on the target gives it back".to_owned(),
+                declared: false,
+            });
+        }
+    }
+
+    /// Columns that the filter holds to one value, in every row that is moved.
+    fn required_by_filter(&self) -> Vec<(String, Expression)> {
+        let Some(filter) = &self.entry.filter else {
+            return Vec::new();
+        };
+        let Ok(bound) = filter.expression.bind(&self.raw_inputs()) else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for part in bound.comparisons().iter().flat_map(conjuncts) {
+            if let Comparisons::Compare { column, value, .. } = part
+                && part.is_equality()
+                && let Some(name) = self.raw.captured().nth(*column)
+                && let Ok(value) = Expression::parse(&value.to_sql())
+            {
+                out.push((name.name.clone(), value));
+            }
+        }
+        out
+    }
+
+    fn raw_inputs(&self) -> Vec<Input> {
+        self.raw
+            .captured()
+            .map(|c| Input {
+                name: c.name.clone(),
+                logical: c.logical,
+                nullable: c.nullable,
+            })
+            .collect()
+    }
+
+    /// The rows of the target that go back: those that the filter would have moved, by what is carried of it.
+    fn filter(&mut self) {
+        let mut parts: Vec<String> = Vec::new();
+        if let Some(own) = &self.entry.target_filter {
+            parts.push(own.expression.text().to_owned());
+        }
+        // of a key, only rows with its constants can be told apart by the rest
+        for column in self.moved.iter().filter(|m| m.bound.reads().is_empty()) {
+            let name = &column.column.name;
+            if self.entry.key.iter().any(|key| key.text == *name) {
+                let column_text = Expression::column(name);
+                parts.push(format!(
+                    "{} = ({})",
+                    column_text.text(),
+                    column.expression.text()
+                ));
+            }
+        }
+        if let Some(filter) = &self.entry.filter {
+            let bound = filter.expression.bind(&self.raw_inputs());
+            let names = |name: &str| self.carrier(name).map(str::to_owned);
+            match filter.expression.renamed(&names) {
+                Some(renamed) => parts.push(renamed.text().to_owned()),
+                None => {
+                    let comparisons = bound.ok().and_then(|b| b.comparisons());
+                    let whole =
+                        comparisons.is_some_and(|all| conjuncts(&all).all(|c| c.is_equality()));
+                    if !whole {
+                        self.back.lost.push(Lost {
+                            column: "where".to_owned(),
+                            why: "it names columns that the target does not have: which rows of the target belong to the source cannot \
+                                  be told"
+                                .to_owned(),
+                            declared: false,
+                        });
+                    }
+                }
+            }
+        }
+        self.back.filter = match parts.len() {
+            0 => None,
+            _ => Some(
+                parts
+                    .iter()
+                    .map(|p| format!("({p})"))
+                    .collect::<Vec<_>>()
+                    .join(" AND "),
+            ),
+        };
+    }
+
+    /// Columns of the target whose values nothing takes back.
+    fn lost(&mut self) {
+        for column in self.moved {
+            let name = &column.column.name;
+            let constant = column.bound.as_constant(CellForm::Text).is_some();
+            if constant || self.used.contains(name) {
+                continue;
+            }
+            let entry = self.entry.columns.iter().find(|c| c.name.text == *name);
+            self.back.lost.push(Lost {
+                column: name.clone(),
+                why: "its expression cannot be undone: what is written there after a switch does not reach the source".to_owned(),
+                declared: entry.is_some_and(|c| c.forward_only),
+            });
+        }
+    }
+}
+
+fn conjuncts(all: &Comparisons) -> Box<dyn Iterator<Item = &Comparisons> + '_> {
+    match all {
+        Comparisons::And(parts) => Box::new(parts.iter().flat_map(conjuncts)),
+        one => Box::new(std::iter::once(one)),
+    }
+}

@@ -1,0 +1,587 @@
+//! A selected table as the file wants it moved: which columns, under which names, made of what, and what leads back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crossfade_expression::{Bound, CellForm, Expression, Input};
+use crossfade_model::{
+    Column, Finding, Index, LogicalType, Omission, Origin, Table, TableKey, TableMapping, TableName,
+};
+
+use super::back;
+use crate::file::Listed;
+use crate::near::nearest;
+use crate::table_entry::{ColumnEntry, Lossy, TableEntry};
+
+/// A selected table, as it is moved.
+#[derive(Debug, Clone)]
+pub(super) struct Presented {
+    /// What rows are presented as, under the source's names.
+    pub source: Table,
+    /// The same under the target's names, without what names columns that are not carried.
+    pub renamed: Table,
+    /// The target's names of the columns that an expression makes.
+    pub computed: BTreeSet<String>,
+    /// Columns whose loss the file accepts, by the target's names.
+    pub accepted: BTreeSet<String>,
+    /// What the rows are made of; `None` where they are carried as they are.
+    pub origin: Option<Origin>,
+    /// The way back; `None` where it is the mapping read the other way round.
+    pub back: Option<crossfade_model::Back>,
+    /// Whether the target's table differs from the source's in more than its own name.
+    pub is_mapped: bool,
+}
+
+/// A column as it is moved.
+#[derive(Debug, Clone)]
+pub(super) struct Moved {
+    /// The column, under the target's name.
+    pub column: Column,
+    /// The source's name where it is carried as it is.
+    pub carried: Option<String>,
+    /// What it is made of.
+    pub bound: Bound,
+    pub expression: Expression,
+}
+
+/// A selected table without a word in the file.
+pub(super) fn as_it_is(raw: &Table) -> Presented {
+    Presented {
+        source: raw.clone(),
+        renamed: raw.clone(),
+        computed: BTreeSet::new(),
+        accepted: BTreeSet::new(),
+        origin: None,
+        back: None,
+        is_mapped: false,
+    }
+}
+
+/// A table's columns' names on the target, where an entry renames them: parents of foreign keys are asked for them.
+pub(super) fn renames(entry: &TableEntry) -> BTreeMap<String, String> {
+    let rename = |c: &ColumnEntry| {
+        let from = c.made.expression.as_column()?;
+        c.is_rename()
+            .then(|| (from.to_owned(), c.name.text.clone()))
+    };
+    entry.columns.iter().filter_map(rename).collect()
+}
+
+/// What the file says about a table, applied to it.
+pub(super) fn present(
+    raw: &Table,
+    entry: &TableEntry,
+    parents: &dyn Fn(&TableName) -> BTreeMap<String, String>,
+    findings: &mut Vec<Finding>,
+    omissions: &mut Vec<Omission>,
+) -> Presented {
+    if entry.is_plain() && entry.columns.is_empty() && entry.key.is_empty() {
+        return as_it_is(raw);
+    }
+    let mut report = Report {
+        table: raw.name.to_string(),
+        findings,
+    };
+    let inputs = inputs(raw);
+    let moved = moved(raw, entry, &inputs, &mut report);
+    filter(entry, &inputs, &mut report);
+    let places: BTreeMap<&str, usize> = moved
+        .iter()
+        .enumerate()
+        .filter_map(|(at, m)| Some((m.carried.as_deref()?, at)))
+        .collect();
+    let key = key(raw, entry, &moved, &places, &mut report);
+    let names: BTreeMap<&str, &str> = moved
+        .iter()
+        .filter_map(|m| Some((m.carried.as_deref()?, m.column.name.as_str())))
+        .collect();
+    let renamed = renamed(raw, &moved, key, &names, parents, omissions);
+    let plain = entry.is_plain();
+    let source = if plain {
+        raw.clone()
+    } else {
+        presented(raw, &renamed, &moved)
+    };
+    let origin = (!plain).then(|| Origin {
+        table: raw.clone(),
+        filter: entry
+            .filter
+            .as_ref()
+            .map(|f| f.expression.text().to_owned()),
+        columns: moved
+            .iter()
+            .map(|m| m.expression.text().to_owned())
+            .collect(),
+    });
+    let computed = moved.iter().filter(|m| m.carried.is_none());
+    let accepted = entry.columns.iter().filter(|c| c.lossy.is_some());
+    Presented {
+        back: (!plain).then(|| back::back(raw, entry, &moved, report.findings)),
+        source,
+        renamed,
+        computed: computed.map(|m| m.column.name.clone()).collect(),
+        accepted: accepted.map(|c| c.name.text.clone()).collect(),
+        origin,
+        is_mapped: true,
+    }
+}
+
+struct Report<'a> {
+    table: String,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn blocks(&mut self, code: &str, what: String, fix: impl Into<String>) {
+        let finding = Finding::blocks(code, "file", what).table(&self.table);
+        self.findings.push(finding.fix(fix));
+    }
+}
+
+fn inputs(raw: &Table) -> Vec<Input> {
+    raw.captured()
+        .map(|column| Input {
+            name: column.name.clone(),
+            logical: column.logical,
+            nullable: column.nullable,
+        })
+        .collect()
+}
+
+/// The columns that are moved: those of the source in its order, each under its own name, its new one, or as what takes its
+/// place; then those that are new.
+fn moved(raw: &Table, entry: &TableEntry, inputs: &[Input], report: &mut Report<'_>) -> Vec<Moved> {
+    let dropped = dropped(raw, entry, report);
+    let mut made: Vec<Moved> = Vec::new();
+    for column in &entry.columns {
+        made.extend(made_of(raw, column, inputs, report));
+    }
+    // also where something of it is lost on the way
+    let is_renamed = |name: &str| {
+        let mut entries = entry.columns.iter();
+        entries.any(|c| c.made.expression.as_column() == Some(name))
+    };
+    let mut out: Vec<Moved> = Vec::new();
+    for column in raw.captured() {
+        let in_place = made.iter().find(|m| m.column.name == column.name);
+        let carried = made
+            .iter()
+            .find(|m| m.carried.as_deref() == Some(&column.name));
+        if let Some(moved) = carried.or(in_place) {
+            out.push(moved.clone());
+        } else if !dropped.contains(column.name.as_str()) && !is_renamed(&column.name) {
+            out.extend(carried_as_is(column, inputs));
+        }
+    }
+    for new in made {
+        if !out.iter().any(|m| m.column.name == new.column.name) {
+            out.push(new);
+        }
+    }
+    twice(&out, report);
+    out
+}
+
+fn carried_as_is(column: &Column, inputs: &[Input]) -> Option<Moved> {
+    let expression = Expression::column(&column.name);
+    Some(Moved {
+        column: column.clone(),
+        carried: Some(column.name.clone()),
+        bound: expression.bind(inputs).ok()?,
+        expression,
+    })
+}
+
+fn dropped<'e>(raw: &Table, entry: &'e TableEntry, report: &mut Report<'_>) -> BTreeSet<&'e str> {
+    for name in &entry.drop {
+        if !raw.columns.iter().any(|c| c.name == name.text) {
+            report.blocks(
+                "column.unknown",
+                format!(
+                    "line {}: there is no column {} to drop",
+                    name.line, name.text
+                ),
+                meant(raw, &name.text),
+            );
+        }
+    }
+    entry.drop.iter().map(|name| name.text.as_str()).collect()
+}
+
+fn meant(raw: &Table, name: &str) -> String {
+    let names = raw.columns.iter().map(|c| c.name.as_str());
+    match nearest(name, names).as_slice() {
+        [] => "write the column's name as it is on the source".to_owned(),
+        near => format!("did you mean {}?", near.join(" or ")),
+    }
+}
+
+/// One entry of `[table.columns]`, bound to the source's columns.
+fn made_of(
+    raw: &Table,
+    entry: &ColumnEntry,
+    inputs: &[Input],
+    report: &mut Report<'_>,
+) -> Option<Moved> {
+    let expression = match with_loss(entry) {
+        Ok(expression) => expression,
+        Err(what) => {
+            report.blocks(
+                "column.lossy_form",
+                at(&entry.name, &what),
+                "write another `lossy`",
+            );
+            return None;
+        }
+    };
+    let bound = match expression.bind(inputs) {
+        Ok(bound) => bound,
+        Err(error) => {
+            report.blocks("column.expression", at(&entry.name, &error.what), error.fix);
+            return None;
+        }
+    };
+    let carried = bound
+        .as_column()
+        .and_then(|place| raw.captured().nth(place));
+    if carried.is_some() && !entry.reverse.is_empty() {
+        report.blocks(
+            "column.reverse",
+            at(
+                &entry.name,
+                "it is carried as it is, and comes back as it is",
+            ),
+            "remove `reverse`",
+        );
+    }
+    let column = match carried {
+        Some(column) => Column {
+            name: entry.name.text.clone(),
+            ..column.clone()
+        },
+        None => Column {
+            name: entry.name.text.clone(),
+            logical: bound.logical(),
+            declared: String::new(),
+            nullable: bound.nullable(),
+            default: None,
+            generated: None,
+            identity: None,
+            collation: None,
+        },
+    };
+    Some(Moved {
+        carried: carried.map(|c| c.name.clone()),
+        column,
+        bound,
+        expression,
+    })
+}
+
+fn at(name: &Listed, what: &str) -> String {
+    format!("line {}: column {}: {what}", name.line, name.text)
+}
+
+/// What a declared loss makes of an expression.
+fn with_loss(entry: &ColumnEntry) -> Result<Expression, String> {
+    let text = entry.made.expression.text();
+    let lossy = match entry.lossy {
+        Some(Lossy::Truncate(characters)) => format!("left({text}, {characters})"),
+        Some(Lossy::Round(places)) => format!("round({text}, {places})"),
+        Some(Lossy::Accept) | None => return Ok(entry.made.expression.clone()),
+    };
+    Expression::parse(&lossy).map_err(|e| e.what)
+}
+
+/// Two columns that would go to one; also where they differ in case only, which not every store can tell apart.
+fn twice(moved: &[Moved], report: &mut Report<'_>) {
+    let mut first: BTreeMap<String, &str> = BTreeMap::new();
+    for column in moved {
+        let name = &column.column.name;
+        match first.get(&name.to_lowercase()) {
+            None => {
+                first.insert(name.to_lowercase(), name);
+            }
+            Some(other) => report.blocks(
+                "column.twice",
+                format!("two columns would go to {name} (the other is {other})"),
+                "give one of them another name, or leave it out with `drop`",
+            ),
+        }
+    }
+}
+
+/// The filter has to be a condition on the source's columns.
+fn filter(entry: &TableEntry, inputs: &[Input], report: &mut Report<'_>) {
+    let Some(filter) = &entry.filter else {
+        return;
+    };
+    match filter.expression.bind(inputs) {
+        Ok(bound) if bound.logical() == LogicalType::Boolean => {}
+        Ok(_) => report.blocks(
+            "table.where",
+            format!("line {}: `where` is no condition", filter.line),
+            "write an expression that is true for the rows to move",
+        ),
+        Err(error) => report.blocks(
+            "table.where",
+            format!("line {}: `where`: {}", filter.line, error.what),
+            error.fix,
+        ),
+    }
+}
+
+/// The presented key: the source's columns, carried as they are, and constants that the file's `key` adds.
+fn key(
+    raw: &Table,
+    entry: &TableEntry,
+    moved: &[Moved],
+    places: &BTreeMap<&str, usize>,
+    report: &mut Report<'_>,
+) -> Option<TableKey> {
+    let raw_key = raw.key.as_ref()?;
+    let mut carriers = Vec::new();
+    for column in raw.key_columns() {
+        match places.get(column.name.as_str()) {
+            Some(place) => carriers.push(*place),
+            None => report.blocks(
+                "key.not_carried",
+                format!(
+                    "column {} is part of the source's key and is not carried as it is: rows could not be told apart",
+                    column.name
+                ),
+                "carry it, under any name; or give the source's table another key",
+            ),
+        }
+    }
+    let columns = if entry.key.is_empty() {
+        carriers
+    } else {
+        asked_key(entry, moved, carriers, report)
+    };
+    Some(TableKey {
+        columns,
+        ..raw_key.clone()
+    })
+}
+
+fn asked_key(
+    entry: &TableEntry,
+    moved: &[Moved],
+    carriers: Vec<usize>,
+    report: &mut Report<'_>,
+) -> Vec<usize> {
+    let mut out = Vec::new();
+    for name in &entry.key {
+        let Some(place) = moved.iter().position(|m| m.column.name == name.text) else {
+            report.blocks(
+                "key.unknown",
+                format!(
+                    "line {}: `key` names {}, which is no column that is moved",
+                    name.line, name.text
+                ),
+                "name columns of the target",
+            );
+            continue;
+        };
+        let constant = moved[place].bound.as_constant(CellForm::Text).is_some();
+        if !constant && !carriers.contains(&place) {
+            report.blocks(
+                "key.other",
+                format!(
+                    "line {}: {} is neither part of the source's key nor a constant",
+                    name.line, name.text
+                ),
+                "leave `key` out and make the table on the target yourself, with the key that you want and a unique index \
+                 over the columns of the source's key",
+            );
+            continue;
+        }
+        out.push(place);
+    }
+    // bounds of ranges are in the order of the source's key
+    let missing = carriers.iter().any(|place| !out.contains(place));
+    if missing {
+        let lacks = carriers.iter().filter(|place| !out.contains(place));
+        let lacks: Vec<&str> = lacks
+            .map(|&place| moved[place].column.name.as_str())
+            .collect();
+        report.blocks(
+            "key.incomplete",
+            format!(
+                "`key` leaves out {}: two rows of the source could be one on the target",
+                lacks.join(", ")
+            ),
+            "name all columns of the source's key, and constants beside them",
+        );
+    }
+    let mut in_order = carriers.iter();
+    out.iter()
+        .map(|place| match carriers.contains(place) {
+            true => in_order.next().copied().unwrap_or(*place),
+            false => *place,
+        })
+        .collect()
+}
+
+/// The table under the target's names. What names columns that are not carried stays behind, and so does what is written in the
+/// source's names.
+fn renamed(
+    raw: &Table,
+    moved: &[Moved],
+    key: Option<TableKey>,
+    names: &BTreeMap<&str, &str>,
+    parents: &dyn Fn(&TableName) -> BTreeMap<String, String>,
+    omissions: &mut Vec<Omission>,
+) -> Table {
+    let mut omit = |kind: &str, name: &str, why: &str| {
+        omissions.push(Omission {
+            kind: kind.to_owned(),
+            name: format!("{}: {name}", raw.name),
+            why: why.to_owned(),
+        });
+    };
+    let all = |columns: &[String]| -> Option<Vec<String>> {
+        let name = |c: &String| names.get(c.as_str()).map(|n| (*n).to_owned());
+        columns.iter().map(name).collect()
+    };
+    let mut indexes: Vec<Index> = Vec::new();
+    for index in &raw.indexes {
+        match all(&index.columns) {
+            Some(columns) if !index.special && !columns.is_empty() => indexes.push(Index {
+                columns,
+                definition: String::new(),
+                ..index.clone()
+            }),
+            _ => omit(
+                "index",
+                &index.name,
+                "it is over columns that are not carried as they are, or has expressions; build its like on the target",
+            ),
+        }
+    }
+    let mut foreign_keys = Vec::new();
+    for foreign in &raw.foreign_keys {
+        let Some(columns) = all(&foreign.columns) else {
+            omit(
+                "foreign key",
+                &foreign.name,
+                "a column of it is not carried as it is",
+            );
+            continue;
+        };
+        let theirs = parents(&foreign.parent);
+        let parent_column = |c: &String| theirs.get(c).unwrap_or(c).clone();
+        foreign_keys.push(crossfade_model::ForeignKey {
+            columns,
+            parent_columns: foreign.parent_columns.iter().map(parent_column).collect(),
+            definition: String::new(),
+            ..foreign.clone()
+        });
+    }
+    for check in &raw.checks {
+        omit(
+            "check",
+            &check.name,
+            "it is written in the source's names; add it on the target",
+        );
+    }
+    for column in raw.columns.iter().filter(|c| c.generated.is_some()) {
+        omit(
+            "generated column",
+            &column.name,
+            "its expression is written in the source's names; add it on the target",
+        );
+    }
+    Table {
+        columns: moved.iter().map(|m| m.column.clone()).collect(),
+        key,
+        indexes,
+        foreign_keys,
+        checks: Vec::new(),
+        partition_by: None,
+        partitions: Vec::new(),
+        definition: None,
+        ..raw.clone()
+    }
+}
+
+/// The same under the source's names, which sequences and reports go by. A column that an expression makes has its target's name,
+/// and a mark where a column of the source has that too.
+fn presented(raw: &Table, renamed: &Table, moved: &[Moved]) -> Table {
+    let taken: BTreeSet<&str> = moved.iter().filter_map(|m| m.carried.as_deref()).collect();
+    let name = |m: &Moved| match &m.carried {
+        Some(carried) => carried.clone(),
+        None if taken.contains(m.column.name.as_str()) => format!("{} (made)", m.column.name),
+        None => m.column.name.clone(),
+    };
+    Table {
+        columns: moved
+            .iter()
+            .map(|m| Column {
+                name: name(m),
+                ..m.column.clone()
+            })
+            .collect(),
+        key: renamed.key.clone(),
+        partition_by: raw.partition_by.clone(),
+        partitions: raw.partitions.clone(),
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
+        ..renamed.clone()
+    }
+}
+
+/// What the file says of a table that a migration which has begun maps otherwise.
+pub(super) fn drift(mapping: &TableMapping, entry: Option<&TableEntry>) -> Option<Finding> {
+    let filter = mapping.origin.as_ref().and_then(|o| o.filter.clone());
+    let written = entry
+        .and_then(|e| e.filter.as_ref())
+        .map(|f| f.expression.text().to_owned());
+    let what = if filter != written {
+        "`where` is not what it was"
+    } else if entry.is_some_and(|e| e.drop.iter().any(|d| carries(mapping, &d.text))) {
+        "`drop` names a column that is moved"
+    } else if entry.is_some_and(|e| e.columns.iter().any(|c| !is_made_so(mapping, c))) {
+        "[table.columns] is not what it was"
+    } else {
+        return None;
+    };
+    Some(
+        Finding::blocks(
+            "drift.file",
+            "file",
+            format!("the migration has begun, and {what}"),
+        )
+        .table(mapping.source.name.to_string())
+        .fix("put the file back, or `abort` and begin again"),
+    )
+}
+
+/// Whether a column of the source is carried as it is.
+fn carries(mapping: &TableMapping, name: &str) -> bool {
+    let column = Expression::column(name);
+    match &mapping.origin {
+        Some(origin) => origin.columns.iter().any(|text| text == column.text()),
+        None => mapping.columns.iter().any(|c| c.source == name),
+    }
+}
+
+fn is_made_so(mapping: &TableMapping, entry: &ColumnEntry) -> bool {
+    let Some(at) = mapping
+        .columns
+        .iter()
+        .position(|c| c.target == entry.name.text)
+    else {
+        return false;
+    };
+    match &mapping.origin {
+        Some(origin) => with_loss(entry).is_ok_and(|made| {
+            let was = origin
+                .columns
+                .get(at)
+                .and_then(|text| Expression::parse(text).ok());
+            was.is_some_and(|was| was == made)
+        }),
+        None => entry.made.expression.as_column() == Some(mapping.columns[at].source.as_str()),
+    }
+}

@@ -1,0 +1,267 @@
+#![allow(clippy::unwrap_used)]
+use super::tests::*;
+use super::*;
+
+const INT: LogicalType = LogicalType::Integer { bits: 64 };
+use crossfade_model::LogicalType;
+
+fn orders() -> Schema {
+    let mut note = column("note", LogicalType::Text);
+    note.nullable = true;
+    let table = table(
+        Some("public"),
+        "orders",
+        vec![
+            column("id", INT),
+            column("shop", INT),
+            column("total", LogicalType::Decimal),
+            note,
+        ],
+    );
+    schema(vec![table])
+}
+
+fn one(tables: &str) -> Plan {
+    plan_of(tables, &orders(), &Schema::default())
+}
+
+fn blocked(tables: &str) -> Vec<String> {
+    let plan = one(tables);
+    plan.findings.iter().map(|f| f.code.clone()).collect()
+}
+
+fn columns(plan: &Plan) -> Vec<(String, String)> {
+    let mapping = &plan.tables[0];
+    let made = mapping
+        .origin
+        .as_ref()
+        .map_or_else(Vec::new, |o| o.columns.clone());
+    let names = mapping.columns.iter().map(|c| c.target.clone());
+    names.zip(made).collect()
+}
+
+fn pair(a: &str, b: &str) -> (String, String) {
+    (a.to_owned(), b.to_owned())
+}
+
+#[test]
+fn new_names_alone_carry_rows_as_they_are() {
+    let plan = one(
+        "[[table]]\nfrom = 'orders'\nto = 'sales'\n[table.columns]\nnumber = 'id'\nremark = { from = 'note' }\n",
+    );
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    let mapping = &plan.tables[0];
+    assert!(mapping.origin.is_none() && mapping.back.is_none());
+    let named: Vec<(&str, &str)> = mapping
+        .columns
+        .iter()
+        .map(|c| (c.source.as_str(), c.target.as_str()))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("id", "number"),
+            ("shop", "shop"),
+            ("total", "total"),
+            ("note", "remark")
+        ]
+    );
+    let designed: Vec<&str> = mapping
+        .target
+        .columns
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect();
+    assert_eq!(designed, ["number", "shop", "total", "remark"]);
+}
+
+#[test]
+fn columns_are_replaced_in_place_added_behind_and_left_out() {
+    let plan = one(
+        "[[table]]\nfrom = 'orders'\nwhere = 'shop = 42'\ndrop = ['shop']\n[table.columns]\ntotal = 'total * 100'\nzone = \"'EU'\"\n\
+         text = { from = 'note', lossy = 'truncate 3' }\n",
+    );
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    assert_eq!(
+        columns(&plan),
+        [
+            pair("id", "\"id\""),
+            pair("total", "total * 100"),
+            pair("text", "left(\"note\", 3)"),
+            pair("zone", "'EU'"),
+        ]
+    );
+    let back = plan.tables[0].back.as_ref().unwrap();
+    // what the filter holds to one value comes back as that
+    assert!(back.columns.contains(&pair("shop", "42")), "{back:?}");
+    assert!(
+        back.columns
+            .iter()
+            .any(|(c, made)| c == "total" && made.contains('/')),
+        "{back:?}"
+    );
+    assert_eq!(back.kept, ["note"]);
+    let lost: Vec<&str> = back.lost.iter().map(|l| l.column.as_str()).collect();
+    assert_eq!(lost, ["text"]);
+    assert_eq!(back.filter, None);
+}
+
+#[test]
+fn the_way_back_is_as_the_file_says_where_nothing_can_be_undone() {
+    let plan = one(
+        "[[table]]\nfrom = 'orders'\nwhere = \"note <> 'x' and shop > 1\"\n[table.columns]\n\
+         note = { expression = 'upper(note)', reverse = 'lower(note)' }\n",
+    );
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    let back = plan.tables[0].back.as_ref().unwrap();
+    assert!(
+        back.columns.contains(&pair("note", "lower(note)")),
+        "{back:?}"
+    );
+    // the filter asks for the note as it was, which the target does not have
+    assert_eq!(
+        back.lost
+            .iter()
+            .map(|l| l.column.as_str())
+            .collect::<Vec<_>>(),
+        ["where"]
+    );
+    let plan =
+        one("[[table]]\nfrom = 'orders'\nwhere = 'shop > 1'\n[table.columns]\nstore = 'shop'\n");
+    let back = plan.tables[0].back.as_ref().unwrap();
+    assert_eq!(back.filter.as_deref(), Some("((\"store\" > 1))"));
+    assert!(back.lost.is_empty() && back.kept.is_empty());
+}
+
+#[test]
+fn what_cannot_be_mapped_is_a_finding_with_its_line() {
+    for (tables, code) in [
+        (
+            "[[table]]\nfrom = 'orders'\nwhere = 'total'\n",
+            "table.where",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\nwhere = 'shp = 1'\n",
+            "table.where",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\ndrop = ['nothing']\n",
+            "column.unknown",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\ndrop = ['id']\n",
+            "key.not_carried",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\n[table.columns]\nid = 'id + 1'\n",
+            "key.not_carried",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\n[table.columns]\nNote = 'shop'\n",
+            "column.twice",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\n[table.columns]\nx = 'note + 1'\n",
+            "column.expression",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\n[table.columns]\nx = { from = 'note', reverse = 'y' }\n",
+            "column.reverse",
+        ),
+        ("[[table]]\nfrom = 'orders'\nkey = ['shop']\n", "key.other"),
+        ("[[table]]\nfrom = 'orders'\nkey = ['x']\n", "key.unknown"),
+        (
+            "[[table]]\nfrom = 'orders'\nkey = ['zone']\n[table.columns]\nzone = '1'\n",
+            "key.incomplete",
+        ),
+    ] {
+        assert!(
+            blocked(tables).contains(&code.to_owned()),
+            "{tables}: {:?}",
+            blocked(tables)
+        );
+        assert!(one(tables).is_blocked(), "{tables}");
+    }
+}
+
+#[test]
+fn a_constant_may_stand_before_the_key() {
+    let plan =
+        one("[[table]]\nfrom = 'orders'\nkey = ['zone', 'id']\n[table.columns]\nzone = \"'EU'\"\n");
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    let key: Vec<&str> = plan.tables[0]
+        .source
+        .key_columns()
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect();
+    assert_eq!(key, ["zone", "id"]);
+    let back = plan.tables[0].back.as_ref().unwrap();
+    assert_eq!(back.filter.as_deref(), Some("(\"zone\" = ('EU'))"));
+}
+
+#[test]
+fn several_tables_go_to_one_where_it_is_told_whose_its_rows_are() {
+    let mut source = orders();
+    let mut other = source.tables[0].clone();
+    other.name.name = "old_orders".to_owned();
+    source.tables.push(other);
+    let both = |one: &str, other: &str| {
+        let text = format!(
+            "[[table]]\nfrom = 'orders'\nto = 'all'\n{one}\n[[table]]\nfrom = 'old_orders'\nto = 'all'\n{other}\n"
+        );
+        plan_of(&text, &source, &Schema::default())
+    };
+    let plan = both("", "");
+    assert!(
+        codes(&plan).contains(&"plan.name_collision"),
+        "{:?}",
+        codes(&plan)
+    );
+    let plan = both("where = 'shop > 0'", "where = 'shop > 0'");
+    assert!(codes(&plan).contains(&"table.whose"), "{:?}", codes(&plan));
+    let plan = both(
+        "[table.columns]\nwhich = \"'new'\"",
+        "[table.columns]\nwhich = \"'old'\"",
+    );
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    assert_eq!(plan.tables[0].slice.as_deref(), Some("\"which\" = ('old')"));
+    let plan = both("target_where = 'id >= 1000'", "target_where = 'id < 1000'");
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    assert_eq!(plan.tables[1].slice.as_deref(), Some("id >= 1000"));
+}
+
+#[test]
+fn a_table_is_split_by_rows_or_columns() {
+    let plan = one(
+        "[[table]]\nfrom = 'orders'\nto = 'a'\nwhere = 'shop = 1'\n[[table]]\nfrom = 'orders'\nto = 'b'\nwhere = 'shop <> 1'\n\
+         [[table]]\nfrom = 'orders'\nto = 'notes'\ndrop = ['shop', 'total']\n",
+    );
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    let names: Vec<String> = plan
+        .tables
+        .iter()
+        .map(|m| m.target.name.to_string())
+        .collect();
+    assert_eq!(names, ["a", "b", "notes"]);
+}
+
+#[test]
+fn a_file_that_maps_otherwise_than_what_has_begun_is_refused() {
+    let text =
+        "[[table]]\nfrom = 'orders'\nwhere = 'shop = 42'\n[table.columns]\ncents = 'total * 100'\n";
+    let (plan, source) = (one(text), orders());
+    let drifted = |text: &str| -> Vec<String> {
+        let found = drift(&plan, &file(text), &source, &Plain);
+        found.into_iter().map(|f| f.code).collect()
+    };
+    assert_eq!(drifted(text), Vec::<String>::new());
+    for other in [
+        "[[table]]\nfrom = 'orders'\nwhere = 'shop = 43'\n[table.columns]\ncents = 'total * 100'\n",
+        "[[table]]\nfrom = 'orders'\nwhere = 'shop = 42'\n[table.columns]\ncents = 'total * 10'\n",
+        "[[table]]\nfrom = 'orders'\nwhere = 'shop = 42'\ndrop = ['note']\n[table.columns]\ncents = 'total * 100'\n",
+        "[[table]]\nfrom = 'orders'\n",
+    ] {
+        assert_eq!(drifted(other), ["drift.file"], "{other}");
+    }
+}
