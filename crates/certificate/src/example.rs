@@ -63,6 +63,7 @@ pub fn mapping(id: u32, name: &str) -> TableMapping {
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

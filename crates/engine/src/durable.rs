@@ -14,7 +14,9 @@
 
 use std::collections::HashMap;
 
-use crossfade_model::{Cell, Key, Position, Row, Snapshot, TableMapping, TransactionId, hex};
+use crossfade_model::{
+    Cell, Key, Position, Row, Snapshot, TableMapping, TableName, TransactionId, hex,
+};
 use crossfade_rules::frontier::{DurableFrontier, FrontierRow, OneKeyRow, OwedRow};
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{
@@ -98,17 +100,26 @@ pub(crate) fn stored_anew(
     record.map(from_json).transpose()
 }
 
-/// The name of a table in records: its source name, with what separates words in ids escaped.
+/// The name of a table in records: its source name, with what separates words in ids escaped; with the target's where several
+/// mappings are made of one table.
 pub(crate) fn table_word(mapping: &TableMapping) -> String {
     let escape = |s: &str| {
         s.replace('%', "%25")
             .replace('/', "%2F")
             .replace('.', "%2E")
     };
-    let name = &mapping.source.name;
-    match &name.schema {
+    let word = |name: &TableName| match &name.schema {
         Some(schema) => format!("{}.{}", escape(schema), escape(&name.name)),
         None => escape(&name.name),
+    };
+    match mapping.shares_source {
+        // no name has this in it, once it is escaped
+        true => format!(
+            "{}%>{}",
+            word(&mapping.source.name),
+            word(&mapping.target.name)
+        ),
+        false => word(&mapping.source.name),
     }
 }
 
@@ -338,7 +349,7 @@ pub(crate) fn table_state(
         TableFrontier::restore(Some(base.clone()), keys, stored.frontier).map_err(|e| {
             EngineError::internal(format!(
                 "the stored frontier of {} contradicts itself: {e}",
-                mapping.source.name
+                mapping.called()
             ))
         })?;
     Ok(TableState {

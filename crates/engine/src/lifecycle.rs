@@ -242,7 +242,7 @@ pub fn durable_status(
     for mapping in &plan.tables {
         let stored = durable::stored_table(state, mapping)?;
         tables.push(DurableTable {
-            name: mapping.source.name.to_string(),
+            name: mapping.called(),
             copied_rows: stored.copied_rows,
             chunks_loaded: stored.frontier.chunks.iter().filter(|c| c.complete).count() as u64,
             ledger: stored.ledger,

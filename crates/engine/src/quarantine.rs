@@ -89,7 +89,7 @@ pub(crate) async fn keys(
             Err(error) => return Err(error.into()),
         };
         let mut tables = session.tables().iter();
-        let mapping = tables.find(|t| t.source.name.to_string() == entry.table);
+        let mapping = tables.find(|t| t.called() == entry.table);
         let key = mapping.and_then(|mapping| {
             let key = source_key(session.source.as_ref(), mapping, &entry.key)?;
             Some((mapping.id, key))
@@ -173,7 +173,7 @@ pub async fn reveal(
     entry: &Entry,
 ) -> Result<Revealed, EngineError> {
     let mut tables = plan.tables.iter();
-    let mapping = tables.find(|t| t.source.name.to_string() == entry.table);
+    let mapping = tables.find(|t| t.called() == entry.table);
     let Some(mapping) = mapping else {
         return Err(EngineError::Stopped {
             code: "quarantine.no_table",

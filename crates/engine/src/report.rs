@@ -141,7 +141,7 @@ fn progress(
         .iter()
         .zip(&state.tables)
         .map(|(mapping, table)| TableProgress {
-            name: mapping.source.name.to_string(),
+            name: mapping.called(),
             estimated_rows: mapping.source.estimated_rows,
             copied_rows: table.copied_rows,
             chunks_total: table.frontier.chunk_count() as u64,
@@ -157,7 +157,7 @@ fn progress(
         .iter()
         .zip(&state.tables)
         .map(|(mapping, table)| TableLedger {
-            name: mapping.source.name.to_string(),
+            name: mapping.called(),
             counts: table.ledger,
             balanced: table.ledger.balances(),
         })

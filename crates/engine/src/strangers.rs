@@ -58,7 +58,7 @@ impl Marks {
         digest: Option<&str>,
         kind: DifferenceKind,
     ) -> Facts {
-        let table = mapping.source.name.to_string();
+        let table = mapping.called();
         let known = self.known();
         let keys = known.keys.get(&table);
         let written = digest.is_some_and(|d| keys.is_some_and(|keys| keys.contains(d)));
@@ -104,7 +104,7 @@ impl Marks {
 
 impl Known {
     fn enter(&mut self, mapping: &TableMapping, entry: &Stranger, digest: Option<String>) {
-        let table = mapping.source.name.to_string();
+        let table = mapping.called();
         match (digest, entry.operation) {
             (Some(digest), _) => {
                 if self.kept < MOST_KEYS && self.keys.entry(table).or_default().insert(digest) {

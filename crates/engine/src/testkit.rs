@@ -82,6 +82,7 @@ pub fn table(id: u32, form: Form) -> TableMapping {
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

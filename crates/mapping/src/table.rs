@@ -318,6 +318,7 @@ fn raw(id: TableId, table: &Table) -> TableMapping {
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn mapping(filter: Option<&str>, keyed: bool) -> TableMapping {
         })),
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

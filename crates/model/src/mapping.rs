@@ -82,9 +82,20 @@ pub struct TableMapping {
     /// target's captured columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<String>,
+    /// Other mappings are made of the same table: the source's name alone does not say which is meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares_source: bool,
 }
 
 impl TableMapping {
+    /// The mapping's name in reports: the source's, and the target's where several are made of one table.
+    pub fn called(&self) -> String {
+        match self.shares_source {
+            true => format!("{} -> {}", self.source.name, self.target.name),
+            false => self.source.name.to_string(),
+        }
+    }
+
     /// The table as the source has it.
     pub fn source_table(&self) -> &Table {
         self.origin.as_ref().map_or(&self.source, |o| &o.table)

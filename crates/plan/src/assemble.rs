@@ -157,6 +157,7 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
             origin: shown.origin.map(Box::new),
             back: shown.back.map(Box::new),
             slice,
+            shares_source: selected.iter().filter(|s| s.table.name == raw.name).count() > 1,
         });
     }
     let same_engine = inputs.source_engine == inputs.target_engine;

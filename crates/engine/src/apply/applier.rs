@@ -379,7 +379,7 @@ impl ApplierTask {
         if !mapping.source.is_ordered() {
             return Err(EngineError::Stopped {
                 code: "capture.log_budget",
-                table: Some(mapping.source.name.to_string()),
+                table: Some(mapping.called()),
                 key: None,
                 what: format!(
                     "the source keeps {} bytes of log while the table is copied whole, more than the {budget} of log_budget_bytes",

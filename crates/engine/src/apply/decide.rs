@@ -180,7 +180,7 @@ impl<'a> Pass<'a> {
         let key = self.encoders[table.0 as usize].key_of(&row).map_err(|e| {
             Cut::Error(EngineError::Stopped {
                 code: "engine.key",
-                table: Some(mapping.source.name.to_string()),
+                table: Some(mapping.called()),
                 key: None,
                 what: format!("a change in the log has no usable key: {e}"),
                 fix: "Look at the table's replica identity and at the key columns' types"
@@ -441,7 +441,7 @@ impl<'a> Pass<'a> {
         let mapping = self.mapping(table)?;
         Err(Cut::Error(EngineError::Stopped {
             code: "engine.keyless_image",
-            table: Some(mapping.source.name.to_string()),
+            table: Some(mapping.called()),
             key: None,
             what: "a row of a table without key came without all its columns".to_owned(),
             fix: "Set REPLICA IDENTITY FULL on the table, or give it a key".to_owned(),

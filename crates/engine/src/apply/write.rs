@@ -124,7 +124,7 @@ pub(crate) fn ledger_records(
         if !sum.balances() {
             return Err(EngineError::Stopped {
                 code: "ledger.unbalanced",
-                table: Some(mapping.source.name.to_string()),
+                table: Some(mapping.called()),
                 key: None,
                 what: format!(
                     "{} changes were captured and {} accounted for",

@@ -77,7 +77,8 @@ pub(crate) async fn empty(
     observer.event(&Event::Warning {
         what: format!(
             "the copy of {} begins again: {}",
-            mapping.source.name, anew.what
+            mapping.called(),
+            anew.what
         ),
     });
     let clear = Effect::Clear(ChunkRange::All);

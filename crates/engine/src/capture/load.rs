@@ -179,7 +179,7 @@ fn ended(session: &Session, table: TableId) -> Result<(), EngineError> {
     };
     if let Some(rows) = copied {
         session.observer.event(&Event::TableCopied {
-            table: session.table(table)?.source.name.to_string(),
+            table: session.table(table)?.called(),
             rows,
         });
     }

@@ -83,6 +83,7 @@ pub async fn switch_findings(
             origin: None,
             back: None,
             slice: None,
+            shares_source: false,
             ..mapping.clone()
         })
         .collect();
@@ -163,12 +164,7 @@ pub(crate) async fn reversed_plan(home: &Migration) -> Result<Plan, EngineError>
         ours: &ours,
         theirs: &theirs,
     };
-    let tables: Vec<TableMapping> = home
-        .plan
-        .tables
-        .iter()
-        .map(|mapping| way.turned(mapping))
-        .collect::<Result<_, _>>()?;
+    let tables = way.all(&home.plan.tables)?;
     Ok(Plan {
         migration: reverse_lane(&home.plan.migration),
         source_engine: home.plan.target_engine.clone(),
@@ -218,7 +214,7 @@ fn lost_columns(
     let known: BTreeSet<&str> = sharing
         .flat_map(|m| m.columns.iter().map(|c| c.target.as_str()))
         .collect();
-    let name = mapping.source.name.to_string();
+    let name = mapping.called();
     let one_sided = table
         .captured()
         .filter(|c| !known.contains(c.name.as_str()));
@@ -252,6 +248,21 @@ struct WayBack<'a> {
 }
 
 impl WayBack<'_> {
+    /// All mappings turned around.
+    fn all(&self, mappings: &[TableMapping]) -> Result<Vec<TableMapping>, EngineError> {
+        let mut out: Vec<TableMapping> = mappings
+            .iter()
+            .map(|mapping| self.turned(mapping))
+            .collect::<Result<_, _>>()?;
+        for (turned, mapping) in out.iter_mut().zip(mappings) {
+            let same = mappings
+                .iter()
+                .filter(|m| m.target.name == mapping.target.name);
+            turned.shares_source = same.count() > 1;
+        }
+        Ok(out)
+    }
+
     /// A mapping turned around.
     fn turned(&self, mapping: &TableMapping) -> Result<TableMapping, EngineError> {
         match &mapping.back {
@@ -313,6 +324,7 @@ impl WayBack<'_> {
             slice: mapping.origin.as_ref().and_then(|o| o.filter.clone()),
             origin: Some(Box::new(origin)),
             back: None,
+            shares_source: false,
         })
     }
 
@@ -404,6 +416,7 @@ fn turned(
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     })
 }
 

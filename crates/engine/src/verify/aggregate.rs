@@ -87,7 +87,7 @@ fn compared(mapping: &TableMapping, theirs: &Aggregates, ours: &Aggregates) -> T
         }
     }
     TableAggregates {
-        name: mapping.source.name.to_string(),
+        name: mapping.called(),
         rows: theirs.rows,
         measures: count,
         not_compared,

@@ -352,7 +352,7 @@ pub(super) async fn compared(
     source.merge(&settled.expected);
     target.merge(&settled.found);
     Ok(TableVerify {
-        name: mapping.source.name.to_string(),
+        name: mapping.called(),
         columns: mapping.columns.iter().map(|c| c.source.clone()).collect(),
         rows: source.rows,
         source,

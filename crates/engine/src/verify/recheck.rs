@@ -193,7 +193,7 @@ impl<'a> Reading<'a> {
             marks: &session.strangers,
             readers: labels.map(|label| Reader::new(mapping, &digester, label)),
             table: TableVerify {
-                name: mapping.source.name.to_string(),
+                name: mapping.called(),
                 columns: mapping.columns.iter().map(|c| c.source.clone()).collect(),
                 rows: 0,
                 source: BucketSum::default(),

@@ -52,7 +52,7 @@ pub(crate) async fn of_report(
     for table in &report.tables {
         // by name: a report of touched keys leaves tables out
         let mut mappings = session.tables().iter();
-        let Some(mapping) = mappings.find(|m| m.source.name.to_string() == table.name) else {
+        let Some(mapping) = mappings.find(|m| m.called() == table.name) else {
             continue;
         };
         for difference in &table.differences {

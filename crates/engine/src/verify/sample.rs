@@ -101,7 +101,7 @@ async fn choose(
     millionths: u32,
     seed: u64,
 ) -> Result<Chosen, EngineError> {
-    let name = mapping.source.name.to_string();
+    let name = mapping.called();
     let told = |what, how, read: usize, of: usize| Chosen {
         what,
         sample: TableSample {
@@ -226,7 +226,7 @@ fn capped(table: &mut TableVerify) {
 
 fn nothing_of(mapping: &TableMapping) -> TableVerify {
     TableVerify {
-        name: mapping.source.name.to_string(),
+        name: mapping.called(),
         columns: mapping.columns.iter().map(|c| c.source.clone()).collect(),
         rows: 0,
         source: BucketSum::default(),

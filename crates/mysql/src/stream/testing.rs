@@ -62,6 +62,7 @@ fn mapping(id: u32, name: &str, key: &str, columns: &[(&str, &str)]) -> TableMap
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

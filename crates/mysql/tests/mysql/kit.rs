@@ -160,6 +160,7 @@ pub fn mapping(
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

@@ -54,7 +54,7 @@ pub fn select<'a>(
         let twice = tables
             .iter()
             .any(|s| s.table.name == table.name && s.target == target);
-        if twice && entry.is_plain() {
+        if twice {
             findings.push(
                 Finding::blocks(
                     "plan.table_twice",

@@ -46,6 +46,7 @@ pub async fn mappings(store: &PostgresStore, names: &[&str]) -> Vec<TableMapping
                 origin: None,
                 back: None,
                 slice: None,
+                shares_source: false,
             }
         })
         .collect()

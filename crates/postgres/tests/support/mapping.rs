@@ -30,6 +30,7 @@ pub fn designed(engine: &str, id: u32, source: &Table, schema: &Schema) -> Table
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

@@ -99,6 +99,7 @@ impl World {
                     origin: None,
                     back: None,
                     slice: None,
+                    shares_source: false,
                 }
             })
             .collect();

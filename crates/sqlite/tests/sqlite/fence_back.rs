@@ -53,6 +53,7 @@ async fn back(world: &World, spec: &CaptureSpec) -> CaptureSpec {
                 origin: None,
                 back: None,
                 slice: None,
+                shares_source: false,
             }
         })
         .collect();

@@ -114,6 +114,7 @@ fn mapping(world: &World, source: Table) -> TableMapping {
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 

@@ -18,6 +18,7 @@ mod interrupted;
 mod keyless;
 mod keys;
 mod layers;
+mod mappings;
 mod mutations;
 mod mysql;
 mod names;

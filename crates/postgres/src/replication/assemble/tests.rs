@@ -79,6 +79,7 @@ fn mapping(id: u32, table: &str, partitions: &[&str]) -> TableMapping {
         origin: None,
         back: None,
         slice: None,
+        shares_source: false,
     }
 }
 
