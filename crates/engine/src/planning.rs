@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossfade_model::{Column, Finding, Omission, Severity, Table, TableName};
+use crossfade_model::{Column, Finding, Omission, Severity, Table, TableName, of_each_target};
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
 use crossfade_store::target::MADE;
 use crossfade_store::{
@@ -153,16 +153,17 @@ pub async fn prepare(
         migration: plan.migration.clone(),
         tables: plan.tables.clone(),
     };
+    let distinct = of_each_target(&plan.tables);
     // the stores' checks ask about mapped tables: they are of no use while the mapping itself is wrong
     if !plan.is_blocked() {
         let (of_source, of_target) = tokio::try_join!(
             source.findings(&spec),
-            target.findings(&plan.migration, &plan.tables, !begun)
+            target.findings(&plan.migration, &distinct, !begun)
         )?;
         plan.findings.extend(of_source);
         plan.findings.extend(of_target);
         if !begun {
-            plan.statements = target.create_statements(&plan.types, &plan.tables);
+            plan.statements = target.create_statements(&plan.types, &distinct);
         }
     }
     plan.findings

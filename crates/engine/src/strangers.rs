@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossfade_control::quarantine::{KeySide, RowKey};
-use crossfade_model::{Cell, Row, TableMapping};
+use crossfade_model::{Cell, Row, TableMapping, of_each_target};
 use crossfade_store::{ErrorKind, Stranger, Strangers, Written};
 
 use crate::error::EngineError;
@@ -127,8 +127,9 @@ impl Known {
 
 /// Has the target note strangers; a role that may not leaves them to the comparison.
 pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
-    let tables = session.tables();
-    match session.target.watch_strangers(&session.name, tables).await {
+    // a table that several mappings go to is watched once
+    let tables = of_each_target(session.tables());
+    match session.target.watch_strangers(&session.name, &tables).await {
         Ok(lost) => {
             for table in lost {
                 warn(
@@ -195,22 +196,24 @@ pub(crate) async fn look(session: &Session) -> Result<(), EngineError> {
 
 /// Takes the key out of what is proven, and keeps it for the likely cause.
 fn enter(session: &Session, entry: &Stranger) {
-    let mapped = session.tables().iter().enumerate();
-    let of_table = mapped
-        .into_iter()
-        .find(|(_, mapping)| mapping.target.name == entry.table);
-    let Some((at, mapping)) = of_table else {
-        return;
-    };
-    let key = key(mapping, entry);
-    let cells = key
-        .as_ref()
-        .and_then(|key| source_key(session.source.as_ref(), mapping, key));
-    if let Some(proofs) = session.proofs().as_mut() {
-        proofs.stranger(at, cells.as_ref());
+    let mut known = false;
+    for (at, mapping) in session.tables().iter().enumerate() {
+        if mapping.target.name != entry.table {
+            continue;
+        }
+        let key = key(mapping, entry);
+        let cells = key
+            .as_ref()
+            .and_then(|key| source_key(session.source.as_ref(), mapping, key));
+        if let Some(proofs) = session.proofs().as_mut() {
+            proofs.stranger(at, cells.as_ref());
+        }
+        if !known {
+            let digest = key.map(|key| key.digest);
+            session.strangers.known().enter(mapping, entry, digest);
+            known = true;
+        }
     }
-    let digest = key.map(|key| key.digest);
-    session.strangers.known().enter(mapping, entry, digest);
 }
 
 /// The key that an entry names, in the target's form.
@@ -249,10 +252,12 @@ fn lost(session: &Session, found: &Strangers) {
                 "table {name}: somebody has taken off or switched off what shows strangers' writes: they can no longer be seen"
             ),
         );
-        let mapped = session.tables().iter();
-        let at = mapped.into_iter().position(|m| m.target.name == *table);
-        if let (Some(at), Some(proofs)) = (at, session.proofs().as_mut()) {
-            proofs.stranger(at, None);
+        for (at, mapping) in session.tables().iter().enumerate() {
+            if mapping.target.name == *table
+                && let Some(proofs) = session.proofs().as_mut()
+            {
+                proofs.stranger(at, None);
+            }
         }
     }
 }

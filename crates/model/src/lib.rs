@@ -25,7 +25,9 @@ pub use change::{Change, StreamEvent, Transaction};
 pub use digest::{BucketSum, BucketSums, Digester, RowDigest};
 pub use finding::{Finding, Severity};
 pub use key::{Key, KeyError};
-pub use mapping::{Back, ColumnMapping, KeyEncoder, Lost, Origin, TableId, TableMapping};
+pub use mapping::{
+    Back, ColumnMapping, KeyEncoder, Lost, Origin, TableId, TableMapping, of_each_target,
+};
 pub use position::{Position, Snapshot, TransactionId};
 pub use schema::{
     Check, Column, ForeignKey, Generated, Identity, Index, KeyOrder, LogicalType, Omission,

@@ -157,6 +157,17 @@ impl TableMapping {
     }
 }
 
+/// The mappings of different target tables: of those that go to one, the first.
+pub fn of_each_target(mappings: &[TableMapping]) -> Vec<TableMapping> {
+    let mut out: Vec<TableMapping> = Vec::new();
+    for mapping in mappings {
+        if !out.iter().any(|m| m.target.name == mapping.target.name) {
+            out.push(mapping.clone());
+        }
+    }
+    out
+}
+
 /// One column's part of an identity; a value of another type has one of its own.
 fn identify(
     column: &ColumnMapping,

@@ -48,10 +48,15 @@ impl Applier for MysqlApplier {
                 multiset(client, &plan, inserts, deletes).await
             }
             Effect::Clear(range) => {
-                let clause = plan.range(range)?;
+                let clause = plan.own_range(mapping, range)?;
                 clear(client, &plan, &clause).await
             }
         }
+    }
+
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
+        let plan = self.0.plan(mapping).await?;
+        read::keys(&mut self.0.client, &plan, keys).await
     }
 
     async fn records(&mut self, writes: &[RecordWrite]) -> Result<()> {

@@ -36,7 +36,7 @@ impl Loader for MysqlLoader {
 
     async fn clear(&mut self, mapping: &TableMapping, range: &ChunkRange) -> Result<()> {
         let plan = self.writer.plan(mapping).await?;
-        let clause = plan.range(range)?;
+        let clause = plan.own_range(mapping, range)?;
         clear(&mut self.writer.client, &plan, &clause).await
     }
 

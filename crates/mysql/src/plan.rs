@@ -1,12 +1,13 @@
 //! How one side's table is read and written: its columns' kinds as the server tells them, and its key.
 
-use crossfade_model::{Canonical, Cell, Row, TableMapping, TableName};
+use crossfade_model::{Canonical, Cell, Column, Row, TableMapping, TableName};
+use crossfade_store::slice::{self, SliceDialect};
 use crossfade_store::{Bound, ChunkRange, ErrorKind, Result, StoreError};
 
 use crate::cells::{self, Refused};
 use crate::connect::Client;
 use crate::describe::catalog;
-use crate::names::quote;
+use crate::names::{literal, quote};
 use crate::types::Kind;
 
 /// A mapped column of one side.
@@ -248,6 +249,16 @@ impl Plan {
         })
     }
 
+    /// As [`Plan::range`] of a target, without the rows that are other mappings'.
+    pub fn own_range(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
+        let clause = self.range(range)?;
+        Ok(match slice::condition(mapping, &self.label, &Words)? {
+            None => clause,
+            Some(own) if clause.is_empty() => format!(" WHERE {own}"),
+            Some(own) => format!("{clause} AND {own}"),
+        })
+    }
+
     /// A condition in the words of [`crate::splits`]: literals that this store has written.
     fn part(&self, word: &str) -> Result<String> {
         crate::splits::condition(self, word).ok_or_else(|| {
@@ -293,6 +304,31 @@ impl Plan {
         } else {
             column.quoted.clone()
         }
+    }
+}
+
+/// How conditions on rows are written here.
+struct Words;
+
+impl SliceDialect for Words {
+    fn column(&self, column: &Column) -> String {
+        quote(&column.name)
+    }
+
+    /// By bytes: a collation may hold two texts equal, and pad them.
+    fn text(&self, column: &Column) -> String {
+        format!(
+            "CAST(CONVERT({} USING utf8mb4) AS BINARY)",
+            quote(&column.name)
+        )
+    }
+
+    fn text_literal(&self, text: &str) -> String {
+        format!("CAST(CONVERT({} USING utf8mb4) AS BINARY)", literal(text))
+    }
+
+    fn boolean(&self, value: bool) -> &'static str {
+        if value { "1" } else { "0" }
     }
 }
 

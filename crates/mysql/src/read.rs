@@ -155,12 +155,13 @@ pub(crate) async fn aggregates(
     client: &mut Client,
     plan: &Plan,
     mapping: &TableMapping,
+    clause: &str,
 ) -> Result<Aggregates> {
     let width = mapping.columns.len();
     let mut measuring: Vec<Measuring> = (0..width).map(|at| Measuring::new(mapping, at)).collect();
     let mut count = 0;
     let label = std::sync::Arc::clone(&client.label);
-    let mut rows = table(client, plan, "").await?;
+    let mut rows = table(client, plan, clause).await?;
     while let Some(row) = rows.row().await? {
         count += 1;
         for (at, (column, cell)) in measuring.iter_mut().zip(&row.0).enumerate() {

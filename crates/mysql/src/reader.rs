@@ -52,7 +52,7 @@ impl TargetSnapshot for MysqlReader {
         range: &'a ChunkRange,
     ) -> Result<Box<dyn RowStream + 'a>> {
         let plan = Plan::target(&mut self.client, mapping).await?;
-        let clause = plan.range(range)?;
+        let clause = plan.own_range(mapping, range)?;
         Ok(Box::new(
             read::table(&mut self.client, &plan, &clause).await?,
         ))
@@ -71,7 +71,7 @@ impl TargetSnapshot for MysqlReader {
         _place: SumPlace,
     ) -> Result<BucketSums> {
         let plan = Plan::target(&mut self.client, mapping).await?;
-        let clause = plan.range(range)?;
+        let clause = plan.own_range(mapping, range)?;
         read::sum(
             &mut self.client,
             &plan,
@@ -88,7 +88,8 @@ impl TargetSnapshot for MysqlReader {
 
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
         let plan = Plan::target(&mut self.client, mapping).await?;
-        read::aggregates(&mut self.client, &plan, mapping).await
+        let clause = plan.own_range(mapping, &ChunkRange::All)?;
+        read::aggregates(&mut self.client, &plan, mapping, &clause).await
     }
 
     async fn query(&mut self, sql: &str) -> Result<Query<'_>> {

@@ -148,7 +148,7 @@ impl SourceSnapshot for MysqlSnapshot {
 
     async fn aggregates(&mut self, mapping: &TableMapping) -> Result<Aggregates> {
         let plan = Plan::source(&mut self.client, mapping).await?;
-        read::aggregates(&mut self.client, &plan, mapping).await
+        read::aggregates(&mut self.client, &plan, mapping, "").await
     }
 
     async fn query(&mut self, sql: &str) -> Result<Query<'_>> {

@@ -109,17 +109,23 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
     let mut tables = Vec::with_capacity(selected.len());
     let mut present = BTreeSet::new();
     let mut omissions = inputs.source.omissions.clone();
-    for chosen in &selected {
+    let mut all_shown: Vec<Presented> = selected
+        .iter()
+        .map(|chosen| match chosen.entry {
+            Some(entry) => {
+                mapped::present(chosen.table, entry, &parents, &mut findings, &mut omissions)
+            }
+            None => mapped::as_it_is(chosen.table),
+        })
+        .collect();
+    sharing::unite(&selected, &shared, &mut all_shown, &mut omissions);
+    for (chosen, shown) in selected.iter().zip(all_shown) {
         let (raw, name) = (chosen.table, &chosen.target);
         let rename = |source: &TableName| match *source == raw.name {
             true => Some(name.clone()),
             false => goes_to(source),
         };
         let id = TableId(u32::try_from(tables.len()).unwrap_or(u32::MAX));
-        let shown = match chosen.entry {
-            Some(entry) => mapped::present(raw, entry, &parents, &mut findings, &mut omissions),
-            None => mapped::as_it_is(raw),
-        };
         let (target, mut columns) = match inputs.target.table(name) {
             Some(target) => {
                 present.insert(id);

@@ -7,12 +7,14 @@ mod shape;
 mod staging;
 
 use async_trait::async_trait;
-use crossfade_model::{Position, TableMapping};
+use crossfade_model::{Position, Row, TableMapping};
+use crossfade_store::slice;
 use crossfade_store::{
     Applier, ChunkRange, Effect, ErrorKind, MergeMode, RecordWrite, Result, StoreError,
 };
 
 use crate::range;
+use crate::reader;
 use crate::writer::Writer;
 
 pub use keyed::merge_staged;
@@ -40,15 +42,22 @@ impl PostgresApplier {
         let shape = self.session.shape(mapping).await?;
         let condition = range::condition(&shape.range_key, range)
             .map_err(|e| range_error(self.session.label(), &shape.shown, e))?;
+        let own = own_rows(mapping, self.session.label())?;
         self.session
             .client()
             .batch(
                 "emptying a range",
-                &format!("DELETE FROM {} t WHERE {condition}", shape.alone),
+                &format!("DELETE FROM {} t WHERE {condition}{own}", shape.alone),
             )
             .await
             .map_err(|e| shape.at(e))
     }
+}
+
+/// The condition that keeps the rows of other mappings out, to be added to another one.
+pub fn own_rows(mapping: &TableMapping, label: &str) -> Result<String> {
+    let own = slice::condition(mapping, label, &range::Words)?;
+    Ok(own.map_or_else(String::new, |own| format!(" AND {own}")))
 }
 
 /// The error for a range that means nothing on a target.
@@ -79,6 +88,10 @@ impl Applier for PostgresApplier {
             }
             Effect::Clear(range) => self.clear(mapping, range).await,
         }
+    }
+
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
+        reader::rows_of(self.session.client(), self.session.label(), mapping, keys).await
     }
 
     async fn records(&mut self, writes: &[RecordWrite]) -> Result<()> {

@@ -8,7 +8,7 @@ use crossfade_store::{
     ChunkRange, CopyFormat, ErrorKind, Loader, ReadForm, RecordWrite, Result, RowBlock, StoreError,
 };
 
-use crate::apply::{Session, Shape, merge_staged, range_error, staging_table};
+use crate::apply::{Session, Shape, merge_staged, own_rows, range_error, staging_table};
 use crate::copy_in::CopyIn;
 use crate::range;
 use crate::writer::Writer;
@@ -87,7 +87,8 @@ impl Loader for PostgresLoader {
         let shape = self.session.shape(mapping).await?;
         let condition = range::condition(&shape.range_key, range)
             .map_err(|e| range_error(self.session.label(), &shape.shown, e))?;
-        let sql = format!("DELETE FROM {} t WHERE {condition}", shape.alone);
+        let own = own_rows(mapping, self.session.label())?;
+        let sql = format!("DELETE FROM {} t WHERE {condition}{own}", shape.alone);
         self.session
             .client()
             .batch("emptying a range", &sql)

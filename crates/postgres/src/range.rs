@@ -2,6 +2,7 @@
 
 use crossfade_model::canonical::Canonical;
 use crossfade_model::{Column, LogicalType, Table, TableMapping};
+use crossfade_store::slice::SliceDialect;
 use crossfade_store::{Bound, ChunkRange};
 
 use crate::cell_text;
@@ -89,6 +90,27 @@ pub fn condition(key: &[KeyColumn], range: &ChunkRange) -> Result<String, NotKey
                 both.join(" AND ")
             })
         }
+    }
+}
+
+/// How conditions on rows are written here.
+pub struct Words;
+
+impl SliceDialect for Words {
+    fn column(&self, column: &Column) -> String {
+        quote_ident(&column.name)
+    }
+
+    fn text(&self, column: &Column) -> String {
+        format!("({}::text COLLATE \"C\")", quote_ident(&column.name))
+    }
+
+    fn text_literal(&self, text: &str) -> String {
+        quote_literal(text)
+    }
+
+    fn boolean(&self, value: bool) -> &'static str {
+        if value { "true" } else { "false" }
     }
 }
 

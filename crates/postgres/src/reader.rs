@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Digester, Position, Row, TableMapping};
 use crossfade_store::pace::Pace;
+use crossfade_store::slice;
 use crossfade_store::{
     Aggregates, ChunkRange, ErrorKind, Query, ReadForm, Result, RowStream, StoreError, SumPlace,
     TargetSnapshot,
@@ -80,21 +81,27 @@ async fn may_read_checkpoint(client: &Client) -> Result<bool> {
 impl PostgresReader {
     /// A range's rows as a query reads them: what follows FROM.
     fn queried(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
+        let own = slice::condition(mapping, &self.label, &range::Words)?;
         if *range == ChunkRange::All {
-            return Ok(relation(mapping));
+            return Ok(match own {
+                None => relation(mapping),
+                Some(own) => format!("{} WHERE {own}", relation(mapping)),
+            });
         }
         let condition = range::condition(&range::target_key(mapping), range).map_err(|e| {
             let code = "postgres.range";
             StoreError::new(ErrorKind::Internal, code, &self.label, e.to_string())
                 .table(&mapping.target.name)
         })?;
-        Ok(format!("{} WHERE {condition}", relation(mapping)))
+        let own = own.map_or_else(String::new, |own| format!(" AND {own}"));
+        Ok(format!("{} WHERE {condition}{own}", relation(mapping)))
     }
 
     /// What COPY reads for a range.
     fn copied(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
         let columns = ident_list(mapping.columns.iter().map(|c| c.target.as_str()));
-        if *range == ChunkRange::All && mapping.target.partition_by.is_none() {
+        let plain = mapping.target.partition_by.is_none() && mapping.slice.is_none();
+        if *range == ChunkRange::All && plain {
             let table = qualified(&mapping.target.name);
             return Ok(format!("{table} ({columns})"));
         }
@@ -129,16 +136,7 @@ impl TargetSnapshot for PostgresReader {
     }
 
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
-        let columns: Vec<&str> = mapping.columns.iter().map(|c| c.target.as_str()).collect();
-        let target =
-            |at: usize| range::target_column(&mapping.target, &mapping.columns.get(at)?.target);
-        let selection = by_key::Selection {
-            table: &mapping.target.name,
-            relation: relation(mapping),
-            columns: &columns,
-            key: by_key::parts(mapping, None, target),
-        };
-        by_key::read(&self.client, &self.label, &selection, keys).await
+        rows_of(&self.client, &self.label, mapping, keys).await
     }
 
     fn sum_places(&self, mapping: &TableMapping) -> Vec<SumPlace> {
@@ -177,7 +175,7 @@ impl TargetSnapshot for PostgresReader {
             &self.client,
             &self.label,
             mapping,
-            &relation(mapping),
+            &self.queried(mapping, &ChunkRange::All)?,
             &columns,
         )
         .await
@@ -194,6 +192,25 @@ impl TargetSnapshot for PostgresReader {
 }
 
 /// The target table as it is read: with its partitions, without tables that inherit from it.
+/// The target's rows of these keys, as the session's transaction sees them.
+pub async fn rows_of(
+    client: &Client,
+    label: &str,
+    mapping: &TableMapping,
+    keys: &[Row],
+) -> Result<Vec<Row>> {
+    let columns: Vec<&str> = mapping.columns.iter().map(|c| c.target.as_str()).collect();
+    let target =
+        |at: usize| range::target_column(&mapping.target, &mapping.columns.get(at)?.target);
+    let selection = by_key::Selection {
+        table: &mapping.target.name,
+        relation: relation(mapping),
+        columns: &columns,
+        key: by_key::parts(mapping, None, target),
+    };
+    by_key::read(client, label, &selection, keys).await
+}
+
 fn relation(mapping: &TableMapping) -> String {
     let table = qualified(&mapping.target.name);
     match mapping.target.partition_by {

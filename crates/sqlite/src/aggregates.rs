@@ -16,11 +16,15 @@ pub(crate) fn measure<'a>(
     place: &Place,
     connection: &Connection,
     mapping: &TableMapping,
-    table: &str,
+    (table, clause): (&str, &str),
     columns: impl Iterator<Item = &'a str>,
 ) -> Result<Aggregates> {
     let failed = |e| place.failed("cannot measure the columns")(e).table(table);
-    let sql = format!("SELECT {} FROM {}", quote_all(columns), quote(table));
+    let sql = format!(
+        "SELECT {} FROM {}{clause}",
+        quote_all(columns),
+        quote(table)
+    );
     let mut statement = connection.prepare(&sql).map_err(failed)?;
     let width = mapping.columns.len();
     let mut measuring: Vec<Measuring> = (0..width).map(|at| Measuring::new(mapping, at)).collect();

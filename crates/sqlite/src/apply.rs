@@ -32,6 +32,14 @@ impl Applier for SqliteApplier {
             .await
     }
 
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
+        let plan = self.0.plan(mapping).await?;
+        let keys = keys.to_vec();
+        self.0
+            .run(move |w| crate::reader::rows_of(&w.connection, &plan, &keys))
+            .await
+    }
+
     async fn records(&mut self, writes: &[RecordWrite]) -> Result<()> {
         self.0.records(writes).await
     }

@@ -30,6 +30,24 @@ pub(crate) fn range_condition(
     plan: &TablePlan,
     range: &ChunkRange,
 ) -> Result<(String, Vec<Cell>)> {
+    let (mut condition, values) = range_of_keys(conn, plan, range)?;
+    // the rows of others stay out
+    if let Some(own) = &plan.own {
+        condition.push_str(if condition.is_empty() {
+            " WHERE "
+        } else {
+            " AND "
+        });
+        condition.push_str(own);
+    }
+    Ok((condition, values))
+}
+
+fn range_of_keys(
+    conn: &Connection,
+    plan: &TablePlan,
+    range: &ChunkRange,
+) -> Result<(String, Vec<Cell>)> {
     match range {
         ChunkRange::All => Ok((String::new(), Vec::new())),
         ChunkRange::Part(_) => Err(plan

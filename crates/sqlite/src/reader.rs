@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use crossfade_model::{BucketSums, Cell, Digester, Position, Row, TableMapping};
 use crossfade_store::pace::Pace;
+use crossfade_store::slice;
 use crossfade_store::{Aggregates, ChunkRange, Query, Result, RowStream, SumPlace, TargetSnapshot};
 use rusqlite::Connection;
 
@@ -14,7 +15,7 @@ use crate::own_tables;
 use crate::query;
 use crate::sql::names::{quote, quote_all};
 use crate::sums::sum_query;
-use crate::table_plan::TablePlan;
+use crate::table_plan::{TablePlan, Words};
 
 /// An open read transaction.
 pub(crate) struct SqliteReader {
@@ -52,7 +53,7 @@ impl SqliteReader {
         range: &ChunkRange,
     ) -> Result<(String, Vec<Cell>)> {
         let (condition, parameters) = match range {
-            ChunkRange::All => (String::new(), Vec::new()),
+            ChunkRange::All if mapping.slice.is_none() => (String::new(), Vec::new()),
             _ => {
                 let (place, mapping) = (self.place.clone(), mapping.clone());
                 let range = range.clone();
@@ -71,6 +72,22 @@ impl SqliteReader {
         );
         Ok((sql, parameters))
     }
+}
+
+/// The rows of these keys.
+pub(crate) fn rows_of(connection: &Connection, plan: &TablePlan, keys: &[Row]) -> Result<Vec<Row>> {
+    let failed = plan.place.failed("cannot read rows by key");
+    let mut statement = connection.prepare_cached(&plan.select).map_err(&failed)?;
+    let mut reader = CellReader::default();
+    let mut out = Vec::with_capacity(keys.len());
+    for key in keys {
+        plan.bind(&mut statement, &key.0, plan.key_places.iter().copied())?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(&failed)? {
+            out.push(reader.row(row, plan.columns.len()).map_err(&failed)?);
+        }
+    }
+    Ok(out)
 }
 
 #[async_trait]
@@ -100,18 +117,7 @@ impl TargetSnapshot for SqliteReader {
         self.connection
             .run(move |connection| {
                 let plan = TablePlan::new(connection, &place, &mapping)?;
-                let failed = place.failed("cannot read rows by key");
-                let mut statement = connection.prepare_cached(&plan.select).map_err(&failed)?;
-                let mut reader = CellReader::default();
-                let mut out = Vec::with_capacity(keys.len());
-                for key in &keys {
-                    plan.bind(&mut statement, &key.0, plan.key_places.iter().copied())?;
-                    let mut rows = statement.raw_query();
-                    while let Some(row) = rows.next().map_err(&failed)? {
-                        out.push(reader.row(row, plan.columns.len()).map_err(&failed)?);
-                    }
-                }
-                Ok(out)
+                rows_of(connection, &plan, &keys)
             })
             .await
     }
@@ -146,7 +152,9 @@ impl TargetSnapshot for SqliteReader {
             .run(move |connection| {
                 let columns = mapping.columns.iter().map(|c| c.target.as_str());
                 let table = &mapping.target.name.name;
-                aggregates::measure(&place, connection, &mapping, table, columns)
+                let own = slice::condition(&mapping, &place.label, &Words)?;
+                let own = own.map_or_else(String::new, |own| format!(" WHERE {own}"));
+                aggregates::measure(&place, connection, &mapping, (table, &own), columns)
             })
             .await
     }

@@ -257,7 +257,7 @@ impl SourceSnapshot for SqliteSnapshot {
             .run(move |connection| {
                 let columns = mapping.columns.iter().map(|c| c.source.as_str());
                 let table = &mapping.source.name.name;
-                aggregates::measure(&place, connection, &mapping, table, columns)
+                aggregates::measure(&place, connection, &mapping, (table, ""), columns)
             })
             .await
     }

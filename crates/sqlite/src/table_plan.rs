@@ -1,10 +1,10 @@
 //! How one mapping is written: statements and conversions, made once per connection.
 
-use crossfade_model::TableMapping;
+use crossfade_store::slice::{self, SliceDialect};
 use crossfade_store::{ErrorKind, Result, StoreError};
 use rusqlite::{Connection, Statement};
 
-use crossfade_model::{Cell, LogicalType};
+use crossfade_model::{Cell, Column, LogicalType, TableMapping};
 
 use crate::affinity::Affinity;
 use crate::cells::{Conversion, conversions, convert};
@@ -18,6 +18,8 @@ pub(crate) struct TablePlan {
     pub place: Place,
     /// The table's name here.
     pub table: String,
+    /// The condition of the rows that are this mapping's, where others are there too.
+    pub own: Option<String>,
     /// Target columns, in mapping order.
     pub columns: Vec<String>,
     pub conversions: Vec<Conversion>,
@@ -144,6 +146,7 @@ impl TablePlan {
                 .iter()
                 .map(|c| c.logical)
                 .collect(),
+            own: slice::condition(mapping, &place.label, &Words)?,
             key,
             columns,
         })
@@ -191,6 +194,27 @@ impl TablePlan {
             format!("cannot write a row (key columns {})", names.join(", "))
         };
         self.place.failed(&what)(error).table(&self.table)
+    }
+}
+
+/// How conditions on rows are written here.
+pub(crate) struct Words;
+
+impl SliceDialect for Words {
+    fn column(&self, column: &Column) -> String {
+        quote(&column.name)
+    }
+
+    fn text(&self, column: &Column) -> String {
+        format!("CAST({} AS TEXT) COLLATE BINARY", quote(&column.name))
+    }
+
+    fn text_literal(&self, text: &str) -> String {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+
+    fn boolean(&self, value: bool) -> &'static str {
+        if value { "1" } else { "0" }
     }
 }
 

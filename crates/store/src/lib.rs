@@ -14,6 +14,7 @@ pub mod query;
 pub mod record;
 pub mod scratch;
 pub mod sequences;
+pub mod slice;
 pub mod source;
 pub mod strangers;
 pub mod sums;

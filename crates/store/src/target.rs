@@ -89,6 +89,10 @@ pub trait Applier: Send {
         mode: MergeMode,
     ) -> Result<()>;
 
+    /// The rows of these keys as the open transaction sees them, in the target's own form and mapping order. `keys` hold the key's
+    /// cells at their columns' places. Missing rows are absent from the result. At most a few hundred keys.
+    async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>>;
+
     /// Writes records.
     async fn records(&mut self, writes: &[RecordWrite]) -> Result<()>;
 

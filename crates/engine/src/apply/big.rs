@@ -11,6 +11,7 @@ use crossfade_store::{ErrorKind, MergeMode, StoreError};
 use crate::apply::applier::ApplierTask;
 use crate::apply::clearing::{self, Partial};
 use crate::apply::gather::BigTransaction;
+use crate::apply::keeping;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::error::EngineError;
@@ -142,9 +143,8 @@ impl ApplierTask {
                 .decided(std::iter::once((big.id, changes.as_slice())), true)
                 .await?;
             for (table, effect) in &decided.effects {
-                self.applier
-                    .apply(session.table(*table)?, effect, mode)
-                    .await?;
+                let (applier, label) = (self.applier.as_mut(), session.target.label());
+                keeping::apply(applier, label, session.table(*table)?, effect, mode).await?;
             }
             self.write_staged().await?;
             for (table, added) in &decided.ledger {

@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use crossfade_model::{Change, Row, TableId, TableMapping};
 use crossfade_store::Effect;
 
+use crate::apply::keeping::keeps;
+
 /// The keyed tables of which some images so far were not whole, or that have no key.
 #[derive(Debug, Default)]
 pub(crate) struct Partial(HashSet<TableId>);
@@ -27,9 +29,10 @@ impl Partial {
                 Change::Unclear { table, .. } => (table, None),
                 _ => continue,
             };
+            // what others have of a row would go with it
             let keyed = tables
                 .get(table.0 as usize)
-                .is_some_and(|mapping| mapping.source.key.is_some());
+                .is_some_and(|mapping| mapping.source.key.is_some() && !keeps(mapping));
             if !keyed || row.is_none_or(|row| !row.is_complete()) {
                 self.0.insert(*table);
             }

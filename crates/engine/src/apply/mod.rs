@@ -7,6 +7,7 @@ pub(crate) mod clearing;
 pub(crate) mod decide;
 pub(crate) mod finish;
 pub(crate) mod gather;
+pub(crate) mod keeping;
 pub(crate) mod meeting;
 mod repair;
 pub(crate) mod requests;

@@ -7,6 +7,7 @@ use crossfade_rules::checkpoint::may_move;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, RecordWrite, StoreError};
 
+use crate::apply::keeping;
 use crate::durable;
 use crate::error::EngineError;
 use crate::kill;
@@ -83,7 +84,8 @@ async fn try_write(
 ) -> Result<(), EngineError> {
     applier.begin().await?;
     for (table, effect) in effects {
-        applier.apply(session.table(*table)?, effect, mode).await?;
+        let label = session.target.label();
+        keeping::apply(applier, label, session.table(*table)?, effect, mode).await?;
         kill::point("apply.rows");
     }
     applier.records(records).await?;

@@ -370,7 +370,11 @@ impl WayBack<'_> {
                 },
             ),
         };
-        let canonical = self.target.compare(engine, &column, own).map_err(refused)?;
+        let canonical = match carried {
+            Some(_) => self.target.compare(engine, &column, own).map_err(refused)?,
+            // a value that the column does not hold is refused where it is written
+            None => self.target.declare(engine, from, own).canonical,
+        };
         Ok((column, canonical))
     }
 }

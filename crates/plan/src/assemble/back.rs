@@ -206,6 +206,14 @@ impl Way<'_> {
         }
         if let Some(filter) = &self.entry.filter {
             let bound = filter.expression.bind(&self.raw_inputs());
+            if bound.as_ref().is_ok_and(|b| b.comparisons().is_none()) {
+                self.back.lost.push(Lost {
+                    column: "where".to_owned(),
+                    why: "it is more than comparisons of columns with literals: the source cannot tell which of its rows are left to others"
+                        .to_owned(),
+                    declared: false,
+                });
+            }
             let names = |name: &str| self.carrier(name).map(str::to_owned);
             match filter.expression.renamed(&names) {
                 Some(renamed) => parts.push(renamed.text().to_owned()),

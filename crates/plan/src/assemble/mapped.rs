@@ -29,6 +29,8 @@ pub(super) struct Presented {
     pub back: Option<crossfade_model::Back>,
     /// Whether the target's table differs from the source's in more than its own name.
     pub is_mapped: bool,
+    /// The target's table and the columns that expressions make in it, where other tables go to it too.
+    pub united: Option<(Table, BTreeSet<String>)>,
 }
 
 /// A column as it is moved.
@@ -53,6 +55,7 @@ pub(super) fn as_it_is(raw: &Table) -> Presented {
         origin: None,
         back: None,
         is_mapped: false,
+        united: None,
     }
 }
 
@@ -122,6 +125,7 @@ pub(super) fn present(
         accepted: accepted.map(|c| c.name.text.clone()).collect(),
         origin,
         is_mapped: true,
+        united: None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossfade_expression::Expression;
-use crossfade_model::{Finding, TableName};
+use crossfade_expression::{Expression, Input};
+use crossfade_model::{Finding, Omission, Table, TableName};
 
 use super::mapped::Presented;
 use super::select::Selected;
@@ -18,6 +18,77 @@ pub(super) fn shared(selected: &[Selected<'_>]) -> BTreeSet<TableName> {
     several.map(|(name, _)| name.clone()).collect()
 }
 
+/// Several tables that go to one that is to be made: it has the columns of all of them, and what holds for the rows of each.
+pub(super) fn unite(
+    selected: &[Selected<'_>],
+    shared: &BTreeSet<TableName>,
+    shown: &mut [Presented],
+    omissions: &mut Vec<Omission>,
+) {
+    for name in shared {
+        let sharing: Vec<usize> = (0..selected.len())
+            .filter(|at| selected[*at].target == *name)
+            .collect();
+        let Some((first, others)) = sharing.split_first() else {
+            continue;
+        };
+        let mut table = shown[*first].renamed.clone();
+        let mut made = shown[*first].computed.clone();
+        for &at in others {
+            join(&mut table, &shown[at].renamed);
+            made.extend(shown[at].computed.iter().cloned());
+        }
+        table.indexes.retain(|index| {
+            if index.unique {
+                omissions.push(Omission {
+                    kind: "unique index".to_owned(),
+                    name: format!("{name}: {}", index.name),
+                    why: "rows of several tables go there: it holds for those of one; build it on the target where it holds for all"
+                        .to_owned(),
+                });
+            }
+            !index.unique
+        });
+        for key in table.foreign_keys.drain(..) {
+            omissions.push(Omission {
+                kind: "foreign key".to_owned(),
+                name: format!("{name}: {}", key.name),
+                why: "rows of several tables go there: it holds for those of one".to_owned(),
+            });
+        }
+        for at in sharing {
+            shown[at].united = Some((table.clone(), made.clone()));
+        }
+    }
+}
+
+/// A column that only one of them has is NULL in the rows of the other.
+fn join(table: &mut Table, other: &Table) {
+    for column in &mut table.columns {
+        if !other.columns.iter().any(|c| c.name == column.name) {
+            column.nullable = true;
+        }
+    }
+    for column in &other.columns {
+        match table.columns.iter_mut().find(|c| c.name == column.name) {
+            Some(there) => there.nullable |= column.nullable,
+            None => table.columns.push(crossfade_model::Column {
+                nullable: true,
+                ..column.clone()
+            }),
+        }
+    }
+    for index in &other.indexes {
+        if !table
+            .indexes
+            .iter()
+            .any(|i| i.columns == index.columns && i.unique == index.unique)
+        {
+            table.indexes.push(index.clone());
+        }
+    }
+}
+
 /// The rows of the target's table that are this mapping's: what the file says, else those that have its constants. `None`: all.
 pub(super) fn slice(
     chosen: &Selected<'_>,
@@ -27,6 +98,17 @@ pub(super) fn slice(
 ) -> Option<String> {
     let entry = chosen.entry?;
     if let Some(written) = &entry.target_filter {
+        if let Err((what, fix)) = compares(&written.expression, shown) {
+            findings.push(
+                Finding::blocks(
+                    "table.target_where",
+                    "file",
+                    format!("line {}: `target_where`: {what}", written.line),
+                )
+                .table(chosen.table.name.to_string())
+                .fix(fix),
+            );
+        }
         return Some(written.expression.text().to_owned());
     }
     if !is_shared {
@@ -57,4 +139,26 @@ pub(super) fn slice(
         return None;
     }
     Some(constants.join(" AND "))
+}
+
+/// Whether a condition is one that every store can write: comparisons of the target's columns with literals.
+fn compares(condition: &Expression, shown: &Presented) -> Result<(), (String, String)> {
+    let inputs: Vec<Input> = shown
+        .renamed
+        .captured()
+        .map(|column| Input {
+            name: column.name.clone(),
+            logical: column.logical,
+            nullable: column.nullable,
+        })
+        .collect();
+    let bound = condition.bind(&inputs).map_err(|e| (e.what, e.fix))?;
+    match bound.comparisons() {
+        Some(_) => Ok(()),
+        None => Err((
+            "it is more than comparisons of columns with literals".to_owned(),
+            "write =, <, >, IN, IS NULL, AND, OR and NOT over columns of the target and literals"
+                .to_owned(),
+        )),
+    }
 }

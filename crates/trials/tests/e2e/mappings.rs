@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossfade_trials::binary::Running;
 use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::seed::{generator, seed};
 use crossfade_trials::{Database, Engine, Trial};
@@ -338,4 +339,260 @@ fn renamed_columns_go_there_and_back() {
 
 fn arrives(database: &Database, sql: &str) {
     wait_until("the change arrives", LONG, || database.rows(sql).len() == 1);
+}
+
+/// Two tables go to one, under live writes, and a third part of it is written there by hand before: nobody's row is touched but
+/// one's own.
+#[test]
+fn two_tables_are_merged_into_one_and_stay_apart() {
+    let pairs = [
+        (Engine::Pg15, Engine::Pg18),
+        (Engine::Pg17, Engine::Sqlite),
+        (Engine::Sqlite, Engine::Mysql97),
+        (Engine::Mysql97, Engine::Maria1011),
+        (Engine::Maria118, Engine::Pg17),
+    ];
+    for (source, target) in pairs {
+        let mut trial = Trial::new(source, target).option("chunk_rows", 100);
+        trial.tables = r#"
+[[table]]
+from = "berlin"
+to = "shops"
+key = ["town", "id"]
+[table.columns]
+town = "'B'"
+
+[[table]]
+from = "paris"
+to = "shops"
+key = ["town", "id"]
+[table.columns]
+town = "'P'"
+name = "nom"
+"#
+        .to_owned();
+        let text = if database_is_mysql(&trial.source) {
+            "varchar(100)"
+        } else {
+            "text"
+        };
+        trial.source.run(&format!(
+            "CREATE TABLE berlin (id integer NOT NULL PRIMARY KEY, name {text}, extra integer);
+             CREATE TABLE paris (id integer NOT NULL PRIMARY KEY, nom {text});
+             INSERT INTO berlin WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT i, concat('b', i), i FROM n;
+             INSERT INTO paris SELECT id, concat('p', id) FROM berlin WHERE id < 150;"
+        ));
+        trial.die_at("chunk.after_commit", 2);
+        trial.source.run("UPDATE berlin SET name = 'x' WHERE id < 20; DELETE FROM paris WHERE id = 3; UPDATE paris SET id = 1000 WHERE id = 4; DELETE FROM berlin WHERE id = 5");
+        trial.follow();
+        let truncate =
+            if database_is_mysql(&trial.source) || matches!(trial.source, Database::Sqlite(_)) {
+                "DELETE FROM paris"
+            } else {
+                "TRUNCATE paris"
+            };
+        trial.source.run(&format!("{truncate}; INSERT INTO paris VALUES (7, 'new'); UPDATE berlin SET extra = NULL WHERE id = 7"));
+        trial.verify().says(&["equal"]);
+        let mut expected = rows(&trial.source, "SELECT 'B', id, name, extra FROM berlin");
+        expected.extend(rows(&trial.source, "SELECT 'P', id, nom, NULL FROM paris"));
+        assert_eq!(
+            rows(&trial.target, "SELECT town, id, name, extra FROM shops"),
+            expected,
+            "{source:?} to {target:?}"
+        );
+        assert_eq!(expected.len(), 200);
+    }
+}
+
+/// What the target's table has besides stays, whatever is written.
+#[test]
+fn columns_that_only_the_target_has_keep_their_values() {
+    for (source, target) in [
+        (Engine::Pg15, Engine::Pg18),
+        (Engine::Sqlite, Engine::Mysql97),
+        (Engine::Pg17, Engine::Sqlite),
+        (Engine::Sqlite, Engine::Maria1011),
+    ] {
+        let trial = Trial::new(source, target).as_superuser();
+        trial.source.run(
+            "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, a integer NOT NULL UNIQUE, b integer);
+             INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT i, i, i FROM n;",
+        );
+        trial.target.run("CREATE TABLE t (id bigint NOT NULL PRIMARY KEY, a bigint NOT NULL, b bigint, own varchar(20) DEFAULT 'none')");
+        let running = trial.following(&[]);
+        let own = |sql: &str| match &trial.target {
+            // past the guard, as its administrator
+            Database::Postgres(_) => trial
+                .target
+                .run(&format!("SET session_replication_role = replica; {sql}")),
+            Database::Mysql(_) | Database::Sqlite(_) => unguarded(&trial.target, sql),
+        };
+        own("UPDATE t SET own = concat('own', id)");
+        trial.target.run("CREATE UNIQUE INDEX one_a ON t (a)");
+        // a plain update, a unique value that moves around, and a row that comes
+        trial.source.run("UPDATE t SET b = 100 WHERE id = 1");
+        trial.source.run(
+            "BEGIN; UPDATE t SET a = -1 WHERE id = 2; UPDATE t SET a = 2 WHERE id = 3; UPDATE t SET a = 3 WHERE id = 2; INSERT INTO t VALUES (60, 60, 60); COMMIT",
+        );
+        let mut running = running;
+        wait_until("the change arrives", LONG, || {
+            assert!(running.is_running(), "{}", running.stdout_so_far());
+            trial.target.rows("SELECT 1 FROM t WHERE id = 60").len() == 1
+        });
+        running.ended();
+        let found = rows(
+            &trial.target,
+            "SELECT id, a, b, own FROM t WHERE id IN (1, 2, 3, 60)",
+        );
+        assert_eq!(
+            found,
+            ["1|1|100|own1", "2|3|2|own2", "3|2|3|own3", "60|60|60|none"],
+            "{target:?}"
+        );
+    }
+}
+
+/// Writes to a guarded table: the guards are taken off and put back.
+fn unguarded(database: &Database, sql: &str) {
+    let list = match database {
+        Database::Sqlite(_) => "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 't'",
+        _ => "SELECT trigger_name, concat('CREATE TRIGGER `', trigger_name, '` ', action_timing, ' ', event_manipulation, ' ON t FOR EACH ROW ', action_statement)
+              FROM information_schema.triggers WHERE event_object_table = 't' AND trigger_schema = database()",
+    };
+    let triggers = database.rows(list);
+    assert!(!triggers.is_empty());
+    let quote = if database_is_mysql(database) {
+        "`"
+    } else {
+        "\""
+    };
+    for trigger in &triggers {
+        database.run(&format!(
+            "DROP TRIGGER {quote}{}{quote}",
+            trigger[0].as_ref().unwrap()
+        ));
+    }
+    database.run(sql);
+    for trigger in &triggers {
+        database.run(trigger[1].as_ref().unwrap());
+    }
+}
+
+/// Splits, constants, undone expressions and left-out columns lead back; what nothing gives back is named before, and stays as it was.
+#[test]
+fn mapped_rows_go_back_and_forth() {
+    let pairs = [
+        (Engine::Pg15, Engine::Pg18),
+        (Engine::Sqlite, Engine::Sqlite),
+        (Engine::Pg17, Engine::Mysql97),
+        (Engine::Mysql97, Engine::Pg17),
+        (Engine::Sqlite, Engine::Maria118),
+    ];
+    for (source, target) in pairs {
+        let mut trial = Trial::new(source, target).as_superuser();
+        trial.tables = r#"
+[[table]]
+from = "items"
+to = "wares"
+where = "shop = 42"
+drop = ["last", "shop", "first"]
+key = ["zone", "number"]
+[table.columns]
+number = "id"
+zone = "'EU'"
+cents = { expression = "cast(price * 100 as bigint)" }
+price = { expression = "price * 2", forward_only = false }
+name = { expression = "'Mr ' || first" }
+"#
+        .to_owned();
+        make(&trial.source);
+        trial.source.run("DELETE FROM items WHERE price IS NULL");
+        let planned = trial.call(&["plan", "--json"]).expect(0).json();
+        let back = planned["tables"][0]["way_back"].clone();
+        assert_eq!(back["kept"], serde_json::json!(["last"]), "{back}");
+        let mut running = followed(&trial);
+        // `cents` is made of a column that is given back by another
+        trial
+            .call(&[
+                "switch", "writes", "--owner", "e2e", "--within", "30s", "--json",
+            ])
+            .expect(2)
+            .says(&["cents"]);
+        let order = [
+            "switch",
+            "writes",
+            "--owner",
+            "e2e",
+            "--within",
+            "30s",
+            "--json",
+            "--override",
+            "invertible=derived from price",
+        ];
+        report(trial.call(&order));
+        trial.target.run(
+            "INSERT INTO wares (number, zone, cents, price, name, note) VALUES (70001, 'EU', 250, 5, 'Mr there', NULL);
+             UPDATE wares SET name = 'Mr new', note = 'changed' WHERE number = 6; DELETE FROM wares WHERE number = 10; UPDATE wares SET number = 70002 WHERE number = 14",
+        );
+        arrives_by(
+            &mut running,
+            &trial.source,
+            "SELECT 1 FROM items WHERE id = 70002",
+        );
+        arrives(
+            &trial.source,
+            "SELECT 1 FROM items WHERE id = 70001 AND first = 'there' AND shop = 42 AND price = 2.5",
+        );
+        assert_eq!(
+            rows(
+                &trial.source,
+                "SELECT id, shop, first, last, note FROM items WHERE id = 6"
+            ),
+            ["6|42|new|l6|changed"]
+        );
+        assert_eq!(
+            rows(&trial.source, "SELECT id FROM items WHERE id IN (10, 14)"),
+            [""; 0]
+        );
+        // rows that the mapping does not move are where they were
+        let others = rows(
+            &trial.source,
+            "SELECT id, shop, first, last FROM items WHERE shop <> 42",
+        );
+        assert_eq!(
+            others.len(),
+            rows(&trial.source, "SELECT id FROM items").len()
+                - rows(&trial.target, "SELECT number FROM wares").len()
+        );
+        trial.call(&["verify", "--json"]).expect(0);
+        report(trial.call(&[
+            "rollback",
+            "--owner",
+            "e2e",
+            "--within",
+            "30s",
+            "--json",
+            "--override",
+            "invertible=derived from price",
+        ]));
+        trial.source.run("UPDATE items SET first = 'back' WHERE id = 70001; UPDATE items SET shop = 42 WHERE id = 7");
+        arrives(
+            &trial.target,
+            "SELECT 1 FROM wares WHERE number = 70001 AND name = 'Mr back'",
+        );
+        arrives_by(
+            &mut running,
+            &trial.target,
+            "SELECT 1 FROM wares WHERE number = 7",
+        );
+        trial.call(&["verify", "--json"]).expect(0);
+        running.ended();
+    }
+}
+
+fn arrives_by(running: &mut Running, database: &Database, sql: &str) {
+    wait_until(sql, LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        database.rows(sql).len() == 1
+    });
 }
