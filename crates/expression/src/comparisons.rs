@@ -1,10 +1,36 @@
-//! Conditions that are comparisons of columns with literals: a store can write them in its own SQL.
+//! A filter as a plain tree of comparisons, which a store can write in its own SQL.
 
-use crate::compiled::Op;
-use crate::syntax::{Expression, Node, Operator};
-use crate::value::Val;
+use crossfade_model::{LogicalType, hex};
 
-/// How a column is compared.
+use crate::calendar::{date_text, time_text, timestamp_text};
+use crate::datum::Datum;
+use crate::decimal::Decimal;
+use crate::term::{Operation, Term};
+use crate::write::uuid_text;
+
+/// What is the same in every engine: comparisons of columns with literals.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Comparisons {
+    /// All hold; of none it is true.
+    And(Vec<Comparisons>),
+    /// One holds; of none it is false.
+    Or(Vec<Comparisons>),
+    /// It does not hold (unknown stays unknown).
+    Not(Box<Comparisons>),
+    /// A column compared with a literal; unknown if the column is NULL.
+    Compare {
+        /// The index of the input.
+        column: usize,
+        /// How.
+        op: Comparison,
+        /// With what; never [`Literal::Null`].
+        value: Literal,
+    },
+    /// The column is NULL.
+    IsNull(usize),
+}
+
+/// How two values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `=`
@@ -14,163 +40,203 @@ pub enum Comparison {
     /// `<`
     Less,
     /// `<=`
-    LessEqual,
+    LessOrEqual,
     /// `>`
     Greater,
     /// `>=`
-    GreaterEqual,
+    GreaterOrEqual,
 }
 
-/// A value that stands in the text. Texts are compared by their bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A literal, in the class of the column that it is compared with.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
-    /// True or false.
+    /// NULL.
+    Null,
+    /// A boolean.
     Boolean(bool),
     /// An integer.
-    Integer(i64),
-    /// A decimal, in digits.
+    Integer(i128),
+    /// A decimal in its shortest form, without an exponent.
     Decimal(String),
-    /// A text.
+    /// A text, compared by its bytes: case, accents and trailing blanks count, whatever the column's collation or type says.
     Text(String),
-}
-
-/// A condition on columns, by their places among the inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Comparisons {
-    /// All of these.
-    And(Vec<Comparisons>),
-    /// One of these.
-    Or(Vec<Comparisons>),
-    /// Not this.
-    Not(Box<Comparisons>),
-    /// A column beside a literal.
-    Compare {
-        /// The column's place.
-        column: usize,
-        /// How.
-        how: Comparison,
-        /// With what.
-        value: Literal,
-    },
-    /// A column is NULL.
-    IsNull(usize),
-}
-
-impl Literal {
-    /// As it is written in an expression.
-    pub fn to_sql(&self) -> String {
-        Expression::of(self.node()).text().to_owned()
-    }
-
-    fn node(&self) -> Node {
-        match self {
-            Literal::Boolean(b) => Node::Boolean(*b),
-            Literal::Integer(i) => Node::Number(i.to_string()),
-            Literal::Decimal(digits) => Node::Number(digits.clone()),
-            Literal::Text(text) => Node::Text(text.clone()),
-        }
-    }
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A UUID.
+    Uuid([u8; 16]),
+    /// A date, ISO, or `infinity` and `-infinity`.
+    Date(String),
+    /// A time of day, ISO.
+    Time(String),
+    /// A local date and time, ISO with a blank.
+    Timestamp(String),
+    /// An instant, ISO with a blank, in UTC and so marked (`+00`).
+    TimestampWithZone(String),
 }
 
 impl Comparisons {
-    /// Whether it is `column = literal`, and no more.
+    /// It is `column = literal`, and no more.
     pub fn is_equality(&self) -> bool {
-        let equal = Comparison::Equal;
-        matches!(self, Comparisons::Compare { how, .. } if *how == equal)
+        matches!(
+            self,
+            Self::Compare {
+                op: Comparison::Equal,
+                ..
+            }
+        )
     }
 
-    /// The literal that a column is equal to wherever the condition is true.
+    /// Whether every literal is an integer, a decimal, a boolean or a text: those are written alike in every store.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().all(Self::is_plain),
+            Self::Not(inner) => inner.is_plain(),
+            Self::IsNull(_) => true,
+            Self::Compare { value, .. } => matches!(
+                value,
+                Literal::Integer(_) | Literal::Decimal(_) | Literal::Boolean(_) | Literal::Text(_)
+            ),
+        }
+    }
+
+    /// The literal that a column is equal to in every row for which it is true; none where it does not say so.
     pub fn equal_to(&self, wanted: usize) -> Option<&Literal> {
         match self {
-            Comparisons::And(parts) => parts.iter().find_map(|part| part.equal_to(wanted)),
-            Comparisons::Compare { column, value, .. }
-                if self.is_equality() && *column == wanted =>
-            {
-                Some(value)
+            Self::And(parts) => parts.iter().find_map(|part| part.equal_to(wanted)),
+            Self::Compare { column, op, value } => {
+                (*column == wanted && *op == Comparison::Equal).then_some(value)
             }
             _ => None,
         }
     }
 }
 
-/// A condition as comparisons; `None` where it is made of anything else.
-pub(crate) fn of(op: &Op) -> Option<Comparisons> {
-    Some(match op {
-        Op::And(a, b) => Comparisons::And(joined(of(a)?, of(b)?, true)),
-        Op::Or(a, b) => Comparisons::Or(joined(of(a)?, of(b)?, false)),
-        Op::Not(inner) => Comparisons::Not(Box::new(of(inner)?)),
-        Op::IsNull(inner) => match inner.as_ref() {
-            Op::Column(at, _) => Comparisons::IsNull(*at),
-            _ => return None,
-        },
-        Op::Column(at, crate::value::Kind::Boolean) => Comparisons::Compare {
-            column: *at,
-            how: Comparison::Equal,
-            value: Literal::Boolean(true),
-        },
-        Op::Compare(operator, a, b) => match (a.as_ref(), b.as_ref()) {
-            (Op::Column(at, _), other) => compared(*at, how(*operator)?, other)?,
-            (other, Op::Column(at, _)) => compared(*at, turned(how(*operator)?), other)?,
-            _ => return None,
-        },
-        Op::In(inner, list) => {
-            let Op::Column(at, _) = inner.as_ref() else {
-                return None;
-            };
-            let each = list
-                .iter()
-                .map(|item| compared(*at, Comparison::Equal, item));
-            Comparisons::Or(each.collect::<Option<_>>()?)
+impl Literal {
+    /// As it is written in an expression.
+    pub fn to_sql(&self) -> String {
+        let string = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        match self {
+            Self::Null => "NULL".to_owned(),
+            Self::Boolean(true) => "TRUE".to_owned(),
+            Self::Boolean(false) => "FALSE".to_owned(),
+            Self::Integer(value) => value.to_string(),
+            Self::Decimal(digits) => digits.clone(),
+            Self::Text(text) => string(text),
+            Self::Bytes(bytes) => format!("X'{}'", hex::encode(bytes)),
+            Self::Uuid(uuid) => format!("CAST('{}' AS uuid)", uuid_text(*uuid)),
+            Self::Date(text) => format!("DATE {}", string(text)),
+            Self::Time(text) => format!("TIME {}", string(text)),
+            Self::Timestamp(text) => format!("TIMESTAMP {}", string(text)),
+            Self::TimestampWithZone(text) => format!("TIMESTAMPTZ {}", string(text)),
         }
+    }
+}
+
+/// Types by the index of their input.
+type Types<'a> = dyn Fn(usize) -> Option<LogicalType> + 'a;
+
+/// The comparisons that a term is, if it is nothing else.
+pub(crate) fn comparisons(term: &Term, types: &Types<'_>) -> Option<Comparisons> {
+    let each = |terms: &[Term]| {
+        let each = terms.iter().map(|term| comparisons(term, types));
+        each.collect::<Option<Vec<_>>>()
+    };
+    Some(match &term.operation {
+        Operation::And(parts) => Comparisons::And(each(parts)?),
+        Operation::Or(parts) => Comparisons::Or(each(parts)?),
+        Operation::Not(part) => Comparisons::Not(Box::new(comparisons(part, types)?)),
+        Operation::IsNull(part) => Comparisons::IsNull(input(part)?),
+        Operation::Compare(operator, left, right) => match right.as_constant() {
+            Some(_) => compared(left, *operator, right, types)?,
+            None => compared(right, operator.turned(), left, types)?,
+        },
+        Operation::Between(part, low, high) => Comparisons::And(vec![
+            compared(part, Comparison::GreaterOrEqual, low, types)?,
+            compared(part, Comparison::LessOrEqual, high, types)?,
+        ]),
+        Operation::Among(part, constants) => {
+            let equal = |constant| one(part, Comparison::Equal, constant, types);
+            Comparisons::Or(constants.iter().map(equal).collect::<Option<_>>()?)
+        }
+        Operation::Distinct(left, right) => distinct(left, right, types)?,
+        Operation::Constant(Datum::Boolean(true)) => Comparisons::And(Vec::new()),
+        Operation::Constant(Datum::Boolean(false)) => Comparisons::Or(Vec::new()),
+        Operation::Column(..) => one(term, Comparison::Equal, &Datum::Boolean(true), types)?,
         _ => return None,
     })
 }
 
-fn joined(a: Comparisons, b: Comparisons, and: bool) -> Vec<Comparisons> {
-    let mut out = Vec::new();
-    for part in [a, b] {
-        match part {
-            Comparisons::And(parts) if and => out.extend(parts),
-            Comparisons::Or(parts) if !and => out.extend(parts),
-            part => out.push(part),
-        }
+fn input(term: &Term) -> Option<usize> {
+    match term.operation {
+        Operation::Column(index, _) => Some(index),
+        _ => None,
     }
-    out
 }
 
-fn how(operator: Operator) -> Option<Comparison> {
-    Some(match operator {
-        Operator::Equal => Comparison::Equal,
-        Operator::NotEqual => Comparison::NotEqual,
-        Operator::Less => Comparison::Less,
-        Operator::LessEqual => Comparison::LessEqual,
-        Operator::Greater => Comparison::Greater,
-        Operator::GreaterEqual => Comparison::GreaterEqual,
-        _ => return None,
+fn compared(
+    column: &Term,
+    operator: Comparison,
+    constant: &Term,
+    types: &Types<'_>,
+) -> Option<Comparisons> {
+    one(column, operator, constant.as_constant()?, types)
+}
+
+fn one(
+    column: &Term,
+    operator: Comparison,
+    constant: &Datum<'static>,
+    types: &Types<'_>,
+) -> Option<Comparisons> {
+    let index = input(column)?;
+    let value = literal(constant)?;
+    let ordered = match types(index)? {
+        // a store compares floats with rounded numbers, and values without a type in its own order
+        LogicalType::Float { .. } | LogicalType::Any | LogicalType::Json => return None,
+        // what is known by its text form has an order of its own in its store
+        LogicalType::Other => false,
+        _ => true,
+    };
+    let equality = matches!(operator, Comparison::Equal | Comparison::NotEqual);
+    (ordered || equality).then_some(Comparisons::Compare {
+        column: index,
+        op: operator,
+        value,
     })
 }
 
-/// The same with its sides exchanged.
-fn turned(how: Comparison) -> Comparison {
-    match how {
-        Comparison::Less => Comparison::Greater,
-        Comparison::LessEqual => Comparison::GreaterEqual,
-        Comparison::Greater => Comparison::Less,
-        Comparison::GreaterEqual => Comparison::LessEqual,
-        same => same,
+/// NULL is a value like others: the column differs from the literal, or is NULL.
+fn distinct(left: &Term, right: &Term, types: &Types<'_>) -> Option<Comparisons> {
+    let (column, constant) = match right.as_constant() {
+        Some(constant) => (left, constant),
+        None => (right, left.as_constant()?),
+    };
+    let null = Comparisons::IsNull(input(column)?);
+    let not_null = Comparisons::Not(Box::new(null.clone()));
+    if constant.is_null() {
+        return Some(not_null);
     }
+    // never unknown: NOT may stand before it
+    let differs = one(column, Comparison::NotEqual, constant, types)?;
+    Some(Comparisons::Or(vec![
+        null,
+        Comparisons::And(vec![not_null, differs]),
+    ]))
 }
 
-fn compared(column: usize, how: Comparison, other: &Op) -> Option<Comparisons> {
-    let Op::Constant(constant) = other else {
-        return None;
-    };
-    let value = match constant {
-        Val::Boolean(b) => Literal::Boolean(*b),
-        Val::Integer(i) => Literal::Integer(*i),
-        Val::Decimal(d) => Literal::Decimal(d.to_plain_string()),
-        Val::Text(text) => Literal::Text(text.clone().into_owned()),
-        _ => return None,
-    };
-    Some(Comparisons::Compare { column, how, value })
+/// The literal; none for NULL, and for numbers that not every store has.
+fn literal(datum: &Datum<'static>) -> Option<Literal> {
+    Some(match datum {
+        Datum::Boolean(value) => Literal::Boolean(*value),
+        Datum::Integer(value) => Literal::Integer(*value),
+        Datum::Decimal(value @ Decimal::Number(_)) => Literal::Decimal(value.to_text()),
+        Datum::Text(text) => Literal::Text(String::from_utf8(text.to_vec()).ok()?),
+        Datum::Bytes(bytes) => Literal::Bytes(bytes.to_vec()),
+        Datum::Uuid(uuid) => Literal::Uuid(*uuid),
+        Datum::Date(days) => Literal::Date(date_text(*days)),
+        Datum::Time(micros) => Literal::Time(time_text(*micros)),
+        Datum::Timestamp(micros) => Literal::Timestamp(timestamp_text(*micros, "")),
+        Datum::Instant(micros) => Literal::TimestampWithZone(timestamp_text(*micros, "+00")),
+        Datum::Null | Datum::Decimal(_) | Datum::Double(_) | Datum::Json(_) => return None,
+    })
 }

@@ -1,30 +1,26 @@
-//! The expressions of a migration file's mappings: SQL with exact decimals, evaluated by the program alone, so that one means the
-//! same in backfill, stream and proof, whatever engine the rows come from. What each of them means is in `docs/expressions.md`.
+//! The SQL expressions of a migration file's mappings: read, checked against a table's columns, evaluated for a row.
 //!
-//! Parsed once ([`Expression`]), bound to a table's columns and checked ([`Bound`]), then evaluated row by row. Pure: no clock, no
-//! chance, no locale.
+//! The program alone evaluates them, so they mean the same in copy, stream and proof, whatever engine the rows come from.
 
 mod bind;
+mod bound;
 mod calendar;
-mod cast;
 mod comparisons;
-mod compiled;
-mod decimals;
+mod datum;
+mod decimal;
+mod error;
 mod evaluate;
-mod function;
-mod functions;
+mod expression;
 mod inverse;
+mod kind;
 mod like;
-mod lower;
+mod read;
 mod syntax;
-mod value;
+mod term;
+mod write;
 
-pub use bind::Input;
+pub use bound::{Bound, CellForm, Input, Truth};
 pub use comparisons::{Comparison, Comparisons, Literal};
-pub use compiled::{Bound, CellForm, Truth};
-pub use evaluate::EvaluationError;
+pub use error::{EvaluationError, ExpressionError};
+pub use expression::Expression;
 pub use inverse::Inverse;
-pub use syntax::{Expression, ExpressionError};
-
-#[cfg(test)]
-mod tests;

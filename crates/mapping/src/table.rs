@@ -116,7 +116,7 @@ impl MappedTable {
                 &carried
             }
         };
-        let inputs = inputs(&origin.table);
+        let inputs = inputs(origin);
         let names: Vec<String> = mapping.source.captured().map(|c| c.name.clone()).collect();
         if names.len() != origin.columns.len() {
             return Err(unbound(
@@ -272,14 +272,14 @@ impl MappedTable {
     }
 }
 
-/// The columns that expressions over a table may name.
-pub(crate) fn inputs(table: &Table) -> Vec<Input> {
-    let input = |column: &crossfade_model::Column| Input {
+/// The columns that an origin's expressions may name.
+fn inputs(origin: &Origin) -> Vec<Input> {
+    let input = |(at, column): (usize, &Column)| Input {
         name: column.name.clone(),
-        logical: column.logical,
+        logical: origin.meanings.get(at).copied().unwrap_or(column.logical),
         nullable: column.nullable,
     };
-    table.captured().map(input).collect()
+    origin.table.captured().enumerate().map(input).collect()
 }
 
 /// The value to which a filter holds a column in every row that it lets through.
@@ -299,6 +299,7 @@ fn as_it_is(table: &Table) -> Origin {
             .captured()
             .map(|c| Expression::column(&c.name).text().to_owned())
             .collect(),
+        meanings: Vec::new(),
     }
 }
 

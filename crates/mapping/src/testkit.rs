@@ -89,6 +89,7 @@ pub(crate) fn mapping(filter: Option<&str>, keyed: bool) -> TableMapping {
             columns: ["id", "cast(total * 100 as bigint)", "note", "'old'"]
                 .map(str::to_owned)
                 .to_vec(),
+            meanings: Vec::new(),
         })),
         back: None,
         slice: None,

@@ -33,6 +33,10 @@ pub struct Origin {
     /// What each captured column of [`TableMapping::source`] is made of, in their order: expressions over the captured columns
     /// of `table`.
     pub columns: Vec<String>,
+    /// What the captured columns of `table` mean to the expressions, where the store keeps them as something else (a decimal as
+    /// a text); empty: what the store says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meanings: Vec<LogicalType>,
 }
 
 /// The way back of a table whose rows are not carried as they are: what the source's rows are made of again.

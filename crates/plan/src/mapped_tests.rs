@@ -129,7 +129,7 @@ fn the_way_back_is_as_the_file_says_where_nothing_can_be_undone() {
     let plan =
         one("[[table]]\nfrom = 'orders'\nwhere = 'shop > 1'\n[table.columns]\nstore = 'shop'\n");
     let back = plan.tables[0].back.as_ref().unwrap();
-    assert_eq!(back.filter.as_deref(), Some("((\"store\" > 1))"));
+    assert_eq!(back.filter.as_deref(), Some("(\"store\" > 1)"));
     assert!(back.lost.is_empty() && back.kept.is_empty());
 }
 

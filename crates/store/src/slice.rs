@@ -46,12 +46,13 @@ pub fn condition(
         .collect();
     let bound = Expression::parse(text).and_then(|expression| expression.bind(&inputs));
     let comparisons = bound.ok().and_then(|bound| bound.comparisons());
+    let comparisons = comparisons.filter(Comparisons::is_plain);
     let comparisons = comparisons.ok_or_else(|| {
         StoreError::new(
             ErrorKind::Unsupported,
             "mapping.slice",
             label,
-            "which rows of the table are whose is told by more than comparisons of its columns with literals",
+            "which rows of the table are whose is told by more than comparisons of its columns with numbers, texts and booleans",
         )
         .table(&mapping.target.name)
         .fix("Write `where` and `target_where` with =, <, >, IN, IS NULL, AND, OR and NOT over columns and literals")
@@ -72,8 +73,8 @@ fn written(comparisons: &Comparisons, columns: &[&Column], dialect: &dyn SliceDi
             Some(column) => format!("({} IS NULL)", dialect.column(column)),
             None => "(1 = 0)".to_owned(),
         },
-        Comparisons::Compare { column, how, value } => match columns.get(*column) {
-            Some(column) => compared(column, *how, value, dialect),
+        Comparisons::Compare { column, op, value } => match columns.get(*column) {
+            Some(column) => compared(column, *op, value, dialect),
             None => "(1 = 0)".to_owned(),
         },
     }
@@ -90,14 +91,16 @@ fn compared(
         Literal::Decimal(digits) => (dialect.column(column), digits.clone()),
         Literal::Boolean(b) => (dialect.column(column), dialect.boolean(*b).to_owned()),
         Literal::Text(text) => (dialect.text(column), dialect.text_literal(text)),
+        // not plain: refused before
+        _ => return "(1 = 0)".to_owned(),
     };
     let operator = match how {
         Comparison::Equal => "=",
         Comparison::NotEqual => "<>",
         Comparison::Less => "<",
-        Comparison::LessEqual => "<=",
+        Comparison::LessOrEqual => "<=",
         Comparison::Greater => ">",
-        Comparison::GreaterEqual => ">=",
+        Comparison::GreaterOrEqual => ">=",
     };
     format!("({left} {operator} {right})")
 }

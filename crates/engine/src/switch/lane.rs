@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crossfade_expression::{Expression, Input};
 use crossfade_mapping::MappedSource;
 use crossfade_model::{
-    Back, Canonical, Column, ColumnMapping, Finding, KeyOrder, Origin, Schema, Severity, Table,
-    TableKey, TableMapping, TableName, reverse_lane,
+    Back, Canonical, Column, ColumnMapping, Finding, KeyOrder, LogicalType, Origin, Schema,
+    Severity, Table, TableKey, TableMapping, TableName, reverse_lane,
 };
 use crossfade_plan::{Plan, Standbys};
 use crossfade_rules::gates::LossyColumn;
@@ -280,7 +280,7 @@ impl WayBack<'_> {
         for (name, text) in &back.columns {
             let own = to.captured().find(|c| c.name == *name);
             let own = own.ok_or_else(|| gone(&to.name))?;
-            let (column, canonical) = self.given_back(&from, own, text)?;
+            let (column, canonical) = self.given_back(mapping, &from, own, text)?;
             made.push(ColumnMapping {
                 source: column.name.clone(),
                 target: name.clone(),
@@ -306,6 +306,7 @@ impl WayBack<'_> {
             table: from.clone(),
             filter: back.filter.clone(),
             columns: back.columns.iter().map(|(_, text)| text.clone()).collect(),
+            meanings: meanings(mapping, &from),
         };
         Ok(TableMapping {
             id: mapping.id,
@@ -331,6 +332,7 @@ impl WayBack<'_> {
     /// The presented column that gives a column of the source back, and the form in which the two are compared.
     fn given_back(
         &self,
+        mapping: &TableMapping,
         from: &Table,
         own: &Column,
         text: &str,
@@ -345,12 +347,15 @@ impl WayBack<'_> {
                 "Restore the table's shape, and try again",
             )
         };
-        let inputs = from.captured().map(|column| Input {
-            name: column.name.clone(),
-            logical: column.logical,
-            nullable: column.nullable,
-        });
-        let inputs: Vec<Input> = inputs.collect();
+        let inputs: Vec<Input> = from
+            .captured()
+            .zip(meanings(mapping, from))
+            .map(|(column, logical)| Input {
+                name: column.name.clone(),
+                logical,
+                nullable: column.nullable,
+            })
+            .collect();
         let bound = Expression::parse(text).and_then(|e| e.bind(&inputs));
         let bound = bound.map_err(|e| refused(e.what))?;
         let carried = bound.as_column().and_then(|at| from.captured().nth(at));
@@ -370,13 +375,27 @@ impl WayBack<'_> {
                 },
             ),
         };
-        let canonical = match carried {
-            Some(_) => self.target.compare(engine, &column, own).map_err(refused)?,
+        // what was carried there comes back into the column that it came from
+        let there = carried.and_then(|c| mapping.columns.iter().find(|m| m.target == c.name));
+        let canonical = match there {
+            Some(there) => there.canonical,
             // a value that the column does not hold is refused where it is written
             None => self.target.declare(engine, from, own).canonical,
         };
         Ok((column, canonical))
     }
+}
+
+/// What the target's columns mean: what was written there, whatever the store keeps it as.
+fn meanings(mapping: &TableMapping, from: &Table) -> Vec<LogicalType> {
+    let written = |name: &str| {
+        let at = mapping.columns.iter().position(|c| c.target == name)?;
+        mapping.source.captured().nth(at).map(|c| c.logical)
+    };
+    let columns = from.captured();
+    columns
+        .map(|c| written(&c.name).unwrap_or(c.logical))
+        .collect()
 }
 
 /// A mapping whose rows are carried as they are, turned around.

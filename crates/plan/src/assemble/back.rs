@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crossfade_expression::{CellForm, Comparisons, Expression, Input};
+use crossfade_expression::{Bound, CellForm, Comparisons, Expression, Input};
 use crossfade_model::{Back, Finding, Lost, Table};
 
 use super::mapped::Moved;
@@ -206,10 +206,11 @@ impl Way<'_> {
         }
         if let Some(filter) = &self.entry.filter {
             let bound = filter.expression.bind(&self.raw_inputs());
-            if bound.as_ref().is_ok_and(|b| b.comparisons().is_none()) {
+            let plain = |b: &Bound| b.comparisons().is_some_and(|c| c.is_plain());
+            if bound.as_ref().is_ok_and(|b| !plain(b)) {
                 self.back.lost.push(Lost {
                     column: "where".to_owned(),
-                    why: "it is more than comparisons of columns with literals: the source cannot tell which of its rows are left to others"
+                    why: "it is more than comparisons of columns with numbers, texts and booleans: the source cannot tell which of its rows are left to others"
                         .to_owned(),
                     declared: false,
                 });

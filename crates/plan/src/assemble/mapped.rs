@@ -114,6 +114,7 @@ pub(super) fn present(
             .iter()
             .map(|m| m.expression.text().to_owned())
             .collect(),
+        meanings: Vec::new(),
     });
     let computed = moved.iter().filter(|m| m.carried.is_none());
     let accepted = entry.columns.iter().filter(|c| c.lossy.is_some());

@@ -154,9 +154,9 @@ fn compares(condition: &Expression, shown: &Presented) -> Result<(), (String, St
         .collect();
     let bound = condition.bind(&inputs).map_err(|e| (e.what, e.fix))?;
     match bound.comparisons() {
-        Some(_) => Ok(()),
-        None => Err((
-            "it is more than comparisons of columns with literals".to_owned(),
+        Some(comparisons) if comparisons.is_plain() => Ok(()),
+        _ => Err((
+            "it is more than comparisons of columns with numbers, texts and booleans".to_owned(),
             "write =, <, >, IN, IS NULL, AND, OR and NOT over columns of the target and literals"
                 .to_owned(),
         )),

@@ -1,0 +1,105 @@
+//! An expression as it was written.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::syntax::{Form, Node, parse, quoted};
+use crate::{Bound, ExpressionError, Input};
+
+/// A parsed expression that is not yet bound to a table's columns. Stored as its text; two are equal if their texts are.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    text: Arc<str>,
+    root: Arc<Node>,
+}
+
+impl Expression {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    /// What is no expression, or reads something that the row does not determine.
+    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+        let root = Arc::new(parse(text)?);
+        let text = text.into();
+        Ok(Self { text, root })
+    }
+
+    /// The text that it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A reference to a column, in quotation marks.
+    pub fn column(name: &str) -> Self {
+        let text = quoted(name);
+        let root = Node::new(Form::Column(name.to_owned()), 0..text.len());
+        Self {
+            text: text.into(),
+            root: Arc::new(root),
+        }
+    }
+
+    /// The names of the columns that it reads, as written.
+    pub fn columns(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.root.each_named(&mut |name, _| {
+            names.insert(name.to_owned());
+        });
+        names
+    }
+
+    /// The column that it is, if it is nothing else.
+    pub fn as_column(&self) -> Option<&str> {
+        match &self.root.form {
+            Form::Column(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The same over other columns; none where `name` knows none for one of them.
+    pub fn renamed(&self, name: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
+        let mut places = Vec::new();
+        self.root
+            .each_named(&mut |column, span| places.push((span, column)));
+        places.sort_unstable_by_key(|(span, _)| span.start);
+        let (mut text, mut taken) = (String::new(), 0);
+        for (span, column) in places {
+            text.push_str(self.text.get(taken..span.start)?);
+            text.push_str(&quoted(&name(column)?));
+            taken = span.end;
+        }
+        text.push_str(self.text.get(taken..)?);
+        Self::parse(&text).ok()
+    }
+
+    /// Checks names and types against the columns of a table, and computes what is the same for every row.
+    ///
+    /// # Errors
+    /// Unknown columns, operands of the wrong type, a constant part that has no value.
+    pub fn bind(&self, columns: &[Input]) -> Result<Bound, ExpressionError> {
+        Bound::new(self.text.clone(), self.root.clone(), columns)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Expression {}
+
+impl Serialize for Expression {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Expression {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}

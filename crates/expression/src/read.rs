@@ -1,0 +1,66 @@
+//! A cell as a value of its column's type.
+
+use std::borrow::Cow;
+
+use crossfade_model::{Cell, Value, text_form};
+
+use crate::EvaluationError;
+use crate::datum::Datum;
+use crate::decimal::Decimal;
+use crate::evaluate::Stop;
+use crate::kind::Kind;
+
+/// Reads a cell.
+///
+/// # Errors
+/// The image lacks it, or it is not of the type.
+pub(crate) fn read(cell: &Cell, kind: Kind) -> Result<Datum<'_>, Stop> {
+    match cell.value() {
+        Some(value) => typed(value, kind).ok_or(EvaluationError::NotOfType.into()),
+        None if matches!(cell, Cell::Unchanged) => Err(Stop::Unchanged),
+        None => Ok(Datum::Null),
+    }
+}
+
+fn typed(value: Value<'_>, kind: Kind) -> Option<Datum<'_>> {
+    Some(match kind {
+        Kind::Integer { .. } => Datum::Integer(i128::from(value.integer()?)),
+        Kind::Text => Datum::Text(Cow::Borrowed(value.text()?)),
+        Kind::Decimal => Datum::Decimal(decimal(value)?),
+        Kind::Boolean => Datum::Boolean(value.boolean()?),
+        Kind::Float { bits: 32 } => Datum::Double(f64::from(value.single()?)),
+        Kind::Float { .. } | Kind::Double => Datum::Double(value.double()?),
+        Kind::Bytes => Datum::Bytes(bytes(value)?),
+        Kind::Date => Datum::Date(text_form::date(value.text()?)?),
+        Kind::Time => Datum::Time(text_form::time(value.text()?)?),
+        Kind::Timestamp => Datum::Timestamp(text_form::timestamp(value.text()?)?),
+        Kind::Instant => Datum::Instant(text_form::timestamp_with_zone(value.text()?)?),
+        Kind::Uuid => Datum::Uuid(uuid(value)?),
+        Kind::Json => Datum::Json(Cow::Borrowed(value.text()?)),
+        // told from NULL alone
+        Kind::Any | Kind::Null => Datum::Boolean(true),
+    })
+}
+
+fn decimal(value: Value<'_>) -> Option<Decimal> {
+    match value {
+        Value::Integer(integer) => Some(Decimal::Number(i128::from(integer).into())),
+        Value::Real(real) => Decimal::from_double(real),
+        _ => Decimal::parse(value.text()?),
+    }
+}
+
+fn bytes(value: Value<'_>) -> Option<Cow<'_, [u8]>> {
+    match value {
+        Value::Blob(bytes) => Some(Cow::Borrowed(bytes)),
+        Value::TextForm(text) => text_form::hex_bytes(text).map(Cow::Owned),
+        _ => None,
+    }
+}
+
+fn uuid(value: Value<'_>) -> Option<[u8; 16]> {
+    match value {
+        Value::Blob(bytes) => bytes.try_into().ok(),
+        _ => text_form::uuid(value.text()?),
+    }
+}
