@@ -246,7 +246,8 @@ impl Written<'_> {
     fn tables(&self) -> String {
         let mut text = String::from(
             "# Without any [[table]], all tables are moved, under their own names. With one, only those that are listed.\n\
-             # `to` gives another name on the target. Found on the source:\n#\n",
+             # `to` gives another name on the target; `where`, `drop` and [table.columns] say which rows and columns are moved, and as\n\
+             # what. Found on the source:\n#\n",
         );
         for table in &self.schema.tables {
             text.push_str(&format!(
