@@ -41,6 +41,8 @@ mod target;
 mod tenure;
 mod types;
 mod url;
+
+pub use types::documented as documented_types;
 mod writer;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -55,6 +55,8 @@ mod tenure;
 mod url;
 mod writer;
 
+pub use affinity::documented as documented_types;
+
 use std::sync::{Mutex, PoisonError};
 
 use crossfade_model::Schema;
