@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::args;
 use crate::failure::{FAILED, Failure, USAGE};
-use crate::show::{Output, number};
+use crate::show::{Output, kept, number};
 use crate::stores;
 
 /// Writes the file.
@@ -36,6 +36,11 @@ pub async fn init(arguments: &args::Init, output: &Output) -> Result<u8, Failure
         source: shared(&source, "CROSSFADE_SOURCE_PASSWORD", &arguments.output),
         target: shared(&target, "CROSSFADE_TARGET_PASSWORD", &arguments.output),
         schema: &schema,
+        kept: schema
+            .tables
+            .iter()
+            .map(|table| kept::lines(target_store.as_ref(), source_store.engine(), table))
+            .collect(),
     };
     write(&arguments.output, &file.text())?;
     tell(arguments, &source, &target, &schema, &name, output);
@@ -186,6 +191,8 @@ struct Written<'a> {
     source: String,
     target: String,
     schema: &'a Schema,
+    /// How each table would be kept on the target, line by line.
+    kept: Vec<Vec<String>>,
 }
 
 /// What a file says of routes before anybody has chosen one.
@@ -249,7 +256,7 @@ impl Written<'_> {
              # `to` gives another name on the target; `where`, `drop` and [table.columns] say which rows and columns are moved, and as\n\
              # what. Found on the source:\n#\n",
         );
-        for table in &self.schema.tables {
+        for (at, table) in self.schema.tables.iter().enumerate() {
             text.push_str(&format!(
                 "# [[table]]\n# from = {}  # about {}, {}{}\n",
                 quoted(&table.name.to_string()),
@@ -257,6 +264,9 @@ impl Written<'_> {
                 number::bytes(table.estimated_bytes),
                 remark(table)
             ));
+            for line in self.kept.get(at).into_iter().flatten() {
+                text.push_str(&format!("#   # {line}\n"));
+            }
         }
         if self.schema.tables.is_empty() {
             text.push_str("# (no table was found)\n");
@@ -301,6 +311,7 @@ mod tests {
             source: shared(&source, "PW", Path::new("m.toml")),
             target: "sqlite:a \"b\" \\ c.db".to_owned(),
             schema: &Schema::default(),
+            kept: Vec::new(),
         };
         let text = written.text();
         assert!(!text.contains("heim"), "{text}");
