@@ -86,7 +86,13 @@ async fn try_write(
         applier.apply(session.table(*table)?, effect, mode).await?;
         kill::point("apply.rows");
     }
-    applier.records(records).await?;
+    match durable::mark_record(to, session.source.mark(to))? {
+        None => applier.records(records).await?,
+        Some(mark) => {
+            let all: Vec<RecordWrite> = records.iter().cloned().chain([mark]).collect();
+            applier.records(&all).await?;
+        }
+    }
     commit(session, applier, from, to).await
 }
 

@@ -349,6 +349,7 @@ fn chunk_row(
         high: cells(&row.bounds.high),
         row,
         rows,
+        seen: snapshot.seen(),
     })
 }
 
