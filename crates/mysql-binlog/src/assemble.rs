@@ -26,6 +26,10 @@ pub(crate) struct Assembler {
     base: Option<String>,
     /// Behind the last event.
     position: LogPosition,
+    /// When the file was begun, as it says itself.
+    begun: Option<u32>,
+    /// Where the first transaction begins that was announced.
+    first: Option<LogPosition>,
     state: State,
     /// Changes of an unfinished transaction up to this weight are held back: only what is bigger comes in pieces.
     hold: usize,
@@ -115,6 +119,8 @@ impl Assembler {
         Assembler {
             base: None,
             position: LogPosition::default(),
+            begun: None,
+            first: None,
             state: State::Idle,
             hold,
             harmless: HashSet::new(),
@@ -137,6 +143,16 @@ impl Assembler {
         self.position
     }
 
+    /// When the file was begun, in seconds since the Unix epoch by the server's clock; `None` before its first event was read.
+    pub fn begun(&self) -> Option<u32> {
+        self.begun
+    }
+
+    /// Where the first transaction begins that was brought; `None` before.
+    pub fn first_transaction(&self) -> Option<LogPosition> {
+        self.first
+    }
+
     /// Takes the next event.
     ///
     /// # Errors
@@ -145,6 +161,11 @@ impl Assembler {
         let before = self.position;
         if !event.inner {
             self.advance(&event.header, &event.said)?;
+        }
+        match &event.said {
+            Said::Format(_) => self.begun = Some(event.header.timestamp),
+            Said::Announced(_) => self.note_first(&event.header, before),
+            _ => {}
         }
         match event.said {
             Said::Rotate(rotate) => self.rotate(&rotate, out)?,
@@ -184,6 +205,16 @@ impl Assembler {
         Ok(())
     }
 
+    /// What comes before the first transaction may have been left out by the server, which tells no position of that.
+    fn note_first(&mut self, header: &Header, before: LogPosition) {
+        let offset = self.position.offset.saturating_sub(header.size.into());
+        let start = LogPosition {
+            offset,
+            ..self.position
+        };
+        self.first.get_or_insert(start.max(before));
+    }
+
     fn rotate(&mut self, rotate: &Rotate, out: &mut Batch) -> Result<()> {
         let file = LogFile::parse(&rotate.file)?;
         let other = self.base.as_ref().is_some_and(|base| *base != file.base);
@@ -199,6 +230,7 @@ impl Assembler {
             .fix("Copy anew: what was in the old files is in no log"));
         }
         if file.number > self.position.file {
+            self.begun = None;
             // a transaction is never split: what is open was left so by a crash
             self.abandon(out);
         }

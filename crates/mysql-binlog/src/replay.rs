@@ -89,4 +89,14 @@ impl Replay {
     pub fn base(&self) -> Option<&str> {
         self.assembler.base()
     }
+
+    /// When the log file that is being read was begun, in seconds since the Unix epoch by the server's clock.
+    pub fn begun(&self) -> Option<u32> {
+        self.assembler.begun()
+    }
+
+    /// Where the first transaction begins that came; `None` before.
+    pub fn first_transaction(&self) -> Option<LogPosition> {
+        self.assembler.first_transaction()
+    }
 }

@@ -114,13 +114,13 @@ impl BinlogStream {
             failed: None,
         };
         let limit = Instant::now() + SILENCE;
-        while stream.replay.base().is_none() {
+        loop {
             stream.drain()?;
-            if stream.replay.base().is_none() {
-                stream.wait(limit).await?;
+            if stream.replay.base().is_some() && stream.replay.begun().is_some() {
+                return Ok(stream);
             }
+            stream.wait(limit).await?;
         }
-        Ok(stream)
     }
 
     /// Some next items; empty after about a second without any. Cancel-safe. After an error always the same error.
@@ -168,6 +168,17 @@ impl BinlogStream {
     /// The base of the log files' names.
     pub fn base(&self) -> &str {
         self.replay.base().unwrap_or_default()
+    }
+
+    /// When the log file that is being read was begun, in seconds since the Unix epoch by the server's clock: a file of the same
+    /// name that was begun at another time is another file. `None` between two files.
+    pub fn begun(&self) -> Option<u32> {
+        self.replay.begun()
+    }
+
+    /// Where the first transaction begins that came, whether its tables are wanted or not; `None` before.
+    pub fn first_transaction(&self) -> Option<LogPosition> {
+        self.replay.first_transaction()
     }
 
     /// The connection's number on the server, for `KILL`.

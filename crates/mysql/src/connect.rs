@@ -46,6 +46,8 @@ pub(crate) struct Client {
     entry: Option<Entry>,
     pub label: Arc<str>,
     pub server: Arc<Server>,
+    /// Whose positions this session's are: see [`crate::lineage`].
+    pub succession: u32,
 }
 
 /// What a statement did.
@@ -168,6 +170,7 @@ impl Client {
             entry: None,
             label: Arc::clone(label),
             server: Arc::new(server),
+            succession: 0,
         })
     }
 

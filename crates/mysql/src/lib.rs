@@ -21,6 +21,7 @@ mod fence;
 mod findings;
 mod grants;
 mod guard;
+mod lineage;
 mod load;
 mod moment;
 mod names;
@@ -49,7 +50,7 @@ use crossfade_model::Schema;
 use crossfade_store::{Capabilities, Result, SourceIdentity};
 
 use connect::Client;
-use server::{Flavor, Server};
+use server::Server;
 use session::Purpose;
 use url::Address;
 
@@ -78,6 +79,8 @@ pub struct MysqlStore {
     fates: Arc<stream::fate::Fates>,
     /// The sessions that are open.
     sessions: connect::Sessions,
+    /// Whose log is followed.
+    lineage: Arc<lineage::Lineage>,
 }
 
 impl MysqlStore {
@@ -94,6 +97,7 @@ impl MysqlStore {
             migration: Arc::default(),
             fates: Arc::default(),
             sessions: connect::Sessions::default(),
+            lineage: Arc::default(),
         })
     }
 
@@ -110,12 +114,14 @@ impl MysqlStore {
             migration: Arc::default(),
             fates: Arc::default(),
             sessions: connect::Sessions::default(),
+            lineage: Arc::default(),
         }
     }
 
     async fn connect(&self, purpose: Purpose) -> Result<Client> {
         let mut client = Client::open(&self.address, &self.label, purpose).await?;
         client.enter(&self.sessions);
+        client.succession = self.lineage.succession();
         // a later session may find another version; the flavor stays
         let _first = self.server.set(Arc::clone(&client.server));
         Ok(client)
@@ -155,25 +161,18 @@ impl MysqlStore {
         Ok(schema)
     }
 
-    /// MariaDB has no identity of its own before 11.7: what the server is told at its start must do.
     async fn identified(&self) -> Result<SourceIdentity> {
         let client = self.connect(Purpose::Check).await?;
-        let server = Arc::clone(&client.server);
+        let identity = self.identity_of(&client.server);
         client.close().await;
-        let value = |name: &str| server.variable(name).unwrap_or_default().to_owned();
-        let who = match server.flavor {
-            Flavor::Mysql => format!("uuid {}", value("server_uuid")),
-            Flavor::Mariadb => format!(
-                "server {} {}:{} {}",
-                value("server_id"),
-                value("hostname"),
-                value("port"),
-                value("datadir")
-            ),
-        };
-        Ok(SourceIdentity {
+        Ok(identity)
+    }
+
+    fn identity_of(&self, server: &Server) -> SourceIdentity {
+        let (who, database) = (lineage::who(server), &self.address.database);
+        SourceIdentity {
             version: server.name(),
-            identity: format!("{who} database {}", self.address.database),
-        })
+            identity: format!("{who} database {database}"),
+        }
     }
 }

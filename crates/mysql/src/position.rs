@@ -2,7 +2,8 @@
 //!
 //! # The decision
 //! A [`Position`] is a place in one server's log, packed by [`LogPosition`]: positions of one server compare in commit order, which
-//! is all that the engine asks of them. The set of global transaction ids would be no order. A transaction's id is the position
+//! is all that the engine asks of them. Those of a server that took its place lie behind all of them ([`crate::lineage`]). The set of
+//! global transaction ids would be no order. A transaction's id is the position
 //! behind its first byte: a big one must be named before its end was read, and no snapshot's position lies inside a transaction.
 //!
 //! A snapshot is [`Snapshot::Sequence`] of a position: it sees every transaction that ends at or before it. What lies behind differs:
@@ -18,7 +19,7 @@
 //!
 //! **A snapshot is exact if its horizon is its own position.** Whoever needs both sides at one position must take another where it is not.
 
-use crossfade_model::{Position, Snapshot};
+use crossfade_model::{Beginning, Position, Snapshot};
 use crossfade_mysql_binlog::{LogFile, LogPosition};
 use crossfade_store::{ErrorKind, Result};
 use std::collections::BTreeSet;
@@ -36,10 +37,31 @@ const DOING: &str = "reading the log's position";
 
 const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
-/// A position from a file's name and an offset in it.
-pub(crate) fn encode(file: &str, offset: u64) -> Option<Position> {
+/// A position from a file's name and an offset in it, in the log of a server that is the so many-th one followed.
+pub(crate) fn encode(succession: u32, file: &str, offset: u64) -> Option<Position> {
     let file = LogFile::parse(file).ok()?.number;
-    LogPosition { file, offset }.pack().ok()
+    LogPosition { file, offset }.pack(succession).ok()
+}
+
+/// A beginning behind `before`: a lane that begins anew may have followed other servers of this source.
+pub(crate) fn placed(beginning: Beginning, before: Option<Position>) -> Beginning {
+    let Some(before) = before.filter(|before| *before > beginning.position) else {
+        return beginning;
+    };
+    let place = LogPosition::unpack(beginning.position);
+    let succession = LogPosition::succession(before);
+    let moved = [succession, succession + 1]
+        .into_iter()
+        .filter_map(|succession| place.pack(succession).ok())
+        .find(|position| *position >= before);
+    match moved {
+        Some(position) => Beginning {
+            position,
+            snapshot: Snapshot::Sequence(position.0),
+            ..beginning
+        },
+        None => beginning,
+    }
 }
 
 /// The base of the log files' names, where the server tells it.
@@ -77,7 +99,7 @@ pub(crate) async fn log_end(client: &mut Client) -> Result<Position> {
 
 fn position(client: &Client, file: &str, offset: Option<u64>) -> Result<Position> {
     offset
-        .and_then(|offset| encode(file, offset))
+        .and_then(|offset| encode(client.succession, file, offset))
         .ok_or_else(|| {
             client.fault(
                 ErrorKind::Unsupported,
@@ -88,7 +110,7 @@ fn position(client: &Client, file: &str, offset: Option<u64>) -> Result<Position
 }
 
 /// Ids of transactions that are in the log, or will be at once, and that readers may not see.
-async fn owned(client: &mut Client) -> Result<BTreeSet<String>> {
+pub(crate) async fn owned(client: &mut Client) -> Result<BTreeSet<String>> {
     let row = client.text_row(DOING, "SELECT @@GLOBAL.gtid_owned").await?;
     Ok(row.map(|row| parse_owned(row.text(0))).unwrap_or_default())
 }
@@ -101,11 +123,11 @@ fn parse_owned(text: &str) -> BTreeSet<String> {
         for part in group.split(':') {
             match part.split_once('#') {
                 Some((number, _)) => {
-                    out.insert(format!("{whose}:{number}"));
+                    out.insert(format!("{whose}{number}"));
                 }
                 None => {
-                    whose.push(':');
                     whose.push_str(part);
+                    whose.push(':');
                 }
             }
         }
@@ -215,13 +237,13 @@ mod tests {
 
     #[test]
     fn positions_compare_in_the_logs_order() {
-        let at = |file: &str, offset| encode(file, offset).unwrap();
+        let at = |file: &str, offset| encode(0, file, offset).unwrap();
         assert!(at("binlog.000009", 4_000_000_000) < at("binlog.000010", 4));
         assert!(at("a.b.000010", 4) < at("a.b.000010", 5));
         assert_eq!(show(at("binlog.000010", 157)), "000010:157");
         assert!(at("binlog.000009", 1 << 32) < at("binlog.000010", 4));
         for (file, offset) in [("binlog", 4), ("binlog.x", 4), ("binlog.000001", 1 << 40)] {
-            assert_eq!(encode(file, offset), None);
+            assert_eq!(encode(0, file, offset), None);
         }
     }
 
@@ -230,10 +252,10 @@ mod tests {
         let text = "3E11FA47-71CA-11E1-9E33-C80AA9429562:4#12:5#13,\n4E11:tag:7#9";
         let ids = parse_owned(text);
         assert!(
-            ids.contains(":3E11FA47-71CA-11E1-9E33-C80AA9429562:4"),
+            ids.contains("3E11FA47-71CA-11E1-9E33-C80AA9429562:4"),
             "{ids:?}"
         );
-        assert!(ids.contains(":4E11:tag:7"), "{ids:?}");
+        assert!(ids.contains("4E11:tag:7"), "{ids:?}");
         assert_eq!(ids.len(), 3);
         assert!(parse_owned("").is_empty());
     }
