@@ -31,6 +31,7 @@ mod routes_kept;
 mod sequences;
 mod standby;
 mod strangers;
+mod succession;
 mod switch;
 mod switch_refused;
 mod take_over;
