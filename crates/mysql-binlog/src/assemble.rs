@@ -26,8 +26,8 @@ pub(crate) struct Assembler {
     base: Option<String>,
     /// Behind the last event.
     position: LogPosition,
-    /// When the file was begun, as it says itself.
-    begun: Option<u32>,
+    /// The files that were begun to be read, and when each was begun, as it says itself.
+    files: Vec<(u64, u32)>,
     /// Where the first transaction begins that was announced.
     first: Option<LogPosition>,
     state: State,
@@ -119,7 +119,7 @@ impl Assembler {
         Assembler {
             base: None,
             position: LogPosition::default(),
-            begun: None,
+            files: Vec::new(),
             first: None,
             state: State::Idle,
             hold,
@@ -143,9 +143,9 @@ impl Assembler {
         self.position
     }
 
-    /// When the file was begun, in seconds since the Unix epoch by the server's clock; `None` before its first event was read.
-    pub fn begun(&self) -> Option<u32> {
-        self.begun
+    /// See [`crate::BinlogStream::files`].
+    pub fn files(&mut self) -> Vec<(u64, u32)> {
+        std::mem::take(&mut self.files)
     }
 
     /// Where the first transaction begins that was brought; `None` before.
@@ -163,7 +163,10 @@ impl Assembler {
             self.advance(&event.header, &event.said)?;
         }
         match &event.said {
-            Said::Format(_) => self.begun = Some(event.header.timestamp),
+            Said::Format(_) => {
+                let begun = (self.position.file, event.header.timestamp);
+                self.files.push(begun);
+            }
             Said::Announced(_) => self.note_first(&event.header, before),
             _ => {}
         }
@@ -230,7 +233,6 @@ impl Assembler {
             .fix("Copy anew: what was in the old files is in no log"));
         }
         if file.number > self.position.file {
-            self.begun = None;
             // a transaction is never split: what is open was left so by a crash
             self.abandon(out);
         }

@@ -90,9 +90,9 @@ impl Replay {
         self.assembler.base()
     }
 
-    /// When the log file that is being read was begun, in seconds since the Unix epoch by the server's clock.
-    pub fn begun(&self) -> Option<u32> {
-        self.assembler.begun()
+    /// See [`crate::BinlogStream::files`].
+    pub fn files(&mut self) -> Vec<(u64, u32)> {
+        self.assembler.files()
     }
 
     /// Where the first transaction begins that came; `None` before.

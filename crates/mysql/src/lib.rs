@@ -12,6 +12,7 @@
 mod apply;
 mod bulk;
 mod cells;
+mod cleared;
 mod connect;
 mod ddl;
 mod describe;
@@ -121,7 +122,7 @@ impl MysqlStore {
     async fn connect(&self, purpose: Purpose) -> Result<Client> {
         let mut client = Client::open(&self.address, &self.label, purpose).await?;
         client.enter(&self.sessions);
-        client.succession = self.lineage.succession();
+        (client.succession, client.cleared) = self.lineage.positions();
         // a later session may find another version; the flavor stays
         let _first = self.server.set(Arc::clone(&client.server));
         Ok(client)

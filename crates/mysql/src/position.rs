@@ -8,14 +8,13 @@
 //!
 //! A snapshot is [`Snapshot::Sequence`] of a position: it sees every transaction that ends at or before it. What lies behind differs:
 //!
-//! - **MariaDB** tells the position of a consistent snapshot exactly (`Binlog_snapshot_file`, `Binlog_snapshot_position`), unless others
-//!   ask at the same time: it is asked several times, and what it does not always say is uncertain as on MySQL. The
-//!   snapshot sees nothing beyond; its horizon is the same position.
+//! - **MariaDB** tells how far its commits are; asked before the snapshot opens, that is a lower bound of what it sees.
 //! - **MySQL** has the transaction in its log before readers may see it. It owns the transaction's id from before it is in the
 //!   log until after it is visible, and only then is the id in `gtid_executed`. So: the log's end is read, then the ids that are
 //!   owned, and once none of these is owned any more the snapshot is opened. All that ends at or before that end is visible in it.
-//!   It may see more. What ends between the position and the horizon, the log's end read after the snapshot opened, is uncertain: it
-//!   counts as not seen and is applied again, which whole images of keyed rows bear (an insert may find its row).
+//!
+//! On both it may see more. What ends between the position and the horizon, the log's end read after the snapshot opened, is uncertain:
+//! it counts as not seen and is applied again, which whole images of keyed rows bear (an insert may find its row).
 //!
 //! **A snapshot is exact if its horizon is its own position.** Whoever needs both sides at one position must take another where it is not.
 
@@ -140,39 +139,37 @@ pub(crate) async fn unseen_end(client: &mut Client) -> Result<Option<Position>> 
     let end = log_end(client).await?;
     let seen = match client.server.flavor {
         Flavor::Mysql => owned(client).await?.is_empty(),
-        Flavor::Mariadb => exact(client).await? >= end,
+        Flavor::Mariadb => lower_bound(client).await?.is_some_and(|seen| seen >= end),
     };
     Ok((!seen).then_some(end))
 }
 
-/// A position that a snapshot of MariaDB's sees which is opened now, and closed.
-async fn exact(client: &mut Client) -> Result<Position> {
-    let (seen, _) = open_exact(client).await?;
-    client.run(DOING, "ROLLBACK").await?;
-    Ok(seen)
-}
-
-/// How often a MariaDB server is asked where its snapshot is.
+/// How often a MariaDB server is asked where its commits are.
 const ASKED_TIMES: usize = 5;
 
-/// Opens a snapshot of MariaDB's and says where it is (MariaDB documentation, "START TRANSACTION", WITH CONSISTENT SNAPSHOT): at or
-/// behind the first position, at or before the second, which are nearly always one.
+/// A position of MariaDB's up to which every snapshot sees everything that opens from now on; `None` where it is not known now.
 ///
-/// The server keeps the answer in a place that all sessions share until it has sent it: whoever asks for the server's status at the
-/// same time gets, or is given, another session's (seen on 10.11 and 11.8). The snapshot's own is the same at each asking.
-async fn open_exact(client: &mut Client) -> Result<(Position, Position)> {
-    client.run("opening a snapshot", OPEN).await?;
-    let first = snapshot_position(client).await?;
-    let mut bounds = (first, first);
-    for _ in 1..ASKED_TIMES {
-        let again = snapshot_position(client).await?;
-        bounds = (bounds.0.min(again), bounds.1.max(again));
+/// The server tells where its commits are, or where a session's snapshot is that asks (MariaDB documentation, "START TRANSACTION", WITH
+/// CONSISTENT SNAPSHOT). It keeps the answer in a place that all sessions share until it has sent it: whoever asks for the server's
+/// status at the same time gets, or is given, another session's (seen on 10.11 and 11.8). Whose ever it is, it was true at some time
+/// before: so it is asked *before* the snapshot opens, and is a lower bound of what that sees. Two things it must not be:
+///
+/// - of two sessions, the file of one and the offset of another: files then differ, so what is not in the log's present file, or lies
+///   behind its end, is not taken; and the least of several answers is;
+/// - moved there by something else than a commit: see [`crate::cleared`].
+async fn lower_bound(client: &mut Client) -> Result<Option<Position>> {
+    let end = log_end(client).await?;
+    let mut least = end;
+    for _ in 0..ASKED_TIMES {
+        let answer = snapshot_position(client).await?;
+        if LogPosition::unpack(answer).file != LogPosition::unpack(end).file {
+            return Ok(None);
+        }
+        least = least.min(answer);
     }
-    if bounds.0 < bounds.1 {
-        // what another session was told may lie before or behind
-        bounds.1 = bounds.1.max(log_end(client).await?);
-    }
-    Ok(bounds)
+    let answer = LogPosition::unpack(least);
+    let is_true = crate::cleared::is_true(client, answer, least == end).await?;
+    Ok(is_true.then_some(least))
 }
 
 async fn snapshot_position(client: &mut Client) -> Result<Position> {
@@ -191,41 +188,46 @@ async fn snapshot_position(client: &mut Client) -> Result<Position> {
 
 /// A position up to which readers see everything; on MySQL at or beyond the log's end of before the call.
 pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
-    if client.server.flavor == Flavor::Mariadb {
-        return exact(client).await;
-    }
-    let end = log_end(client).await?;
-    let mut waited_for = owned(client).await?;
     let begun = Instant::now();
-    while !waited_for.is_empty() {
-        if begun.elapsed() > VISIBLE_PATIENCE {
-            return Err(client
-                .fault(
-                    ErrorKind::Busy,
-                    "mysql.not_visible",
-                    format!(
-                        "{} transactions are in the log and readers do not see them after {VISIBLE_PATIENCE:?}",
-                        waited_for.len()
-                    ),
-                )
-                .fix("A replica that commits wait for (semi-synchronous replication) does not answer; look at it"));
+    match client.server.flavor {
+        Flavor::Mariadb => loop {
+            if let Some(bound) = lower_bound(client).await? {
+                return Ok(bound);
+            }
+            wait(client, begun, "commits of the log's last file").await?;
+        },
+        Flavor::Mysql => {
+            let end = log_end(client).await?;
+            let mut waited_for = owned(client).await?;
+            while !waited_for.is_empty() {
+                let what = format!("{} transactions", waited_for.len());
+                wait(client, begun, &what).await?;
+                let now = owned(client).await?;
+                waited_for.retain(|id| now.contains(id));
+            }
+            Ok(end)
         }
-        tokio::time::sleep(PAUSE).await;
-        let now = owned(client).await?;
-        waited_for.retain(|id| now.contains(id));
     }
-    Ok(end)
+}
+
+async fn wait(client: &Client, begun: Instant, what: &str) -> Result<()> {
+    if begun.elapsed() > VISIBLE_PATIENCE {
+        return Err(client
+            .fault(
+                ErrorKind::Busy,
+                "mysql.not_visible",
+                format!("{what} are in the log and readers do not see them after {VISIBLE_PATIENCE:?}"),
+            )
+            .fix("A replica that commits wait for (semi-synchronous replication) does not answer; look at it"));
+    }
+    tokio::time::sleep(PAUSE).await;
+    Ok(())
 }
 
 /// Opens the session's snapshot; says what it sees, and its horizon.
 pub(crate) async fn open_snapshot(client: &mut Client) -> Result<(Snapshot, Position)> {
-    let doing = "opening a snapshot";
-    if client.server.flavor == Flavor::Mariadb {
-        let (seen, horizon) = open_exact(client).await?;
-        return Ok((Snapshot::Sequence(seen.0), horizon));
-    }
     let seen = visible_end(client).await?;
-    client.run(doing, OPEN).await?;
+    client.run("opening a snapshot", OPEN).await?;
     let horizon = log_end(client).await?;
     Ok((Snapshot::Sequence(seen.0), horizon))
 }

@@ -19,6 +19,7 @@ use crossfade_store::{ErrorKind, Kept, Result, Successor};
 use serde::{Deserialize, Serialize};
 
 use crate::MysqlStore;
+use crate::cleared::Cleared;
 use crate::connect::Client;
 use crate::server::{Flavor, Server};
 use crate::session::Purpose;
@@ -43,6 +44,8 @@ struct Line {
     /// Who must answer where positions are read; `None` before that is known.
     server: Option<String>,
     ledger: Ledger,
+    /// How far its present file was looked through.
+    cleared: Cleared,
 }
 
 /// Shared by all sessions of a store.
@@ -59,12 +62,19 @@ impl Lineage {
         self.line().succession
     }
 
+    /// What a session needs to read positions.
+    pub fn positions(&self) -> (u32, Cleared) {
+        let line = self.line();
+        (line.succession, line.cleared.clone())
+    }
+
     /// From now on this server alone is followed.
     fn follow(&self, server: &Server, succession: u32, ledger: Ledger) {
         *self.line() = Line {
             succession,
             server: Some(who(server)),
             ledger,
+            cleared: Cleared::default(),
         };
     }
 
@@ -202,7 +212,13 @@ pub(crate) async fn resume(store: &MysqlStore, kept: &Kept) -> Result<Option<Suc
     if mark.begun.is_some() {
         // before a stream begins at a place that is none in another file
         let begun = crate::stream::file_begun(store, &client, file).await?;
-        check_file(store, file, begun)?;
+        check_files(
+            store,
+            &begun
+                .map(|begun| (file, begun))
+                .into_iter()
+                .collect::<Vec<_>>(),
+        )?;
     }
     client.close().await;
     Ok(None)
@@ -217,18 +233,23 @@ pub(crate) async fn seen(client: &mut Client) -> Result<Option<String>> {
     Ok(logged.applied().map(|applied| applied.text()))
 }
 
-/// The file in which a stream was opened must be the one that was read before.
+/// The files with which a stream begins must be those that were read before under their names.
 ///
 /// # Errors
-/// [`ErrorKind::LogLost`] where it was begun at another time.
-pub(crate) fn check_file(store: &MysqlStore, file: u64, begun: Option<u32>) -> Result<()> {
-    let Some(begun) = begun else { return Ok(()) };
+/// [`ErrorKind::LogLost`] where one was begun at another time.
+pub(crate) fn check_files(store: &MysqlStore, files: &[(u64, u32)]) -> Result<()> {
     let mut line = store.lineage.line();
-    if line.ledger.begun(file).is_some_and(|known| known != begun) {
-        let what = "a log file is another one than that which was read under its name";
-        let what = format!("{what} (number {file})");
-        return Err(same::begun_anew(&store.label, what));
+    for (file, begun) in files {
+        if line
+            .ledger
+            .begun(*file)
+            .is_some_and(|known| known != *begun)
+        {
+            let what = "a log file is another one than that which was read under its name";
+            let what = format!("{what} (number {file})");
+            return Err(same::begun_anew(&store.label, what));
+        }
+        line.ledger.note_file(*file, *begun);
     }
-    line.ledger.note_file(file, begun);
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::applied::{Applied, Executed};
 use super::ledger::Ledger;
 use super::same::shortened;
 use crate::MysqlStore;
+use crate::cleared::Cleared;
 use crate::connect::Client;
 use crate::position;
 use crate::server::{Flavor, Server};
@@ -53,6 +54,7 @@ pub(super) async fn find(
     logs_all(client, &executed, &applied)?;
     // the client's own positions are of the server before until now
     client.succession = LogPosition::succession(kept.checkpoint) + 1;
+    client.cleared = Cleared::default();
     let end = position::log_end(client).await?;
     let place = continuation(store, client, &applied, end).await?;
     let checkpoint = place

@@ -89,8 +89,8 @@ pub(crate) async fn open(
         hold_bytes: HOLD_BYTES,
         server: Some(place::identity(&server)),
     };
-    let stream = connect(store, &start, options).await?;
-    lineage::check_file(store, stream.position().file, stream.begun())?;
+    let mut stream = connect(store, &start, options).await?;
+    lineage::check_files(store, &stream.files())?;
     Ok(MysqlStream {
         stream,
         events: Events::new(
@@ -149,8 +149,9 @@ pub(crate) async fn file_begun(
         base: base.to_owned(),
         position: LogPosition { file, offset: 4 },
     };
-    let stream = open_unread(store, &client.server, &start).await?;
-    Ok(stream.begun())
+    let mut stream = open_unread(store, &client.server, &start).await?;
+    let of_file = |(number, begun)| (number == file).then_some(begun);
+    Ok(stream.files().into_iter().find_map(of_file))
 }
 
 impl MysqlStream {
@@ -198,8 +199,8 @@ impl ChangeStream for MysqlStream {
             .next()
             .await
             .map_err(|e| e.into_store(&self.label))?;
-        if let Some(begun) = self.stream.begun() {
-            self.lineage.note_file(self.stream.position().file, begun);
+        for (file, begun) in self.stream.files() {
+            self.lineage.note_file(file, begun);
         }
         let out = self.turn(items);
         if out.is_empty()

@@ -39,4 +39,5 @@ mod toast;
 mod transactions;
 mod truncate;
 mod values;
+mod visibility;
 mod wal_level;
