@@ -20,6 +20,7 @@ mod keys;
 mod layers;
 mod mutations;
 mod mysql;
+mod mysql_refused;
 mod names;
 mod partitions;
 mod places;
