@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::apply::applier::ApplierTask;
 use crate::apply::gather::Gatherer;
 use crate::apply::{ahead, finish};
-use crate::capture::{anew, bounds, load, start, stream};
+use crate::capture::{anew, bounds, load, start, stream, succession};
 use crate::commands::{self, Order};
 use crate::durable;
 use crate::error::EngineError;
@@ -75,6 +75,10 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
     }
     if seed::seed(migration, run.base(), tenure.as_ref()).await? {
         // what the target holds is read anew
+        return Err(EngineError::Again);
+    }
+    let observer = run.observer.as_ref();
+    if succession::settle(&migration.source, tenure.as_ref(), observer).await? {
         return Err(EngineError::Again);
     }
     let spec = CaptureSpec {

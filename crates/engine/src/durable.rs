@@ -3,6 +3,7 @@
 //! | kind | id | written in the transaction of |
 //! | --- | --- | --- |
 //! | `source` | `source` | the first checkpoint |
+//! | `mark` | `mark` | each checkpoint, where the source has more to say of one |
 //! | `frontier` | table/low bound | the chunk's rows |
 //! | `parts` | table | the part's rows |
 //! | `owed` | table | the applier's batch |
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 use crossfade_model::{
     Cell, Key, Position, Row, Snapshot, TableMapping, TableName, TransactionId, hex,
 };
-use crossfade_rules::frontier::{DurableFrontier, FrontierRow, OneKeyRow, OwedRow};
+use crossfade_rules::frontier::{DurableFrontier, FrontierRow, OneKeyRow, OneKeyState, OwedRow};
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{
     Bound, CaptureStart, Record, RecordKey, RecordWrite, SourceIdentity, TargetState,
@@ -47,6 +48,35 @@ pub(crate) struct ChunkRecord {
     pub low: Vec<Cell>,
     pub high: Vec<Cell>,
     pub rows: u64,
+    /// All that the snapshot may have seen, in the source's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+}
+
+/// What the source has more to say of a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    at: Position,
+    mark: String,
+}
+
+const MARK: &str = "mark";
+
+/// The mark of a checkpoint. One that is left from another checkpoint says nothing.
+pub(crate) fn mark_record(
+    at: Position,
+    mark: Option<String>,
+) -> Result<Option<RecordWrite>, EngineError> {
+    let record = |mark| put(MARK, MARK.to_owned(), &Mark { at, mark });
+    mark.map(record).transpose()
+}
+
+/// The mark of the checkpoint that the target holds.
+pub(crate) fn stored_mark(state: &TargetState) -> Result<Option<String>, EngineError> {
+    let mark: Option<Mark> = stored_one(state, MARK)?;
+    Ok(mark
+        .filter(|mark| Some(mark.at) == state.checkpoint)
+        .map(|mark| mark.mark))
 }
 
 const ALTERED: &str = "altered";
@@ -262,6 +292,65 @@ pub(crate) fn one_key_record(
 
 pub(crate) fn one_key_gone(mapping: &TableMapping, key: &Key) -> RecordWrite {
     RecordWrite::Remove(RecordKey::new("one_key", one_key_id(mapping, key)))
+}
+
+/// A copied chunk, or a key that was read by itself, whose snapshot may have seen more than the checkpoint stands for.
+pub(crate) struct Ahead {
+    /// All that it may have seen, where that is known.
+    pub seen: Option<String>,
+    key: RecordKey,
+    copy: Copied,
+}
+
+enum Copied {
+    Chunk(Box<ChunkRecord>),
+    OneKey(Box<OneKeyRecord>),
+}
+
+/// All of them.
+pub(crate) fn ahead(state: &TargetState, checkpoint: Position) -> Result<Vec<Ahead>, EngineError> {
+    let mut out = Vec::new();
+    for record in &state.records {
+        let (horizon, seen, copy) = match record.key.kind.as_str() {
+            "frontier" => {
+                let chunk: ChunkRecord = from_json(record)?;
+                let seen = chunk.seen.clone();
+                (chunk.row.horizon, seen, Copied::Chunk(Box::new(chunk)))
+            }
+            "one_key" => {
+                let one: OneKeyRecord = from_json(record)?;
+                let OneKeyState::Read { horizon, .. } = one.row.state else {
+                    continue;
+                };
+                (horizon, None, Copied::OneKey(Box::new(one)))
+            }
+            _ => continue,
+        };
+        if horizon > checkpoint {
+            let key = record.key.clone();
+            out.push(Ahead { seen, key, copy });
+        }
+    }
+    Ok(out)
+}
+
+impl Ahead {
+    /// Its row with another horizon.
+    pub fn moved_to(self, end: Position) -> Result<RecordWrite, EngineError> {
+        let (kind, id) = (self.key.kind, self.key.id);
+        match self.copy {
+            Copied::Chunk(mut chunk) => {
+                chunk.row.horizon = end;
+                put(&kind, id, &chunk)
+            }
+            Copied::OneKey(mut one) => {
+                if let OneKeyState::Read { horizon, .. } = &mut one.row.state {
+                    *horizon = end;
+                }
+                put(&kind, id, &one)
+            }
+        }
+    }
 }
 
 /// The durable rows of one table.

@@ -230,6 +230,13 @@ pub enum Event {
         /// The first position of the stream, for people.
         position: String,
     },
+    /// Another server has taken the source's place, and has all that was applied.
+    Succeeded {
+        /// Who it is.
+        identity: String,
+        /// Where its log goes on, for people.
+        position: String,
+    },
     /// The target's tables are there.
     TablesCreated {
         /// How many.

@@ -86,6 +86,10 @@ impl SourceSnapshot for MappedSnapshot {
         self.inner.horizon()
     }
 
+    fn seen(&self) -> Option<String> {
+        self.inner.seen()
+    }
+
     async fn wait_durable(&mut self) -> Result<()> {
         self.inner.wait_durable().await
     }

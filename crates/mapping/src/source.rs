@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crossfade_model::{
-    Cell, Column, Finding, Position, Schema, Sequence, Table, TableId, TableMapping, TableName,
-    TransactionId,
+    Beginning, Cell, Column, Finding, Position, Schema, Sequence, Table, TableId, TableMapping,
+    TableName, TransactionId,
 };
 use crossfade_store::{
-    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Made, Probe, QueryColumn,
-    Result, SequenceState, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
+    Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Kept, Made, Probe,
+    QueryColumn, Result, SequenceState, Source, SourceIdentity, SourceSnapshot, Successor,
+    WatchOutcome,
 };
 
 use crate::snapshot::MappedSnapshot;
 use crate::stream::MappedStream;
 use crate::table::MappedTable;
 
-/// A source seen through the mappings that it is asked with. Tables that are carried as they are pass untouched.
+/// A source seen through the mappings that it is asked with. Tables that are carried as they are pass untouched, and every method is
+/// passed on, also where the contract has a default for it.
 pub struct MappedSource {
     inner: Arc<dyn Source>,
 }
@@ -182,6 +184,18 @@ impl Source for MappedSource {
 
     fn own_form(&self, column: &Column, cell: &Cell) -> Option<Cell> {
         self.inner.own_form(column, cell)
+    }
+
+    async fn resume(&self, kept: &Kept) -> Result<Option<Successor>> {
+        self.inner.resume(kept).await
+    }
+
+    fn mark(&self, checkpoint: Position) -> Option<String> {
+        self.inner.mark(checkpoint)
+    }
+
+    fn placed(&self, beginning: Beginning, before: Option<Position>) -> Beginning {
+        self.inner.placed(beginning, before)
     }
 
     fn show_transaction(&self, t: TransactionId) -> String {

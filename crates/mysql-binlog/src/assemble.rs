@@ -26,6 +26,10 @@ pub(crate) struct Assembler {
     base: Option<String>,
     /// Behind the last event.
     position: LogPosition,
+    /// The files that were begun to be read, and when each was begun, as it says itself.
+    files: Vec<(u64, u32)>,
+    /// Where the first transaction begins that was announced.
+    first: Option<LogPosition>,
     state: State,
     /// Changes of an unfinished transaction up to this weight are held back: only what is bigger comes in pieces.
     hold: usize,
@@ -115,6 +119,8 @@ impl Assembler {
         Assembler {
             base: None,
             position: LogPosition::default(),
+            files: Vec::new(),
+            first: None,
             state: State::Idle,
             hold,
             harmless: HashSet::new(),
@@ -137,6 +143,16 @@ impl Assembler {
         self.position
     }
 
+    /// See [`crate::BinlogStream::files`].
+    pub fn files(&mut self) -> Vec<(u64, u32)> {
+        std::mem::take(&mut self.files)
+    }
+
+    /// Where the first transaction begins that was brought; `None` before.
+    pub fn first_transaction(&self) -> Option<LogPosition> {
+        self.first
+    }
+
     /// Takes the next event.
     ///
     /// # Errors
@@ -145,6 +161,14 @@ impl Assembler {
         let before = self.position;
         if !event.inner {
             self.advance(&event.header, &event.said)?;
+        }
+        match &event.said {
+            Said::Format(_) => {
+                let begun = (self.position.file, event.header.timestamp);
+                self.files.push(begun);
+            }
+            Said::Announced(_) => self.note_first(&event.header, before),
+            _ => {}
         }
         match event.said {
             Said::Rotate(rotate) => self.rotate(&rotate, out)?,
@@ -182,6 +206,16 @@ impl Assembler {
         }
         self.position.offset = next;
         Ok(())
+    }
+
+    /// What comes before the first transaction may have been left out by the server, which tells no position of that.
+    fn note_first(&mut self, header: &Header, before: LogPosition) {
+        let offset = self.position.offset.saturating_sub(header.size.into());
+        let start = LogPosition {
+            offset,
+            ..self.position
+        };
+        self.first.get_or_insert(start.max(before));
     }
 
     fn rotate(&mut self, rotate: &Rotate, out: &mut Batch) -> Result<()> {

@@ -115,10 +115,33 @@ impl MariadbPosition {
         self.0.insert(gtid.domain, gtid);
     }
 
+    /// The last transactions, by domain.
+    pub fn all(&self) -> impl Iterator<Item = &MariadbGtid> {
+        self.0.values()
+    }
+
+    /// Whether a transaction lies at or before it, where each domain's numbers only rise (`gtid_strict_mode`).
+    pub fn covers(&self, gtid: &MariadbGtid) -> bool {
+        self.of_domain(gtid.domain)
+            .is_some_and(|last| gtid.sequence <= last.sequence)
+    }
+
     /// The last transaction of a domain.
     pub fn of_domain(&self, domain: u32) -> Option<MariadbGtid> {
         self.0.get(&domain).copied()
     }
+}
+
+/// MariaDB's `gtid_binlog_state`: of each domain and server the last transaction that is in the log.
+///
+/// # Errors
+/// Anything else than GTIDs with commas between.
+pub fn mariadb_state(text: &str) -> Result<Vec<MariadbGtid>> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| mariadb_gtid(part).ok_or_else(|| unreadable(part)))
+        .collect()
 }
 
 fn mariadb_gtid(text: &str) -> Option<MariadbGtid> {
@@ -206,6 +229,15 @@ impl GtidSet {
         self.add_interval(gtid.source.clone(), one);
     }
 
+    /// Adds what is in another one.
+    pub fn add_all(&mut self, other: &GtidSet) {
+        for (source, all) in &other.0 {
+            for interval in all {
+                self.add_interval(source.clone(), *interval);
+            }
+        }
+    }
+
     fn add_interval(&mut self, source: MysqlSource, (mut first, mut end): Interval) {
         let intervals = self.0.entry(source).or_default();
         let from = intervals.partition_point(|interval| interval.1 < first);
@@ -241,6 +273,28 @@ impl GtidSet {
                 .and_then(|at| intervals.get(at))
                 .is_some_and(|interval| end <= interval.1)
         })
+    }
+
+    /// What is in it and not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &GtidSet) -> GtidSet {
+        let mut left = GtidSet::default();
+        for (source, all) in &self.0 {
+            let theirs = other.0.get(source).map(Vec::as_slice).unwrap_or_default();
+            for (first, end) in all {
+                let mut from = *first;
+                for (low, high) in theirs.iter().filter(|i| i.0 < *end && i.1 > *first) {
+                    if from < *low {
+                        left.add_interval(source.clone(), (from, *low));
+                    }
+                    from = from.max(*high);
+                }
+                if from < *end {
+                    left.add_interval(source.clone(), (from, *end));
+                }
+            }
+        }
+        left
     }
 
     /// Whether nothing is in it.
@@ -347,6 +401,27 @@ mod tests {
         assert!(some.contains_all(&set(&format!("{A}:2-6:11"))));
         assert!(!some.contains_all(&set(&format!("{A}:6-7"))));
         assert!(!some.contains_all(&set(&format!("{A}:t:1"))));
+    }
+
+    #[test]
+    fn what_one_set_has_and_another_has_not_is_left() {
+        for (all, taken, left) in [
+            ("1-10", "", "1-10"),
+            ("1-10", "1-10", ""),
+            ("1-10", "3-4:7", "1-2:5-6:8-10"),
+            ("5-10", "1-5:10-20", "6-9"),
+            ("1:3:5", "3", "1:5"),
+        ] {
+            let set = |numbers: &str| match numbers {
+                "" => GtidSet::default(),
+                numbers => set(&format!("{A}:{numbers}")),
+            };
+            assert_eq!(set(all).without(&set(taken)), set(left), "{all} - {taken}");
+        }
+        let other = "4e11fa47-71ca-11e1-9e33-c80aa9429562";
+        let two = set(&format!("{A}:1-3,{other}:1"));
+        let left = two.without(&set(&format!("{A}:2,{other}:1-9")));
+        assert_eq!(left, set(&format!("{A}:1:3")));
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub use error::{Error, Result};
 pub use event::column::ColumnType;
 pub use event::rows::RowChange;
 pub use event::table_map::{BINARY, Column, TableMap};
-pub use gtid::{Gtid, GtidSet, MariadbGtid, MariadbPosition, MysqlGtid, MysqlSource};
+pub use gtid::{
+    Gtid, GtidSet, MariadbGtid, MariadbPosition, MysqlGtid, MysqlSource, mariadb_state,
+};
 pub use interest::{Interest, Wanted};
 pub use item::{Begin, Change, Definition, End, Item};
 pub use position::{LogFile, LogPosition};

@@ -9,8 +9,14 @@ use crate::error::{Error, Result};
 /// larger than the 1 GiB of `max_binlog_size`, and than the 4 GiB that an event's own position can tell.
 const OFFSET_BITS: u32 = 38;
 
-/// The largest packed file number: 2^25 - 1, so that a packed position fits a signed 64-bit integer too.
-const MAX_FILE: u64 = (1 << (63 - OFFSET_BITS)) - 1;
+/// Bits above that hold the file's number: a server that begins a new file each minute reaches the last one after two years.
+const FILE_BITS: u32 = 20;
+
+/// The largest packed file number.
+const MAX_FILE: u64 = (1 << FILE_BITS) - 1;
+
+/// The last succession: what is left of a signed 64-bit integer, five bits.
+const MAX_SUCCESSION: u32 = (1 << (63 - OFFSET_BITS - FILE_BITS)) - 1;
 
 /// A place in the log: the file by its number, and the offset of the next event in it.
 ///
@@ -25,27 +31,38 @@ pub struct LogPosition {
 }
 
 impl LogPosition {
-    /// As one number that compares in log order: file number shifted by 38 bits, offset below.
+    /// As one number that compares in log order. `succession` says whose log it is: 0 for the server that was followed first, one
+    /// more for each that took the place of the one before. It is above everything else, so that all positions of a
+    /// server lie behind all of its predecessor.
     ///
     /// # Errors
-    /// A file number or an offset that does not fit.
-    pub fn pack(self) -> Result<Position> {
-        if self.file > MAX_FILE || self.offset >> OFFSET_BITS != 0 {
+    /// A succession, a file number or an offset that does not fit.
+    pub fn pack(self, succession: u32) -> Result<Position> {
+        if succession > MAX_SUCCESSION || self.file > MAX_FILE || self.offset >> OFFSET_BITS != 0 {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "binlog.position",
-                format!("the log position {self} is beyond what can be stored"),
+                format!(
+                    "the log position {self} of server {succession} is beyond what can be stored"
+                ),
             ));
         }
-        Ok(Position(self.file << OFFSET_BITS | self.offset))
+        let file = u64::from(succession) << FILE_BITS | self.file;
+        Ok(Position(file << OFFSET_BITS | self.offset))
     }
 
     /// The place that was packed.
     pub fn unpack(position: Position) -> LogPosition {
         LogPosition {
-            file: position.0 >> OFFSET_BITS,
+            file: position.0 >> OFFSET_BITS & MAX_FILE,
             offset: position.0 & ((1 << OFFSET_BITS) - 1),
         }
+    }
+
+    /// The succession that was packed.
+    pub fn succession(position: Position) -> u32 {
+        // five bits are left
+        (position.0 >> (OFFSET_BITS + FILE_BITS)) as u32
     }
 }
 
@@ -95,18 +112,25 @@ mod tests {
     #[test]
     fn packed_positions_compare_in_log_order_and_come_back() {
         let places = [
-            (1, 4),
-            (1, u64::from(u32::MAX) + 10),
-            (2, 4),
-            (999_999, 0),
-            (MAX_FILE, (1 << OFFSET_BITS) - 1),
-        ]
-        .map(|(file, offset)| LogPosition { file, offset });
-        let packed = places.map(|place| place.pack().unwrap());
+            (0, 1, 4),
+            (0, 1, u64::from(u32::MAX) + 10),
+            (0, 2, 4),
+            (0, 999_999, 0),
+            (0, MAX_FILE, (1 << OFFSET_BITS) - 1),
+            (1, 1, 4),
+            (MAX_SUCCESSION, MAX_FILE, (1 << OFFSET_BITS) - 1),
+        ];
+        let place = |(_, file, offset)| LogPosition { file, offset };
+        let packed = places.map(|all| place(all).pack(all.0).unwrap());
         assert!(packed.is_sorted());
-        assert_eq!(packed.map(LogPosition::unpack), places);
-        for (file, offset) in [(MAX_FILE + 1, 4), (1, 1 << OFFSET_BITS)] {
-            let refused = LogPosition { file, offset }.pack().unwrap_err();
+        assert_eq!(packed.map(LogPosition::unpack), places.map(place));
+        assert_eq!(packed.map(LogPosition::succession), places.map(|all| all.0));
+        for all in [
+            (0, MAX_FILE + 1, 4),
+            (0, 1, 1 << OFFSET_BITS),
+            (MAX_SUCCESSION + 1, 1, 4),
+        ] {
+            let refused = place(all).pack(all.0).unwrap_err();
             assert_eq!(refused.code, "binlog.position");
         }
     }

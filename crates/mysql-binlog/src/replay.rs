@@ -89,4 +89,14 @@ impl Replay {
     pub fn base(&self) -> Option<&str> {
         self.assembler.base()
     }
+
+    /// See [`crate::BinlogStream::files`].
+    pub fn files(&mut self) -> Vec<(u64, u32)> {
+        self.assembler.files()
+    }
+
+    /// Where the first transaction begins that came; `None` before.
+    pub fn first_transaction(&self) -> Option<LogPosition> {
+        self.assembler.first_transaction()
+    }
 }

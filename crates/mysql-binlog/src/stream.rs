@@ -80,6 +80,7 @@ pub struct BinlogStream {
     connection: Connection,
     replay: Replay,
     heard: Instant,
+    files: Vec<(u64, u32)>,
     /// What stopped it: told again to whoever asks on.
     failed: Option<Error>,
 }
@@ -111,16 +112,17 @@ impl BinlogStream {
             connection,
             replay: Replay::new(options.wanted, mariadb, crc32, options.hold_bytes),
             heard: Instant::now(),
+            files: Vec::new(),
             failed: None,
         };
         let limit = Instant::now() + SILENCE;
-        while stream.replay.base().is_none() {
+        loop {
             stream.drain()?;
-            if stream.replay.base().is_none() {
-                stream.wait(limit).await?;
+            if stream.replay.base().is_some() && !stream.files.is_empty() {
+                return Ok(stream);
             }
+            stream.wait(limit).await?;
         }
-        Ok(stream)
     }
 
     /// Some next items; empty after about a second without any. Cancel-safe. After an error always the same error.
@@ -170,6 +172,18 @@ impl BinlogStream {
         self.replay.base().unwrap_or_default()
     }
 
+    /// The log files that were begun to be read since this was asked last, by their numbers, and when each was begun, in seconds since the
+    /// Unix epoch by the server's clock: a file of the same name that was begun at another time is another file. The first is known
+    /// once the stream is open.
+    pub fn files(&mut self) -> Vec<(u64, u32)> {
+        std::mem::take(&mut self.files)
+    }
+
+    /// Where the first transaction begins that came, whether its tables are wanted or not; `None` before.
+    pub fn first_transaction(&self) -> Option<LogPosition> {
+        self.replay.first_transaction()
+    }
+
     /// The connection's number on the server, for `KILL`.
     pub fn connection_id(&self) -> u32 {
         self.connection.id()
@@ -182,6 +196,12 @@ impl BinlogStream {
 
     /// Takes what is here already, up to the bounds of one call.
     fn drain(&mut self) -> Result<()> {
+        let drained = self.take_ready();
+        self.files.extend(self.replay.files());
+        drained
+    }
+
+    fn take_ready(&mut self) -> Result<()> {
         while self.replay.weight() < BATCH_BYTES && self.replay.count() < BATCH_ITEMS {
             if self.replay.step()? {
                 continue;

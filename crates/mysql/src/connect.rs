@@ -8,6 +8,7 @@ use crossfade_store::{ErrorKind, Result, StoreError};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, DriverError, Error, OptsBuilder, Row, SslOpts, Value};
 
+use crate::cleared::Cleared;
 use crate::error;
 use crate::server::{ASKED, Server};
 use crate::session::{PRINTED_MODE, Purpose, SQL_MODE, settings};
@@ -46,6 +47,10 @@ pub(crate) struct Client {
     entry: Option<Entry>,
     pub label: Arc<str>,
     pub server: Arc<Server>,
+    /// Whose positions this session's are: see [`crate::lineage`].
+    pub succession: u32,
+    /// What is known of the log's present file.
+    pub cleared: Cleared,
 }
 
 /// What a statement did.
@@ -168,6 +173,8 @@ impl Client {
             entry: None,
             label: Arc::clone(label),
             server: Arc::new(server),
+            succession: 0,
+            cleared: Cleared::default(),
         })
     }
 

@@ -12,6 +12,7 @@
 mod apply;
 mod bulk;
 mod cells;
+mod cleared;
 mod connect;
 mod ddl;
 mod describe;
@@ -21,6 +22,7 @@ mod fence;
 mod findings;
 mod grants;
 mod guard;
+mod lineage;
 mod load;
 mod moment;
 mod names;
@@ -51,7 +53,7 @@ use crossfade_model::Schema;
 use crossfade_store::{Capabilities, Result, SourceIdentity};
 
 use connect::Client;
-use server::{Flavor, Server};
+use server::Server;
 use session::Purpose;
 use url::Address;
 
@@ -80,6 +82,8 @@ pub struct MysqlStore {
     fates: Arc<stream::fate::Fates>,
     /// The sessions that are open.
     sessions: connect::Sessions,
+    /// Whose log is followed.
+    lineage: Arc<lineage::Lineage>,
 }
 
 impl MysqlStore {
@@ -96,6 +100,7 @@ impl MysqlStore {
             migration: Arc::default(),
             fates: Arc::default(),
             sessions: connect::Sessions::default(),
+            lineage: Arc::default(),
         })
     }
 
@@ -112,12 +117,14 @@ impl MysqlStore {
             migration: Arc::default(),
             fates: Arc::default(),
             sessions: connect::Sessions::default(),
+            lineage: Arc::default(),
         }
     }
 
     async fn connect(&self, purpose: Purpose) -> Result<Client> {
         let mut client = Client::open(&self.address, &self.label, purpose).await?;
         client.enter(&self.sessions);
+        (client.succession, client.cleared) = self.lineage.positions();
         // a later session may find another version; the flavor stays
         let _first = self.server.set(Arc::clone(&client.server));
         Ok(client)
@@ -157,25 +164,18 @@ impl MysqlStore {
         Ok(schema)
     }
 
-    /// MariaDB has no identity of its own before 11.7: what the server is told at its start must do.
     async fn identified(&self) -> Result<SourceIdentity> {
         let client = self.connect(Purpose::Check).await?;
-        let server = Arc::clone(&client.server);
+        let identity = self.identity_of(&client.server);
         client.close().await;
-        let value = |name: &str| server.variable(name).unwrap_or_default().to_owned();
-        let who = match server.flavor {
-            Flavor::Mysql => format!("uuid {}", value("server_uuid")),
-            Flavor::Mariadb => format!(
-                "server {} {}:{} {}",
-                value("server_id"),
-                value("hostname"),
-                value("port"),
-                value("datadir")
-            ),
-        };
-        Ok(SourceIdentity {
+        Ok(identity)
+    }
+
+    fn identity_of(&self, server: &Server) -> SourceIdentity {
+        let (who, database) = (lineage::who(server), &self.address.database);
+        SourceIdentity {
             version: server.name(),
-            identity: format!("{who} database {}", self.address.database),
-        })
+            identity: format!("{who} database {database}"),
+        }
     }
 }

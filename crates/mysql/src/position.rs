@@ -2,23 +2,23 @@
 //!
 //! # The decision
 //! A [`Position`] is a place in one server's log, packed by [`LogPosition`]: positions of one server compare in commit order, which
-//! is all that the engine asks of them. The set of global transaction ids would be no order. A transaction's id is the position
+//! is all that the engine asks of them. Those of a server that took its place lie behind all of them ([`crate::lineage`]). The set of
+//! global transaction ids would be no order. A transaction's id is the position
 //! behind its first byte: a big one must be named before its end was read, and no snapshot's position lies inside a transaction.
 //!
 //! A snapshot is [`Snapshot::Sequence`] of a position: it sees every transaction that ends at or before it. What lies behind differs:
 //!
-//! - **MariaDB** tells the position of a consistent snapshot exactly (`Binlog_snapshot_file`, `Binlog_snapshot_position`), unless others
-//!   ask at the same time: it is asked several times, and what it does not always say is uncertain as on MySQL. The
-//!   snapshot sees nothing beyond; its horizon is the same position.
+//! - **MariaDB** tells how far its commits are; asked before the snapshot opens, that is a lower bound of what it sees.
 //! - **MySQL** has the transaction in its log before readers may see it. It owns the transaction's id from before it is in the
 //!   log until after it is visible, and only then is the id in `gtid_executed`. So: the log's end is read, then the ids that are
 //!   owned, and once none of these is owned any more the snapshot is opened. All that ends at or before that end is visible in it.
-//!   It may see more. What ends between the position and the horizon, the log's end read after the snapshot opened, is uncertain: it
-//!   counts as not seen and is applied again, which whole images of keyed rows bear (an insert may find its row).
+//!
+//! On both it may see more. What ends between the position and the horizon, the log's end read after the snapshot opened, is uncertain:
+//! it counts as not seen and is applied again, which whole images of keyed rows bear (an insert may find its row).
 //!
 //! **A snapshot is exact if its horizon is its own position.** Whoever needs both sides at one position must take another where it is not.
 
-use crossfade_model::{Position, Snapshot};
+use crossfade_model::{Beginning, Position, Snapshot};
 use crossfade_mysql_binlog::{LogFile, LogPosition};
 use crossfade_store::{ErrorKind, Result};
 use std::collections::BTreeSet;
@@ -36,10 +36,31 @@ const DOING: &str = "reading the log's position";
 
 const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
-/// A position from a file's name and an offset in it.
-pub(crate) fn encode(file: &str, offset: u64) -> Option<Position> {
+/// A position from a file's name and an offset in it, in the log of a server that is the so many-th one followed.
+pub(crate) fn encode(succession: u32, file: &str, offset: u64) -> Option<Position> {
     let file = LogFile::parse(file).ok()?.number;
-    LogPosition { file, offset }.pack().ok()
+    LogPosition { file, offset }.pack(succession).ok()
+}
+
+/// A beginning behind `before`: a lane that begins anew may have followed other servers of this source.
+pub(crate) fn placed(beginning: Beginning, before: Option<Position>) -> Beginning {
+    let Some(before) = before.filter(|before| *before > beginning.position) else {
+        return beginning;
+    };
+    let place = LogPosition::unpack(beginning.position);
+    let succession = LogPosition::succession(before);
+    let moved = [succession, succession + 1]
+        .into_iter()
+        .filter_map(|succession| place.pack(succession).ok())
+        .find(|position| *position >= before);
+    match moved {
+        Some(position) => Beginning {
+            position,
+            snapshot: Snapshot::Sequence(position.0),
+            ..beginning
+        },
+        None => beginning,
+    }
 }
 
 /// The base of the log files' names, where the server tells it.
@@ -77,7 +98,7 @@ pub(crate) async fn log_end(client: &mut Client) -> Result<Position> {
 
 fn position(client: &Client, file: &str, offset: Option<u64>) -> Result<Position> {
     offset
-        .and_then(|offset| encode(file, offset))
+        .and_then(|offset| encode(client.succession, file, offset))
         .ok_or_else(|| {
             client.fault(
                 ErrorKind::Unsupported,
@@ -88,7 +109,7 @@ fn position(client: &Client, file: &str, offset: Option<u64>) -> Result<Position
 }
 
 /// Ids of transactions that are in the log, or will be at once, and that readers may not see.
-async fn owned(client: &mut Client) -> Result<BTreeSet<String>> {
+pub(crate) async fn owned(client: &mut Client) -> Result<BTreeSet<String>> {
     let row = client.text_row(DOING, "SELECT @@GLOBAL.gtid_owned").await?;
     Ok(row.map(|row| parse_owned(row.text(0))).unwrap_or_default())
 }
@@ -101,11 +122,11 @@ fn parse_owned(text: &str) -> BTreeSet<String> {
         for part in group.split(':') {
             match part.split_once('#') {
                 Some((number, _)) => {
-                    out.insert(format!("{whose}:{number}"));
+                    out.insert(format!("{whose}{number}"));
                 }
                 None => {
-                    whose.push(':');
                     whose.push_str(part);
+                    whose.push(':');
                 }
             }
         }
@@ -118,39 +139,37 @@ pub(crate) async fn unseen_end(client: &mut Client) -> Result<Option<Position>> 
     let end = log_end(client).await?;
     let seen = match client.server.flavor {
         Flavor::Mysql => owned(client).await?.is_empty(),
-        Flavor::Mariadb => exact(client).await? >= end,
+        Flavor::Mariadb => lower_bound(client).await?.is_some_and(|seen| seen >= end),
     };
     Ok((!seen).then_some(end))
 }
 
-/// A position that a snapshot of MariaDB's sees which is opened now, and closed.
-async fn exact(client: &mut Client) -> Result<Position> {
-    let (seen, _) = open_exact(client).await?;
-    client.run(DOING, "ROLLBACK").await?;
-    Ok(seen)
-}
-
-/// How often a MariaDB server is asked where its snapshot is.
+/// How often a MariaDB server is asked where its commits are.
 const ASKED_TIMES: usize = 5;
 
-/// Opens a snapshot of MariaDB's and says where it is (MariaDB documentation, "START TRANSACTION", WITH CONSISTENT SNAPSHOT): at or
-/// behind the first position, at or before the second, which are nearly always one.
+/// A position of MariaDB's up to which every snapshot sees everything that opens from now on; `None` where it is not known now.
 ///
-/// The server keeps the answer in a place that all sessions share until it has sent it: whoever asks for the server's status at the
-/// same time gets, or is given, another session's (seen on 10.11 and 11.8). The snapshot's own is the same at each asking.
-async fn open_exact(client: &mut Client) -> Result<(Position, Position)> {
-    client.run("opening a snapshot", OPEN).await?;
-    let first = snapshot_position(client).await?;
-    let mut bounds = (first, first);
-    for _ in 1..ASKED_TIMES {
-        let again = snapshot_position(client).await?;
-        bounds = (bounds.0.min(again), bounds.1.max(again));
+/// The server tells where its commits are, or where a session's snapshot is that asks (MariaDB documentation, "START TRANSACTION", WITH
+/// CONSISTENT SNAPSHOT). It keeps the answer in a place that all sessions share until it has sent it: whoever asks for the server's
+/// status at the same time gets, or is given, another session's (seen on 10.11 and 11.8). Whose ever it is, it was true at some time
+/// before: so it is asked *before* the snapshot opens, and is a lower bound of what that sees. Two things it must not be:
+///
+/// - of two sessions, the file of one and the offset of another: files then differ, so what is not in the log's present file, or lies
+///   behind its end, is not taken; and the least of several answers is;
+/// - moved there by something else than a commit: see [`crate::cleared`].
+async fn lower_bound(client: &mut Client) -> Result<Option<Position>> {
+    let end = log_end(client).await?;
+    let mut least = end;
+    for _ in 0..ASKED_TIMES {
+        let answer = snapshot_position(client).await?;
+        if LogPosition::unpack(answer).file != LogPosition::unpack(end).file {
+            return Ok(None);
+        }
+        least = least.min(answer);
     }
-    if bounds.0 < bounds.1 {
-        // what another session was told may lie before or behind
-        bounds.1 = bounds.1.max(log_end(client).await?);
-    }
-    Ok(bounds)
+    let answer = LogPosition::unpack(least);
+    let is_true = crate::cleared::is_true(client, answer, least == end).await?;
+    Ok(is_true.then_some(least))
 }
 
 async fn snapshot_position(client: &mut Client) -> Result<Position> {
@@ -169,41 +188,46 @@ async fn snapshot_position(client: &mut Client) -> Result<Position> {
 
 /// A position up to which readers see everything; on MySQL at or beyond the log's end of before the call.
 pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
-    if client.server.flavor == Flavor::Mariadb {
-        return exact(client).await;
-    }
-    let end = log_end(client).await?;
-    let mut waited_for = owned(client).await?;
     let begun = Instant::now();
-    while !waited_for.is_empty() {
-        if begun.elapsed() > VISIBLE_PATIENCE {
-            return Err(client
-                .fault(
-                    ErrorKind::Busy,
-                    "mysql.not_visible",
-                    format!(
-                        "{} transactions are in the log and readers do not see them after {VISIBLE_PATIENCE:?}",
-                        waited_for.len()
-                    ),
-                )
-                .fix("A replica that commits wait for (semi-synchronous replication) does not answer; look at it"));
+    match client.server.flavor {
+        Flavor::Mariadb => loop {
+            if let Some(bound) = lower_bound(client).await? {
+                return Ok(bound);
+            }
+            wait(client, begun, "commits of the log's last file").await?;
+        },
+        Flavor::Mysql => {
+            let end = log_end(client).await?;
+            let mut waited_for = owned(client).await?;
+            while !waited_for.is_empty() {
+                let what = format!("{} transactions", waited_for.len());
+                wait(client, begun, &what).await?;
+                let now = owned(client).await?;
+                waited_for.retain(|id| now.contains(id));
+            }
+            Ok(end)
         }
-        tokio::time::sleep(PAUSE).await;
-        let now = owned(client).await?;
-        waited_for.retain(|id| now.contains(id));
     }
-    Ok(end)
+}
+
+async fn wait(client: &Client, begun: Instant, what: &str) -> Result<()> {
+    if begun.elapsed() > VISIBLE_PATIENCE {
+        return Err(client
+            .fault(
+                ErrorKind::Busy,
+                "mysql.not_visible",
+                format!("{what} are in the log and readers do not see them after {VISIBLE_PATIENCE:?}"),
+            )
+            .fix("A replica that commits wait for (semi-synchronous replication) does not answer; look at it"));
+    }
+    tokio::time::sleep(PAUSE).await;
+    Ok(())
 }
 
 /// Opens the session's snapshot; says what it sees, and its horizon.
 pub(crate) async fn open_snapshot(client: &mut Client) -> Result<(Snapshot, Position)> {
-    let doing = "opening a snapshot";
-    if client.server.flavor == Flavor::Mariadb {
-        let (seen, horizon) = open_exact(client).await?;
-        return Ok((Snapshot::Sequence(seen.0), horizon));
-    }
     let seen = visible_end(client).await?;
-    client.run(doing, OPEN).await?;
+    client.run("opening a snapshot", OPEN).await?;
     let horizon = log_end(client).await?;
     Ok((Snapshot::Sequence(seen.0), horizon))
 }
@@ -215,13 +239,13 @@ mod tests {
 
     #[test]
     fn positions_compare_in_the_logs_order() {
-        let at = |file: &str, offset| encode(file, offset).unwrap();
+        let at = |file: &str, offset| encode(0, file, offset).unwrap();
         assert!(at("binlog.000009", 4_000_000_000) < at("binlog.000010", 4));
         assert!(at("a.b.000010", 4) < at("a.b.000010", 5));
         assert_eq!(show(at("binlog.000010", 157)), "000010:157");
         assert!(at("binlog.000009", 1 << 32) < at("binlog.000010", 4));
         for (file, offset) in [("binlog", 4), ("binlog.x", 4), ("binlog.000001", 1 << 40)] {
-            assert_eq!(encode(file, offset), None);
+            assert_eq!(encode(0, file, offset), None);
         }
     }
 
@@ -230,10 +254,10 @@ mod tests {
         let text = "3E11FA47-71CA-11E1-9E33-C80AA9429562:4#12:5#13,\n4E11:tag:7#9";
         let ids = parse_owned(text);
         assert!(
-            ids.contains(":3E11FA47-71CA-11E1-9E33-C80AA9429562:4"),
+            ids.contains("3E11FA47-71CA-11E1-9E33-C80AA9429562:4"),
             "{ids:?}"
         );
-        assert!(ids.contains(":4E11:tag:7"), "{ids:?}");
+        assert!(ids.contains("4E11:tag:7"), "{ids:?}");
         assert_eq!(ids.len(), 3);
         assert!(parse_owned("").is_empty());
     }

@@ -15,7 +15,7 @@ use crate::describe::statement::shape;
 use crate::names::quote;
 use crate::plan::Plan;
 use crate::session::Purpose;
-use crate::{MysqlStore, position, query, read, splits};
+use crate::{MysqlStore, lineage, position, query, read, splits};
 
 /// An open read transaction.
 pub(crate) struct MysqlSnapshot {
@@ -23,13 +23,15 @@ pub(crate) struct MysqlSnapshot {
     pace: Option<Pace>,
     snapshot: Snapshot,
     horizon: Position,
+    seen: Option<String>,
 }
 
 impl MysqlSnapshot {
     /// Opens a snapshot. Each table's definition is locked until it closes, and is the planned one.
     pub async fn open(store: &MysqlStore, tables: &[&Table]) -> Result<MysqlSnapshot> {
-        let mut client = store.connect(Purpose::Snapshot).await?;
+        let mut client = lineage::connect(store, Purpose::Snapshot).await?;
         let (snapshot, horizon) = position::open_snapshot(&mut client).await?;
+        let seen = lineage::seen(&mut client).await?;
         for table in tables {
             lock_shape(&mut client, table)
                 .await
@@ -40,6 +42,7 @@ impl MysqlSnapshot {
             pace: None,
             snapshot,
             horizon,
+            seen,
         })
     }
 }
@@ -76,6 +79,10 @@ impl SourceSnapshot for MysqlSnapshot {
 
     fn horizon(&self) -> Position {
         self.horizon
+    }
+
+    fn seen(&self) -> Option<String> {
+        self.seen.clone()
     }
 
     /// What readers see is in the log; that the log is durable is the server's setting (`sync_binlog`), and a finding where it is not.

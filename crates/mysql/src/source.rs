@@ -4,18 +4,20 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use crossfade_model::{
-    Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table, TableName, TransactionId,
+    Beginning, Cell, Column, Finding, Position, Schema, Sequence, Snapshot, Table, TableName,
+    TransactionId,
 };
 use crossfade_mysql_binlog::LogPosition;
 use crossfade_store::{
-    Capabilities, CaptureSpec, CaptureStart, ChangeStream, ErrorKind, Made, Probe, QueryColumn,
-    Result, SequenceState, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
+    Capabilities, CaptureSpec, CaptureStart, ChangeStream, ErrorKind, Kept, Made, Probe,
+    QueryColumn, Result, SequenceState, Source, SourceIdentity, SourceSnapshot, Successor,
+    WatchOutcome,
 };
 
 use crate::describe::key_name;
 use crate::session::Purpose;
 use crate::snapshot::MysqlSnapshot;
-use crate::{MysqlStore, describe, findings, grants, position, query, stream};
+use crate::{MysqlStore, describe, findings, grants, lineage, position, query, stream};
 
 #[async_trait]
 impl Source for MysqlStore {
@@ -62,6 +64,7 @@ impl Source for MysqlStore {
     async fn create_capture(&self, _spec: &CaptureSpec) -> Result<CaptureStart> {
         let mut client = self.connect(Purpose::Check).await?;
         let position = position::visible_end(&mut client).await?;
+        lineage::begin(self, &mut client, position).await?;
         client.close().await;
         Ok(CaptureStart {
             position,
@@ -72,6 +75,18 @@ impl Source for MysqlStore {
 
     async fn remove_capture(&self, _migration: &str) -> Result<Vec<Made>> {
         Ok(Vec::new())
+    }
+
+    async fn resume(&self, kept: &Kept) -> Result<Option<Successor>> {
+        lineage::resume(self, kept).await
+    }
+
+    fn mark(&self, checkpoint: Position) -> Option<String> {
+        self.lineage.mark(checkpoint)
+    }
+
+    fn placed(&self, beginning: Beginning, before: Option<Position>) -> Beginning {
+        position::placed(beginning, before)
     }
 
     async fn open_stream(
@@ -87,7 +102,7 @@ impl Source for MysqlStore {
     }
 
     async fn probe(&self, _migration: &str) -> Result<Probe> {
-        let mut client = self.connect(Purpose::Check).await?;
+        let mut client = lineage::connect(self, Purpose::Check).await?;
         let seen = position::visible_end(&mut client).await?;
         let log_end = position::log_end(&mut client).await?;
         client.close().await;
@@ -101,7 +116,7 @@ impl Source for MysqlStore {
 
     /// One id stands for all: a snapshot that sees the last transaction of the log sees those before it.
     async fn maybe_unseen(&self) -> Result<Vec<TransactionId>> {
-        let mut client = self.connect(Purpose::Check).await?;
+        let mut client = lineage::connect(self, Purpose::Check).await?;
         let unseen = position::unseen_end(&mut client).await?;
         client.close().await;
         Ok(unseen.map(|end| TransactionId(end.0)).into_iter().collect())
@@ -185,7 +200,8 @@ impl Source for MysqlStore {
 
     /// Within one file; how long the files between are is not in the positions.
     fn log_bytes(&self, from: Position, to: Position) -> Option<u64> {
+        let same_server = LogPosition::succession(from) == LogPosition::succession(to);
         let (from, to) = (LogPosition::unpack(from), LogPosition::unpack(to));
-        (from.file == to.file).then(|| to.offset.saturating_sub(from.offset))
+        (same_server && from.file == to.file).then(|| to.offset.saturating_sub(from.offset))
     }
 }

@@ -28,8 +28,8 @@ pub use record::{Record, RecordKey, RecordWrite, TargetState};
 pub use scratch::{Exerciser, Rehearsing, Scratch};
 pub use sequences::{HeldSequence, SequenceState};
 pub use source::{
-    Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Made, Probe, ReadForm,
-    RowBlock, RowStream, Source, SourceIdentity, SourceSnapshot, WatchOutcome,
+    Bound, CaptureSpec, CaptureStart, ChangeStream, ChunkRange, CopyFormat, Kept, Made, Probe,
+    ReadForm, RowBlock, RowStream, Source, SourceIdentity, SourceSnapshot, Successor, WatchOutcome,
 };
 pub use strangers::{Stranger, Strangers, Written};
 pub use sums::SumPlace;

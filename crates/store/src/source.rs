@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use crossfade_model::{
-    BucketSums, Cell, Digester, Finding, Key, Position, Row, Schema, Snapshot, StreamEvent, Table,
-    TableMapping, TableName, TransactionId,
+    Beginning, BucketSums, Cell, Digester, Finding, Key, Position, Row, Schema, Snapshot,
+    StreamEvent, Table, TableMapping, TableName, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,32 @@ pub struct CaptureStart {
     pub base: Snapshot,
     /// What was made on the source.
     pub made: Vec<Made>,
+}
+
+/// What a target keeps of its source, given back to the source before anything is read from it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Who the source was ([`SourceIdentity::identity`]).
+    pub identity: String,
+    /// How far its log was applied.
+    pub checkpoint: Position,
+    /// What [`Source::mark`] said of that very checkpoint.
+    pub mark: Option<String>,
+    /// What was said ([`SourceSnapshot::seen`]) of each snapshot of which rows are kept that may see more than the checkpoint stands for.
+    pub seen: Vec<Option<String>>,
+}
+
+/// Another server that has taken the source's place, and has in its own log all that was applied and read from the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Successor {
+    /// Who it is.
+    pub identity: SourceIdentity,
+    /// Where its log goes on: exactly what was applied lies before. Behind all positions of the server before.
+    pub checkpoint: Position,
+    /// The mark of that checkpoint.
+    pub mark: Option<String>,
+    /// The end of its log: whatever a snapshot of the server before saw lies before it.
+    pub end: Position,
 }
 
 /// What the source's end looks like now.
@@ -131,6 +157,11 @@ pub trait SourceSnapshot: Send {
 
     /// The source's log end, read after the snapshot opened: everything it sees lies before.
     fn horizon(&self) -> Position;
+
+    /// All that it may see, in words that [`Source::resume`] understands; `None` where another server can never take the source's place.
+    fn seen(&self) -> Option<String> {
+        None
+    }
 
     /// Returns once everything up to the horizon is durable on the source (PostgreSQL: flushed; `synchronous_commit = off`
     /// shows rows that a crash can take back). Bounded in time: an error after it.
@@ -245,6 +276,28 @@ pub trait Source: Send + Sync {
     /// Removes all that [`Source::made`] lists and returns what was removed. What it may not remove is an error that
     /// names the statement for the administrator.
     async fn remove_capture(&self, migration: &str) -> Result<Vec<Made>>;
+
+    /// Looks whether what a target keeps of this source still holds, before anything else is read from it: the log may have been begun
+    /// anew, or another server answer under the address. A server that can go on where the other ended is returned, and nothing but its
+    /// checkpoint may be read from after that. `Ok(None)` where nothing changed, or where only [`Source::identity`] can tell.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::WrongStore`], [`crate::ErrorKind::LogLost`] where going on would lose changes or apply some twice.
+    async fn resume(&self, _kept: &Kept) -> Result<Option<Successor>> {
+        Ok(None)
+    }
+
+    /// What is to be kept with a checkpoint at this position, for [`Source::resume`]. Asked in order, of positions that the open stream
+    /// has brought, or of the one at which the capture was made. Pure.
+    fn mark(&self, _checkpoint: Position) -> Option<String> {
+        None
+    }
+
+    /// A beginning of this source's own, as positions of a lane that was at `before` so far: behind it, whatever became of this source
+    /// meanwhile. Pure.
+    fn placed(&self, beginning: Beginning, _before: Option<Position>) -> Beginning {
+        beginning
+    }
 
     /// Opens the stream after `from`. Fails with [`crate::ErrorKind::LogLost`] where the source no longer has everything from there,
     /// also where the source was told of more progress than `from`.

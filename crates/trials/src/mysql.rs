@@ -132,9 +132,18 @@ impl MysqlDatabase {
     /// When the server does not let it.
     #[must_use]
     pub fn create(engine: Engine) -> Self {
+        Self::create_at(variable(engine.variable()))
+    }
+
+    /// Makes a database on the server of a URL.
+    ///
+    /// # Panics
+    /// When the server does not let it.
+    #[must_use]
+    pub fn create_at(server: String) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let database = Self {
-            server: variable(engine.variable()),
+            server,
             name: format!(
                 "trial_{}_{}",
                 std::process::id(),
@@ -147,6 +156,16 @@ impl MysqlDatabase {
             database.name
         ));
         database
+    }
+
+    /// The database of this name on another server, where a replica has made it.
+    #[must_use]
+    pub fn replicated(&self, server: String) -> Self {
+        Self {
+            server,
+            name: self.name.clone(),
+            users: Mutex::default(),
+        }
     }
 
     /// Its name.

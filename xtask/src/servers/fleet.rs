@@ -73,6 +73,35 @@ impl Fleet {
         })
     }
 
+    /// Makes and starts a further server of a flavor; `options` are the program's own.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn add_mysql(
+        &mut self,
+        installed: &Installed,
+        flavor: Flavor,
+        (name, number): (&str, u32),
+        options: &[&str],
+    ) -> Result<()> {
+        let mut server = MysqlServer::create_named(flavor, name, number, &self.folder, installed)?;
+        options.iter().for_each(|option| server.set(option));
+        server.start(Durability::Fast)?;
+        self.mysql.push(server);
+        Ok(())
+    }
+
+    /// The server of that name that speaks MySQL's protocol.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn mysql_server(&mut self, name: &str) -> Result<&mut MysqlServer> {
+        self.mysql
+            .iter_mut()
+            .find(|server| server.name() == name)
+            .ok_or_else(|| unknown(name))
+    }
+
     /// Makes and starts one server for each specification.
     ///
     /// # Errors

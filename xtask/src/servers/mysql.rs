@@ -28,7 +28,11 @@ const DATABASE: &str = "crossfade_test";
 /// A server, running or stopped.
 #[derive(Debug)]
 pub struct MysqlServer {
+    name: String,
     flavor: Flavor,
+    /// Its number among the servers that replicate from each other.
+    number: u32,
+    further: Vec<String>,
     folder: PathBuf,
     places: Vec<String>,
     program: PathBuf,
@@ -43,10 +47,27 @@ impl MysqlServer {
     /// # Errors
     /// When a folder or the data cannot be made.
     pub fn create(flavor: Flavor, fleet: &Path, installed: &Installed) -> Result<Self> {
-        let folder = fleet.join(flavor.name());
+        Self::create_named(flavor, flavor.name(), 1, fleet, installed)
+    }
+
+    /// One of several of a flavor: with a name of its own, and its number among servers that replicate from each other.
+    ///
+    /// # Errors
+    /// As [`MysqlServer::create`].
+    pub fn create_named(
+        flavor: Flavor,
+        name: &str,
+        number: u32,
+        fleet: &Path,
+        installed: &Installed,
+    ) -> Result<Self> {
+        let folder = fleet.join(name);
         make_folder(&folder, 0o711)?;
         let server = Self {
+            name: name.to_owned(),
             flavor,
+            number,
+            further: Vec::new(),
             places: mysql_install::places(flavor, &installed.cache),
             program: flavor.program(&installed.cache),
             port: port::free()?,
@@ -132,10 +153,10 @@ impl MysqlServer {
             format!("--init-file={}", self.folder.join("init.sql").display()),
             format!("--innodb-flush-log-at-trx-commit={flush}"),
             format!("--sync-binlog={flush}"),
+            format!("--server-id={}", self.number),
         ];
         let fixed: &[&str] = &[
             "--bind-address=127.0.0.1",
-            "--server-id=1",
             "--log-bin=binlog",
             "--binlog-format=ROW",
             "--binlog-row-image=FULL",
@@ -157,9 +178,14 @@ impl MysqlServer {
                 "--innodb-redo-log-capacity=64M",
             ]
         } else {
-            &["--gtid-strict-mode=ON", "--innodb-log-file-size=64M"]
+            &[
+                "--gtid-strict-mode=ON",
+                "--log-slave-updates=ON",
+                "--innodb-log-file-size=64M",
+            ]
         };
         settings.extend(own.iter().map(|&word| word.to_owned()));
+        settings.extend(self.further.iter().cloned());
         settings
     }
 
@@ -205,6 +231,57 @@ impl MysqlServer {
         Ok(())
     }
 
+    /// Ends the server as a power failure would.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        let pid = self
+            .pid()
+            .ok_or_else(|| Failure::new(format!("{} does not run", self.name)))?;
+        run(self
+            .account
+            .command("kill")
+            .args(["-KILL", &pid.to_string()]))?;
+        if let Some(mut child) = self.child.take() {
+            child
+                .wait()
+                .context(|| format!("cannot wait for {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// With a further option, from the next start on.
+    pub fn set(&mut self, option: &str) {
+        self.further.push(option.to_owned());
+    }
+
+    /// The statements by which this server becomes a replica of another, and takes all that is in its log.
+    #[must_use]
+    pub fn replicate(&self, from: &MysqlServer) -> Vec<String> {
+        let port = from.port;
+        if self.flavor.is_mysql() {
+            vec![
+                "RESET BINARY LOGS AND GTIDS".to_owned(),
+                format!(
+                    "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = '{USER}', \
+                     SOURCE_PASSWORD = '{USER}', SOURCE_AUTO_POSITION = 1, SOURCE_CONNECT_RETRY = 1, GET_SOURCE_PUBLIC_KEY = 1"
+                ),
+                "START REPLICA".to_owned(),
+            ]
+        } else {
+            vec![
+                "RESET MASTER".to_owned(),
+                "SET GLOBAL gtid_slave_pos = ''".to_owned(),
+                format!(
+                    "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = '{USER}', \
+                     MASTER_PASSWORD = '{USER}', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1"
+                ),
+                "START SLAVE".to_owned(),
+            ]
+        }
+    }
+
     fn has_ended(&mut self) -> bool {
         self.child
             .as_mut()
@@ -228,6 +305,12 @@ impl MysqlServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("mysql://{USER}:{USER}@127.0.0.1:{}/{DATABASE}", self.port)
+    }
+
+    /// Its name among the servers of its fleet.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What server it is.

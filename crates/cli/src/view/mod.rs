@@ -166,6 +166,9 @@ fn words(event: &Event) -> String {
                 made::texts(made).join(", ")
             )
         }
+        Event::Succeeded { identity, position } => format!(
+            "another server has taken the source's place ({identity}): it has all that was applied; its log goes on at {position}"
+        ),
         Event::TablesCreated { tables } => {
             format!(
                 "{} on the target",

@@ -14,6 +14,7 @@ use crate::apply::gather::BigTransaction;
 use crate::apply::keeping;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
+use crate::durable;
 use crate::error::EngineError;
 use crate::kill;
 use crate::session::{Keying, State};
@@ -172,6 +173,8 @@ impl ApplierTask {
                 &mut state,
                 &mut self.expired,
             )?);
+            let mark = session.source.mark(big.end);
+            records.extend(durable::mark_record(big.end, mark)?);
             records
         };
         self.applier.records(&records).await?;

@@ -88,7 +88,13 @@ async fn try_write(
         keeping::apply(applier, label, session.table(*table)?, effect, mode).await?;
         kill::point("apply.rows");
     }
-    applier.records(records).await?;
+    match durable::mark_record(to, session.source.mark(to))? {
+        None => applier.records(records).await?,
+        Some(mark) => {
+            let all: Vec<RecordWrite> = records.iter().cloned().chain([mark]).collect();
+            applier.records(&all).await?;
+        }
+    }
     commit(session, applier, from, to).await
 }
 

@@ -78,6 +78,7 @@ fn a_copy_that_must_be_of_one_time_is_begun_again_where_parts_of_it_are_there() 
             low: Vec::new(),
             high: Vec::new(),
             rows: 1,
+            seen: None,
         };
         stored(vec![durable::chunk_record(mapping, &chunk).unwrap()])
     };

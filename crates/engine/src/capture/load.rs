@@ -352,6 +352,7 @@ fn chunk_row(
         high: cells(&row.bounds.high),
         row,
         rows,
+        seen: snapshot.seen(),
     })
 }
 

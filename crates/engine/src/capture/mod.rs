@@ -6,3 +6,4 @@ pub(crate) mod bounds;
 pub(crate) mod load;
 pub(crate) mod start;
 pub(crate) mod stream;
+pub(crate) mod succession;

@@ -118,11 +118,12 @@ async fn fresh(
         start: capture.clone(),
         tables: spec.tables.iter().map(table_word).collect(),
     };
+    let mut records = vec![durable::source_record(&record)?, plan_record(plan)?];
+    let mark = source.mark(capture.position);
+    records.extend(durable::mark_record(capture.position, mark)?);
     let mut applier = tenure.open_applier().await?;
     applier.begin().await?;
-    applier
-        .records(&[durable::source_record(&record)?, plan_record(plan)?])
-        .await?;
+    applier.records(&records).await?;
     applier.commit(None, capture.position).await?;
     kill::point("capture.recorded");
     Ok(Start {

@@ -43,6 +43,7 @@ pub(crate) async fn seed(
         Some(LaneStart::AtBeginning) => {}
         Some(LaneStart::GoOn) | None => return Ok(false),
     }
+    let beginning = migration.source.placed(beginning, state.checkpoint);
     let records = records(migration, state, &beginning).await?;
     let mut applier = tenure.open_applier().await?;
     applier.begin().await?;
@@ -97,6 +98,7 @@ async fn records(
                 low: Vec::new(),
                 high: Vec::new(),
                 rows: 0,
+                seen: None,
             },
         )?);
     }

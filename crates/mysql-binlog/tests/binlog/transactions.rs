@@ -256,7 +256,7 @@ async fn a_stream_goes_on_exactly_behind_the_end_of_another() {
             .collect();
         let packed: Vec<u64> = ends
             .iter()
-            .map(|end| end.position.pack().unwrap().0)
+            .map(|end| end.position.pack(0).unwrap().0)
             .collect();
         assert!(packed.is_sorted_by(|a, b| a < b), "positions rise");
         for end in &ends {

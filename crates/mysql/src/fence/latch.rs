@@ -11,6 +11,7 @@ use super::register::{self, Lock};
 use super::triggers;
 use crate::MysqlStore;
 use crate::connect::Client;
+use crate::lineage;
 use crate::names::literal;
 use crate::position;
 use crate::session::Purpose;
@@ -201,7 +202,7 @@ impl Latch for MysqlLatch {
     /// A mark of another session: it cannot be in the log before what was committed earlier.
     async fn barrier(&mut self) -> Result<Position> {
         self.check().await?;
-        let mut other = self.store.connect(Purpose::Fence).await?;
+        let mut other = lineage::connect(&self.store, Purpose::Fence).await?;
         register::mark(&mut other, &self.migration).await?;
         let end = position::log_end(&mut other).await?;
         other.close().await;

@@ -20,7 +20,7 @@ use crossfade_store::{Blocker, ErrorKind, Fence, Fire, Latch, Made, Result, Stan
 use crate::connect::Client;
 use crate::names::quote;
 use crate::session::Purpose;
-use crate::{MysqlStore, ddl, position};
+use crate::{MysqlStore, ddl, lineage, position};
 use register::Lock;
 
 /// How long the latch is waited for by what needs no drain, in seconds.
@@ -237,7 +237,7 @@ impl Fence for MysqlStore {
         let mut client = self.fencer(PATIENCE, PATIENCE).await?;
         client.run(doing, "START TRANSACTION").await?;
         register::expect(&mut client, migration, Lock::Exclusive).await?;
-        let mut other = self.connect(Purpose::Check).await?;
+        let mut other = lineage::connect(self, Purpose::Check).await?;
         let end = position::visible_end(&mut other).await?;
         other.close().await;
         let beginning = Beginning {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crossfade_model::{Finding, Severity, TableMapping};
-use crossfade_store::Result;
+use crossfade_store::{ErrorKind, Result};
 
 use super::grants;
 use crate::connect::Client;
@@ -24,12 +24,41 @@ pub(crate) async fn target(
     let mut out = settings(&server, tables);
     out.extend(names(&server, tables));
     out.extend(trigger_rights(client, &server, PLACE).await?);
+    out.extend(replication(client, &server).await?);
     out.extend(collations(client, &server, tables).await?);
     let catalog = catalog::read(client).await?;
     for mapping in tables {
         present(client, &catalog, mapping, fresh, &mut out).await?;
     }
     Ok(out)
+}
+
+/// A replica's applier writes without running triggers, so nothing here keeps it out.
+async fn replication(client: &mut Client, server: &Server) -> Result<Option<Finding>> {
+    let (sql, column, stop) = match server.flavor {
+        Flavor::Mysql => (
+            "SHOW REPLICA STATUS",
+            "Replica_SQL_Running",
+            "STOP REPLICA; RESET REPLICA ALL",
+        ),
+        Flavor::Mariadb => (
+            "SHOW ALL SLAVES STATUS",
+            "Slave_SQL_Running",
+            "STOP ALL SLAVES; RESET SLAVE ALL",
+        ),
+    };
+    let doing = "asking whether the server is a replica";
+    let channels = match client.rows(doing, sql).await {
+        // who may not ask is told so before a switch
+        Err(e) if matches!(e.kind, ErrorKind::Permission | ErrorKind::Internal) => return Ok(None),
+        channels => channels?,
+    };
+    let runs = channels.iter().any(|channel| {
+        let running: Option<String> = channel.get(column);
+        running.is_some_and(|running| running != "No")
+    });
+    let what = "the server is a replica and applies what its source sends: such writes pass all triggers, so rows can change here that nobody notices";
+    Ok(runs.then(|| Finding::blocks("mysql.target_replica", PLACE, what).fix(stop)))
 }
 
 fn settings(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {

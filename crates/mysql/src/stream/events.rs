@@ -9,11 +9,15 @@ use crossfade_store::{ErrorKind, Result, StoreError};
 use super::fate::{Coming, Fates};
 use super::image::{Tables, Unread};
 use super::statement::{self, Effect};
+use crate::lineage::Lineage;
 
 /// Turns items into events.
 pub(super) struct Events {
     tables: Tables,
     fates: Arc<Fates>,
+    lineage: Arc<Lineage>,
+    /// Whose log this is.
+    succession: u32,
     label: Arc<str>,
     coming: Option<Coming>,
     /// Nothing after it is told: a table was altered.
@@ -21,10 +25,17 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub fn new(tables: Tables, fates: Arc<Fates>, label: Arc<str>) -> Events {
+    pub fn new(
+        tables: Tables,
+        fates: Arc<Fates>,
+        lineage: Arc<Lineage>,
+        label: Arc<str>,
+    ) -> Events {
         Events {
             tables,
             fates,
+            succession: lineage.succession(),
+            lineage,
             label,
             coming: None,
             ended: false,
@@ -55,14 +66,23 @@ impl Events {
             Item::Abort(end) => self.end(&end, false, out),
             Item::Definition(definition) => self.define(&definition, out),
             Item::Passed(end) => {
-                progress(self.packed(end.position)?, out);
+                progress(self.ended_at(&end, false)?, out);
                 Ok(())
             }
         }
     }
 
+    /// Where something ended, noted for the checkpoints that come.
+    fn ended_at(&self, end: &End, is_transaction: bool) -> Result<Position> {
+        let position = self.packed(end.position)?;
+        self.lineage.note(position, end, is_transaction);
+        Ok(position)
+    }
+
     fn packed(&self, position: LogPosition) -> Result<Position> {
-        position.pack().map_err(|e| e.into_store(&self.label))
+        position
+            .pack(self.succession)
+            .map_err(|e| e.into_store(&self.label))
     }
 
     fn coming(&mut self) -> Result<&mut Coming> {
@@ -136,7 +156,7 @@ impl Events {
 
     /// The end of a transaction. One of which more was handed on than has happened must come again.
     fn end(&mut self, end: &End, happened: bool, out: &mut Vec<StreamEvent>) -> Result<()> {
-        let position = self.packed(end.position)?;
+        let position = self.ended_at(end, happened)?;
         let Some(coming) = self.coming.take() else {
             return Err(StoreError::new(
                 ErrorKind::Internal,
@@ -164,7 +184,7 @@ impl Events {
         let Some(end) = &definition.end else {
             return self.defined_inside(effect, out);
         };
-        let position = self.packed(end.position)?;
+        let position = self.ended_at(end, true)?;
         if !definition.is_utf8 && !self.tables.of_database(&definition.database).is_empty() {
             return Err(StoreError::new(
                 ErrorKind::Unsupported,

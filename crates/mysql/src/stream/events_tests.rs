@@ -10,7 +10,7 @@ fn place(offset: u64) -> LogPosition {
 }
 
 fn packed(offset: u64) -> Position {
-    place(offset).pack().unwrap()
+    place(offset).pack(0).unwrap()
 }
 
 fn begin(offset: u64) -> Begin {
@@ -58,6 +58,7 @@ fn events(fates: &Arc<Fates>) -> Events {
     Events::new(
         tables(false),
         Arc::clone(fates),
+        Arc::default(),
         Arc::from("mysql://a@b/shop"),
     )
 }

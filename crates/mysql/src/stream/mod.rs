@@ -22,12 +22,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crossfade_model::{Position, StreamEvent};
-use crossfade_mysql_binlog::{BinlogStream, Interest, Item, StreamOptions, replica_id};
+use crossfade_mysql_binlog::{
+    BinlogStream, Interest, Item, LogPosition, Start, StreamOptions, replica_id,
+};
 use crossfade_store::{CaptureSpec, ChangeStream, ErrorKind, Result, StoreError};
 
-use crate::MysqlStore;
 use crate::connect::Client;
+use crate::lineage::Lineage;
+use crate::server::Server;
 use crate::session::Purpose;
+use crate::{MysqlStore, lineage, position};
 use charset::Charsets;
 use events::Events;
 use image::Tables;
@@ -50,6 +54,7 @@ const ENDED: Duration = Duration::from_millis(500);
 pub(crate) struct MysqlStream {
     stream: BinlogStream,
     events: Events,
+    lineage: Arc<Lineage>,
     label: Arc<str>,
     failed: Failed,
 }
@@ -68,9 +73,10 @@ pub(crate) async fn open(
     spec: &CaptureSpec,
     from: Position,
 ) -> Result<MysqlStream> {
-    let mut client = store.connect(Purpose::Check).await?;
+    let mut client = lineage::connect(store, Purpose::Check).await?;
     let charsets = Charsets::read(&mut client, spec).await?;
     let start = place::start(&mut client, from).await?;
+    lineage::complete(store, &mut client, from).await?;
     let server = Arc::clone(&client.server);
     client.close().await;
     let tables = Tables::new(store, &server, spec, charsets);
@@ -83,21 +89,69 @@ pub(crate) async fn open(
         hold_bytes: HOLD_BYTES,
         server: Some(place::identity(&server)),
     };
-    let stream = BinlogStream::open(
-        &place::address(store),
-        &place::credentials(store),
-        &place::encryption(store)?,
-        &start,
-        options,
-    )
-    .await
-    .map_err(|e| e.into_store(&store.label))?;
+    let mut stream = connect(store, &start, options).await?;
+    lineage::check_files(store, &stream.files())?;
     Ok(MysqlStream {
         stream,
-        events: Events::new(tables, Arc::clone(&store.fates), Arc::clone(&store.label)),
+        events: Events::new(
+            tables,
+            Arc::clone(&store.fates),
+            Arc::clone(&store.lineage),
+            Arc::clone(&store.label),
+        ),
+        lineage: Arc::clone(&store.lineage),
         label: Arc::clone(&store.label),
         failed: Failed::No,
     })
+}
+
+async fn connect(
+    store: &MysqlStore,
+    start: &Start,
+    options: StreamOptions,
+) -> Result<BinlogStream> {
+    BinlogStream::open(
+        &place::address(store),
+        &place::credentials(store),
+        &place::encryption(store)?,
+        start,
+        options,
+    )
+    .await
+    .map_err(|e| e.into_store(&store.label))
+}
+
+/// Opens a stream whose transactions are told and whose rows are not read.
+pub(crate) async fn open_unread(
+    store: &MysqlStore,
+    server: &Server,
+    start: &Start,
+) -> Result<BinlogStream> {
+    let options = StreamOptions {
+        replica: replica_id(),
+        wanted: Box::new(|_, _| Interest::Nothing),
+        hold_bytes: HOLD_BYTES,
+        server: Some(place::identity(server)),
+    };
+    connect(store, start, options).await
+}
+
+/// When a log file was begun, in seconds since the Unix epoch by the server's clock; `None` where that cannot be asked.
+pub(crate) async fn file_begun(
+    store: &MysqlStore,
+    client: &Client,
+    file: u64,
+) -> Result<Option<u32>> {
+    let Some(base) = position::base(&client.server) else {
+        return Ok(None);
+    };
+    let start = Start::Place {
+        base: base.to_owned(),
+        position: LogPosition { file, offset: 4 },
+    };
+    let mut stream = open_unread(store, &client.server, &start).await?;
+    let of_file = |(number, begun)| (number == file).then_some(begun);
+    Ok(stream.files().into_iter().find_map(of_file))
 }
 
 impl MysqlStream {
@@ -145,6 +199,9 @@ impl ChangeStream for MysqlStream {
             .next()
             .await
             .map_err(|e| e.into_store(&self.label))?;
+        for (file, begun) in self.stream.files() {
+            self.lineage.note_file(file, begun);
+        }
         let out = self.turn(items);
         if out.is_empty()
             && let Some(error) = self.failure()

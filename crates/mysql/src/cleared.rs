@@ -1,0 +1,156 @@
+//! Which of MariaDB's answers about its commits are true.
+//!
+//! The server says how far its commits are by a place that two other things move, too, while commits may still wait for a replica
+//! (semi-synchronous replication; both seen on 11.8):
+//!
+//! - **A new file.** A commit that makes the server begin one is at its beginning at once. Each file says, where it begins, the oldest file that
+//!   holds transactions which are not committed; once all are, the server writes into the file that it is itself the oldest
+//!   (MariaDB knowledge base, "Binlog Checkpoint Event"). Before, nothing that is said of this file counts.
+//! - **That very event.** It moves the place to its own end, over all that was written before it. The next commit moves the place to the
+//!   commit's own end, which is true. An answer that is the end of such an event counts only once the server is quiet: no commit waits for a
+//!   replica and nothing was written for [`QUIET`], in which a commit that waits for nobody ends.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossfade_mysql_binlog::{LogFile, LogPosition};
+use crossfade_store::Result;
+
+use crate::connect::Client;
+use crate::names::literal;
+use crate::position;
+
+/// Events that are listed at once.
+const LISTED: usize = 500;
+
+/// How long a commit takes at most from the log to where readers see it, where it waits for no replica.
+const QUIET: Duration = Duration::from_secs(1);
+
+const DOING: &str = "looking at the log's file";
+
+/// How far the events of the present file were looked through, shared by a store's sessions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cleared(Arc<Mutex<Looked>>);
+
+#[derive(Debug, Clone, Default)]
+struct Looked {
+    file: u64,
+    next: u64,
+    /// The files before hold nothing that is not committed.
+    is_cleared: bool,
+    /// Transactions were seen in it.
+    has_transactions: bool,
+    /// The ends of events that move the place over transactions.
+    moved: Vec<u64>,
+    /// An answer that may be untrue, and since when the server is quiet.
+    doubted: Option<(LogPosition, Instant)>,
+}
+
+impl Cleared {
+    fn looked(&self) -> MutexGuard<'_, Looked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether everything up to an answer in the present file is committed. `is_end`: the log ends there.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn is_true(
+    client: &mut Client,
+    answer: LogPosition,
+    is_end: bool,
+) -> Result<bool> {
+    let looked = look(client, answer.file).await?;
+    if !looked.is_cleared || !looked.moved.contains(&answer.offset) {
+        return Ok(looked.is_cleared);
+    }
+    let quiet = is_end && !waits(client).await?;
+    let cleared = client.cleared.clone();
+    let mut looked = cleared.looked();
+    let since = match looked.doubted {
+        _ if !quiet => None,
+        Some((same, since)) if same == answer => Some(since),
+        _ => Some(Instant::now()),
+    };
+    looked.doubted = since.map(|since| (answer, since));
+    Ok(since.is_some_and(|since| since.elapsed() > QUIET))
+}
+
+/// Whether a commit waits for a replica.
+async fn waits(client: &mut Client) -> Result<bool> {
+    let sql = "SHOW STATUS LIKE 'Rpl_semi_sync_master_wait_sessions'";
+    let row = client.text_row(DOING, sql).await?;
+    Ok(row.is_some_and(|row| row.text(1) != "0"))
+}
+
+/// Looks through the events of a file, from where it was left, until it is known to be cleared.
+async fn look(client: &mut Client, file: u64) -> Result<Looked> {
+    let cleared = client.cleared.clone();
+    let known = cleared.looked().clone();
+    let mut looked = match known.file == file {
+        true => known,
+        false => Looked {
+            file,
+            next: 4,
+            ..Looked::default()
+        },
+    };
+    let Some(base) = position::base(&client.server) else {
+        return Ok(looked);
+    };
+    let base = base.to_owned();
+    let name = LogFile { base, number: file }.name();
+    while !looked.is_cleared && list(client, &name, &mut looked).await? == LISTED {}
+    *cleared.looked() = looked.clone();
+    Ok(looked)
+}
+
+/// Looks through some more events; says how many there were.
+async fn list(client: &mut Client, name: &str, looked: &mut Looked) -> Result<usize> {
+    let sql = format!(
+        "SHOW BINLOG EVENTS IN {} FROM {} LIMIT {LISTED}",
+        literal(name),
+        looked.next
+    );
+    let rows = client.texts(DOING, &sql).await?;
+    for row in &rows {
+        // file, offset, type, server, end, content
+        looked.take(row.text(2), row.number(4), row.text(5) == name);
+    }
+    Ok(rows.len())
+}
+
+impl Looked {
+    fn take(&mut self, kind: &str, end: Option<u64>, names_itself: bool) {
+        match kind {
+            "Binlog_checkpoint" => {
+                self.is_cleared |= names_itself;
+                if self.has_transactions {
+                    self.moved.extend(end);
+                }
+            }
+            "Format_desc" | "Gtid_list" | "Start_encryption" => {}
+            _ => self.has_transactions = true,
+        }
+        self.next = end.unwrap_or(self.next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_behind_transactions_moves_the_place_over_them() {
+        let mut looked = Looked::default();
+        looked.take("Format_desc", Some(256), false);
+        looked.take("Binlog_checkpoint", Some(339), false);
+        assert!(!looked.is_cleared);
+        looked.take("Binlog_checkpoint", Some(379), false);
+        looked.take("Gtid", Some(421), false);
+        looked.take("Binlog_checkpoint", Some(461), true);
+        assert!(looked.is_cleared);
+        assert_eq!((looked.moved, looked.next), (vec![461], 461));
+    }
+}
