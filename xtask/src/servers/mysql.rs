@@ -45,6 +45,9 @@ impl MysqlServer {
     pub fn create(flavor: Flavor, fleet: &Path, installed: &Installed) -> Result<Self> {
         let folder = fleet.join(flavor.name());
         make_folder(&folder, 0o711)?;
+        let temporary = folder.join("tmp");
+        make_folder(&temporary, 0o700)?;
+        installed.account.own(&temporary)?;
         let server = Self {
             flavor,
             places: mysql_install::places(flavor, &installed.cache),
@@ -129,6 +132,8 @@ impl MysqlServer {
             format!("--port={}", self.port),
             format!("--socket={}", data.join("socket").display()),
             format!("--pid-file={}", data.join("mysqld.pid").display()),
+            // a server of MariaDB that starts removes what others have in a folder that they share
+            format!("--tmpdir={}", self.folder.join("tmp").display()),
             format!("--init-file={}", self.folder.join("init.sql").display()),
             format!("--innodb-flush-log-at-trx-commit={flush}"),
             format!("--sync-binlog={flush}"),
