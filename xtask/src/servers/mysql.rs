@@ -25,10 +25,35 @@ const USER: &str = "crossfade";
 /// The database that a server begins with.
 const DATABASE: &str = "crossfade_test";
 
+/// What a server is to be.
+#[derive(Clone, Debug)]
+pub struct MysqlSpec {
+    /// Its name, and its folder's.
+    pub name: String,
+    /// Which program.
+    pub flavor: Flavor,
+    /// Further options, which win over the others.
+    pub settings: Vec<String>,
+}
+
+impl MysqlSpec {
+    /// One of a flavor, under its name.
+    #[must_use]
+    pub fn of(flavor: Flavor) -> Self {
+        Self {
+            name: flavor.name().to_owned(),
+            flavor,
+            settings: Vec::new(),
+        }
+    }
+}
+
 /// A server, running or stopped.
 #[derive(Debug)]
 pub struct MysqlServer {
+    name: String,
     flavor: Flavor,
+    more: Vec<String>,
     folder: PathBuf,
     places: Vec<String>,
     program: PathBuf,
@@ -42,14 +67,17 @@ impl MysqlServer {
     ///
     /// # Errors
     /// When a folder or the data cannot be made.
-    pub fn create(flavor: Flavor, fleet: &Path, installed: &Installed) -> Result<Self> {
-        let folder = fleet.join(flavor.name());
+    pub fn create(spec: &MysqlSpec, fleet: &Path, installed: &Installed) -> Result<Self> {
+        let flavor = spec.flavor;
+        let folder = fleet.join(&spec.name);
         make_folder(&folder, 0o711)?;
         let temporary = folder.join("tmp");
         make_folder(&temporary, 0o700)?;
         installed.account.own(&temporary)?;
         let server = Self {
+            name: spec.name.clone(),
             flavor,
+            more: spec.settings.clone(),
             places: mysql_install::places(flavor, &installed.cache),
             program: flavor.program(&installed.cache),
             port: port::free()?,
@@ -165,6 +193,7 @@ impl MysqlServer {
             &["--gtid-strict-mode=ON", "--innodb-log-file-size=64M"]
         };
         settings.extend(own.iter().map(|&word| word.to_owned()));
+        settings.extend(self.more.iter().cloned());
         settings
     }
 
@@ -202,6 +231,25 @@ impl MysqlServer {
                 sleep(Duration::from_millis(20));
             }
         }
+        self.reap()
+    }
+
+    /// Kills the server as `kill -9` does, with no chance to write anything.
+    ///
+    /// # Errors
+    /// When the server does not run or may not be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        let pid = self
+            .pid()
+            .ok_or_else(|| Failure::new(format!("{} does not run", self.flavor)))?;
+        run(self
+            .account
+            .command("kill")
+            .args(["-KILL", &pid.to_string()]))?;
+        self.reap()
+    }
+
+    fn reap(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
             child
                 .wait()
@@ -233,6 +281,12 @@ impl MysqlServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("mysql://{USER}:{USER}@127.0.0.1:{}/{DATABASE}", self.port)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What server it is.

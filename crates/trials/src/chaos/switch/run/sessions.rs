@@ -1,0 +1,45 @@
+//! Ends sessions of the process by their server, as an administrator would.
+
+use super::Scene;
+use crate::bank::Side;
+use crate::database::Database;
+
+impl Scene<'_> {
+    /// All of the process's sessions on one side; gives how many.
+    pub(super) fn end_sessions(&self, side: Side) -> usize {
+        match self.database(side) {
+            // the product names its sessions
+            Database::Postgres(database) => database
+                .rows(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name LIKE 'crossfade%'",
+                )
+                .len(),
+            Database::Mysql(database) => {
+                let sessions = database.own_sessions(false);
+                let ended = sessions.iter().filter(|one| database.end_session(one));
+                ended.count()
+            }
+            Database::Sqlite(_) => 0,
+        }
+    }
+
+    /// Whoever of the process holds the fence of one side; gives how many.
+    pub(super) fn end_holders(&self, side: Side) -> usize {
+        match self.database(side) {
+            Database::Postgres(database) => database
+                .rows(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks
+                     WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted AND objsubid = 1
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                )
+                .len(),
+            Database::Mysql(database) => {
+                let sessions = database.own_sessions(true);
+                let ended = sessions.iter().filter(|one| database.end_session(one));
+                ended.count()
+            }
+            Database::Sqlite(_) => 0,
+        }
+    }
+}
