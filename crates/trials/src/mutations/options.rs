@@ -23,9 +23,10 @@ pub const HELP: &str = "\
 mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
 --quick      a few kinds of each pair, chosen by the seed CROSSFADE_SEED
 --pair NAME  only this pair of engines: pg15-pg17, pg17-pg18, pg15-sqlite, sqlite-pg18, sqlite-sqlite, pg18-mysql97,
-             mysql97-pg18, mysql97-mysql97, mysql97-mariadb118, mariadb1011-pg17, sqlite-mariadb118
+             mysql97-pg18, mysql97-mysql97, mysql97-mariadb118, mariadb1011-pg17, sqlite-mariadb118,
+             mariadb1011-mariadb118
 --kind TEXT  only kinds with this in their names
---rivals     pgcopydb, data-diff and reladiff are given the same, PostgreSQL to PostgreSQL
+--rivals     pgcopydb, data-diff and reladiff are given the same, PostgreSQL to PostgreSQL, and pt-table-sync, MySQL to MySQL
 ";
 
 impl Options {

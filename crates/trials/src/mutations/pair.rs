@@ -14,7 +14,7 @@ pub struct Pair {
 }
 
 /// All pairs.
-pub const PAIRS: [Pair; 11] = [
+pub const PAIRS: [Pair; 12] = [
     Pair {
         name: "pg15-pg17",
         source: Engine::Pg15,
@@ -68,6 +68,11 @@ pub const PAIRS: [Pair; 11] = [
     Pair {
         name: "sqlite-mariadb118",
         source: Engine::Sqlite,
+        target: Engine::Maria118,
+    },
+    Pair {
+        name: "mariadb1011-mariadb118",
+        source: Engine::Maria1011,
         target: Engine::Maria118,
     },
 ];
