@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Value};
@@ -217,7 +218,24 @@ impl MysqlDatabase {
         format!("crossfade_{}", self.name)
     }
 
+    /// The numbers of the sessions that are not of [`MysqlDatabase::own_administrator`]. A session in a trigger is listed as the user
+    /// who made that, so that the list is asked for some times.
+    ///
+    /// # Panics
+    /// When the server cannot be asked.
+    #[must_use]
+    pub fn others_sessions(&self) -> Vec<String> {
+        let user = self.own_user();
+        let mut others = Vec::new();
+        for _ in 0..10 {
+            others.extend(self.sessions_where(|session| session[1].as_deref() != Some(&*user)));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        others
+    }
+
     /// The numbers of the sessions of [`MysqlDatabase::own_administrator`]; `holding`: only of those that hold locks on rows.
+    /// Others who wait in a trigger that he made are among them.
     ///
     /// # Panics
     /// When the server cannot be asked.

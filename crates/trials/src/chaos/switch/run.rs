@@ -45,6 +45,8 @@ struct Scene<'a> {
     options: Options,
     proxy: Option<Proxy>,
     pooled: Option<Pooled>,
+    /// Sessions on MySQL that were there before the order and are not the product's.
+    others: Vec<String>,
     trial: Trial,
 }
 
@@ -126,6 +128,7 @@ impl<'a> Scene<'a> {
             options,
             proxy,
             pooled,
+            others: Vec::new(),
             trial,
         }
     }
@@ -187,6 +190,9 @@ impl<'a> Scene<'a> {
     /// Gives the order, and does to it what the plan says. True if the point was reached.
     fn disturb(&mut self) -> bool {
         self.copy_control(OLD);
+        if let How::Sessions(side) | How::Holder(side) = self.plan.how {
+            self.note_others(side);
+        }
         let armed = self.armed();
         let environment = [("CROSSFADE_KILL", armed.as_str())];
         let words = order(self.plan.rollback, BOX);

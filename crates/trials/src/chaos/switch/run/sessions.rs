@@ -3,6 +3,7 @@
 use super::Scene;
 use crate::bank::Side;
 use crate::database::Database;
+use crate::mysql::MysqlDatabase;
 
 impl Scene<'_> {
     /// All of the process's sessions on one side; gives how many.
@@ -15,11 +16,7 @@ impl Scene<'_> {
                      WHERE datname = current_database() AND application_name LIKE 'crossfade%'",
                 )
                 .len(),
-            Database::Mysql(database) => {
-                let sessions = database.own_sessions(false);
-                let ended = sessions.iter().filter(|one| database.end_session(one));
-                ended.count()
-            }
+            Database::Mysql(database) => self.end_own(database, false),
             Database::Sqlite(_) => 0,
         }
     }
@@ -34,12 +31,22 @@ impl Scene<'_> {
                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
                 )
                 .len(),
-            Database::Mysql(database) => {
-                let sessions = database.own_sessions(true);
-                let ended = sessions.iter().filter(|one| database.end_session(one));
-                ended.count()
-            }
+            Database::Mysql(database) => self.end_own(database, true),
             Database::Sqlite(_) => 0,
         }
+    }
+
+    /// Tellers' sessions, before they wait in the fence's triggers.
+    pub(super) fn note_others(&mut self, side: Side) {
+        if let Database::Mysql(database) = self.database(side) {
+            self.others = database.others_sessions();
+        }
+    }
+
+    fn end_own(&self, database: &MysqlDatabase, holding: bool) -> usize {
+        let mut sessions = database.own_sessions(holding);
+        sessions.retain(|session| !self.others.contains(session));
+        let ended = sessions.iter().filter(|one| database.end_session(one));
+        ended.count()
     }
 }
