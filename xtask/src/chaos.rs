@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use crate::failure::{Context, Failure, Result};
 use crate::process::run;
 use crate::servers::fleet::Fleet;
+use crate::servers::mysql::MysqlServer;
 use crate::servers::server::{Access, Durability, Spec, StopMode};
 use crate::servers::version::Version;
 use crate::servers::{self, Installed, environment};
@@ -86,6 +87,9 @@ fn obey(fleet: &mut Fleet, order: &str) -> Result<()> {
     let (word, name) = order
         .split_once(' ')
         .ok_or_else(|| Failure::new(format!("no order: {order}")))?;
+    if let Some(server) = fleet.mysql_mut(name) {
+        return obey_on_mysql(server, word);
+    }
     let server = fleet.server_mut(name)?;
     match word {
         "kill" => server.kill(),
@@ -94,11 +98,29 @@ fn obey(fleet: &mut Fleet, order: &str) -> Result<()> {
         "start" => {
             let port = server.port();
             server.start()?;
-            if server.port() == port {
-                return Ok(());
-            }
-            Err(Failure::new(format!("{name} had to take another port")))
+            same_port(name, port, server.port())
         }
         _ => Err(Failure::new(format!("no order: {order}"))),
     }
+}
+
+/// These servers know of no end between being killed and ending in order.
+fn obey_on_mysql(server: &mut MysqlServer, word: &str) -> Result<()> {
+    match word {
+        "kill" | "immediate" => server.kill(),
+        "fast" => server.stop(),
+        "start" => {
+            let port = server.port();
+            server.start(Durability::Durable)?;
+            same_port(server.name(), port, server.port())
+        }
+        _ => Err(Failure::new(format!("no order: {word}"))),
+    }
+}
+
+fn same_port(name: &str, before: u16, now: u16) -> Result<()> {
+    if before == now {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{name} had to take another port")))
 }

@@ -21,7 +21,7 @@ cargo xtask chaos [--built] switch [--seeds N] [--from SEED]
                                        switches and rollbacks that are disturbed at every point, while a bank is open (300 seeds)
 cargo xtask mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
                                        corruption planted one kind at a time behind a migration that follows: `verify`
-                                       must name exactly those rows; --rivals: pgcopydb, data-diff and reladiff get the same
+                                       must name exactly those rows; --rivals: pgcopydb, data-diff, reladiff and pt-table-sync get the same
 cargo xtask soak [--minutes N | --seconds N]
                                        comparisons one after another under full load, none of which may find a
                                        difference (60 minutes)

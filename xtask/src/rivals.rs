@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::failure::{Context, Result};
 use crate::process::{capture, find_program};
-use crate::servers::Installed;
 use crate::servers::unpack::{Package, install_package};
+use crate::servers::{Installed, system};
 use crate::workspace::target;
 
 /// Data-diff asks for versions of these that it does not run with.
@@ -28,6 +28,7 @@ pub fn variables(installed: &Installed) -> Vec<(String, String)> {
         ("PGCOPYDB", pgcopydb(&installed.cache)),
         ("DATA_DIFF", from_python("data-diff", &DATA_DIFF)),
         ("RELADIFF", from_python("reladiff", &RELADIFF)),
+        ("PT_TABLE_SYNC", system::install_percona()),
     ])
 }
 

@@ -7,7 +7,7 @@ use crate::process::run;
 use crate::servers::fleet::Fleet;
 use crate::servers::server::{Access, Durability, Spec};
 use crate::servers::version::Version;
-use crate::servers::{Installed, environment};
+use crate::servers::{self, Installed, environment};
 use crate::workspace::{cargo, target};
 
 /// Builds the debug programs.
@@ -22,7 +22,7 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
-/// Starts servers, and runs a program that was built, with further variables; the servers are stopped however it ends.
+/// Starts servers, also one of each flavor of MySQL, and runs a program that was built, with further variables; the servers are stopped however it ends.
 ///
 /// # Errors
 /// When a server cannot be started, or the program fails.
@@ -41,7 +41,9 @@ pub fn run_on(
         settings: Vec::new(),
     };
     let specs: Vec<Spec> = servers.iter().map(spec).collect();
-    let fleet = Fleet::start(installed, &specs)?;
+    servers::install_mysql(installed)?;
+    let mut fleet = Fleet::start(installed, &specs)?;
+    fleet.start_mysql(installed, Durability::Fast)?;
     let built = target().join("debug");
     let ended = run(Command::new(built.join(program))
         .args(arguments)

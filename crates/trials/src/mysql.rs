@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Value};
@@ -11,6 +12,9 @@ use tokio::runtime::Runtime;
 
 use crate::database::{Engine, TextRow, shortened};
 use crate::postgres::variable;
+
+/// The password of [`MysqlDatabase::own_administrator`].
+const OWN_PASSWORD: &str = "not-a-secret";
 
 /// Drives the sessions: tests are not asynchronous.
 fn runtime() -> &'static Runtime {
@@ -212,6 +216,76 @@ impl MysqlDatabase {
             .lock()
             .expect("nobody has panicked with it")
             .push(user.to_owned());
+    }
+
+    /// The URL of an administrator of this database's own, made at the first call: his sessions can be told from others'. He is
+    /// dropped with the database.
+    ///
+    /// # Panics
+    /// When the server does not let it.
+    #[must_use]
+    pub fn own_administrator(&self) -> String {
+        let user = self.own_user();
+        self.make_user(
+            &user,
+            &format!("CREATE USER '{user}'@'%' IDENTIFIED BY '{OWN_PASSWORD}'; GRANT ALL ON *.* TO '{user}'@'%' WITH GRANT OPTION"),
+        );
+        self.url_of(&user, OWN_PASSWORD)
+    }
+
+    fn own_user(&self) -> String {
+        format!("crossfade_{}", self.name)
+    }
+
+    /// The numbers of the sessions that are not of [`MysqlDatabase::own_administrator`]. A session in a trigger is listed as the user
+    /// who made that, so that the list is asked for some times.
+    ///
+    /// # Panics
+    /// When the server cannot be asked.
+    #[must_use]
+    pub fn others_sessions(&self) -> Vec<String> {
+        let user = self.own_user();
+        let mut others = Vec::new();
+        for _ in 0..10 {
+            others.extend(self.sessions_where(|session| session[1].as_deref() != Some(&*user)));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        others
+    }
+
+    /// The numbers of the sessions of [`MysqlDatabase::own_administrator`]; `holding`: only of those that hold locks on rows.
+    /// Others who wait in a trigger that he made are among them.
+    ///
+    /// # Panics
+    /// When the server cannot be asked.
+    #[must_use]
+    pub fn own_sessions(&self, holding: bool) -> Vec<String> {
+        let user = self.own_user();
+        let holders: Vec<Option<String>> = self
+            .rows("SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX WHERE trx_rows_locked > 0")
+            .into_iter()
+            .flatten()
+            .collect();
+        self.sessions_where(|session| {
+            session[1].as_deref() == Some(&*user) && (!holding || holders.contains(&session[0]))
+        })
+    }
+
+    /// The numbers of sessions whose row of the server's list is this: number, user, host, database.
+    ///
+    /// # Panics
+    /// When the server cannot be asked.
+    #[must_use]
+    pub fn sessions_where(&self, is: impl Fn(&TextRow) -> bool) -> Vec<String> {
+        let sessions = self.rows("SHOW PROCESSLIST");
+        let wanted = sessions.into_iter().filter(|session| is(session));
+        wanted.filter_map(|mut row| row.swap_remove(0)).collect()
+    }
+
+    /// Ends a session; false if it has gone by itself.
+    #[must_use]
+    pub fn end_session(&self, session: &str) -> bool {
+        self.try_run(&format!("KILL {session}")).is_ok()
     }
 
     /// A session of the administrator.

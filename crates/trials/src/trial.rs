@@ -166,6 +166,13 @@ impl Trial {
         }
     }
 
+    /// The URLs of roles with the least privileges on both sides, made now; the tables must be there.
+    #[must_use]
+    pub fn roles(&self) -> [String; 2] {
+        let (source, target) = self.make_roles();
+        [source, target]
+    }
+
     /// Runs the SQL of `plan --grants` on both sides and gives the roles' URLs.
     fn make_roles(&self) -> (String, String) {
         self.write(&self.file_text(&self.source.url(), &self.target.url()));

@@ -51,7 +51,7 @@ pub fn variables(installed: &Installed, fleet: &Fleet) -> Vec<(String, String)> 
         );
     }
     for server in fleet.mysql() {
-        let name = server.flavor().name().to_uppercase();
+        let name = server.name().to_uppercase();
         set(format!("CROSSFADE_TEST_{name}"), server.url());
         let about = |what: &str| format!("CROSSFADE_SERVER_{name}_{what}");
         set(about("PORT"), server.port().to_string());

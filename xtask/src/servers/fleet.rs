@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Installed;
 use super::flavor::Flavor;
 use super::guard::Guard;
-use super::mysql::MysqlServer;
+use super::mysql::{MysqlServer, MysqlSpec};
 use super::ready;
 use super::server::{Access, Durability, Server, Spec, StopMode, make_folder};
 use super::version::Version;
@@ -66,29 +66,44 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::start`].
     pub fn start_mysql(&mut self, installed: &Installed, durability: Durability) -> Result<()> {
-        let folder = &self.folder;
-        ready::side_by_side(&Flavor::ALL, &mut self.mysql, |flavor| {
-            let mut server = MysqlServer::create(*flavor, folder, installed)?;
-            server.start(durability).map(|()| server)
-        })
+        self.add_mysql(installed, &Flavor::ALL.map(MysqlSpec::of), durability)
     }
 
-    /// Makes and starts a further server of a flavor; `options` are the program's own.
+    /// Starts servers of MySQL's protocol beside the others.
     ///
     /// # Errors
     /// As [`Fleet::start`].
     pub fn add_mysql(
         &mut self,
         installed: &Installed,
+        specs: &[MysqlSpec],
+        durability: Durability,
+    ) -> Result<()> {
+        let folder = &self.folder;
+        ready::side_by_side(specs, &mut self.mysql, |spec| {
+            let mut server = MysqlServer::create(spec, folder, installed)?;
+            server.start(durability).map(|()| server)
+        })
+    }
+
+    /// Makes and starts a further server of a flavor, which may replicate from others; `options` are the program's own.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn add_further_mysql(
+        &mut self,
+        installed: &Installed,
         flavor: Flavor,
         (name, number): (&str, u32),
         options: &[&str],
     ) -> Result<()> {
-        let mut server = MysqlServer::create_named(flavor, name, number, &self.folder, installed)?;
-        options.iter().for_each(|option| server.set(option));
-        server.start(Durability::Fast)?;
-        self.mysql.push(server);
-        Ok(())
+        let spec = MysqlSpec {
+            name: name.to_owned(),
+            flavor,
+            number,
+            settings: options.iter().map(|option| (*option).to_owned()).collect(),
+        };
+        self.add_mysql(installed, &[spec], Durability::Fast)
     }
 
     /// The server of that name that speaks MySQL's protocol.
@@ -174,6 +189,11 @@ impl Fleet {
     #[must_use]
     pub fn mysql(&self) -> &[MysqlServer] {
         &self.mysql
+    }
+
+    /// The server of that name that speaks MySQL's protocol, to stop or restart it.
+    pub fn mysql_mut(&mut self, name: &str) -> Option<&mut MysqlServer> {
+        self.mysql.iter_mut().find(|server| server.name() == name)
     }
 
     /// The folder of all servers.

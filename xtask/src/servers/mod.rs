@@ -101,7 +101,7 @@ pub fn start(durability: Durability) -> Result<()> {
         println!("{:<11} {}", server.name(), server.url());
     }
     for server in fleet.mysql() {
-        println!("{:<11} {}", server.flavor().name(), server.url());
+        println!("{:<11} {}", server.name(), server.url());
     }
     let folder = fleet.detach();
     eprintln!(

@@ -25,6 +25,32 @@ const USER: &str = "crossfade";
 /// The database that a server begins with.
 const DATABASE: &str = "crossfade_test";
 
+/// What a server is to be.
+#[derive(Clone, Debug)]
+pub struct MysqlSpec {
+    /// Its name, and its folder's.
+    pub name: String,
+    /// Which program.
+    pub flavor: Flavor,
+    /// Its number among servers that replicate from each other.
+    pub number: u32,
+    /// Further options, which win over the others.
+    pub settings: Vec<String>,
+}
+
+impl MysqlSpec {
+    /// One of a flavor, under its name.
+    #[must_use]
+    pub fn of(flavor: Flavor) -> Self {
+        Self {
+            name: flavor.name().to_owned(),
+            flavor,
+            number: 1,
+            settings: Vec::new(),
+        }
+    }
+}
+
 /// A server, running or stopped.
 #[derive(Debug)]
 pub struct MysqlServer {
@@ -32,7 +58,7 @@ pub struct MysqlServer {
     flavor: Flavor,
     /// Its number among the servers that replicate from each other.
     number: u32,
-    further: Vec<String>,
+    more: Vec<String>,
     folder: PathBuf,
     places: Vec<String>,
     program: PathBuf,
@@ -46,28 +72,18 @@ impl MysqlServer {
     ///
     /// # Errors
     /// When a folder or the data cannot be made.
-    pub fn create(flavor: Flavor, fleet: &Path, installed: &Installed) -> Result<Self> {
-        Self::create_named(flavor, flavor.name(), 1, fleet, installed)
-    }
-
-    /// One of several of a flavor: with a name of its own, and its number among servers that replicate from each other.
-    ///
-    /// # Errors
-    /// As [`MysqlServer::create`].
-    pub fn create_named(
-        flavor: Flavor,
-        name: &str,
-        number: u32,
-        fleet: &Path,
-        installed: &Installed,
-    ) -> Result<Self> {
-        let folder = fleet.join(name);
+    pub fn create(spec: &MysqlSpec, fleet: &Path, installed: &Installed) -> Result<Self> {
+        let flavor = spec.flavor;
+        let folder = fleet.join(&spec.name);
         make_folder(&folder, 0o711)?;
+        let temporary = folder.join("tmp");
+        make_folder(&temporary, 0o700)?;
+        installed.account.own(&temporary)?;
         let server = Self {
-            name: name.to_owned(),
+            name: spec.name.clone(),
             flavor,
-            number,
-            further: Vec::new(),
+            number: spec.number,
+            more: spec.settings.clone(),
             places: mysql_install::places(flavor, &installed.cache),
             program: flavor.program(&installed.cache),
             port: port::free()?,
@@ -150,6 +166,8 @@ impl MysqlServer {
             format!("--port={}", self.port),
             format!("--socket={}", data.join("socket").display()),
             format!("--pid-file={}", data.join("mysqld.pid").display()),
+            // a server of MariaDB that starts removes what others have in a folder that they share
+            format!("--tmpdir={}", self.folder.join("tmp").display()),
             format!("--init-file={}", self.folder.join("init.sql").display()),
             format!("--innodb-flush-log-at-trx-commit={flush}"),
             format!("--sync-binlog={flush}"),
@@ -185,7 +203,7 @@ impl MysqlServer {
             ]
         };
         settings.extend(own.iter().map(|&word| word.to_owned()));
-        settings.extend(self.further.iter().cloned());
+        settings.extend(self.more.iter().cloned());
         settings
     }
 
@@ -223,6 +241,25 @@ impl MysqlServer {
                 sleep(Duration::from_millis(20));
             }
         }
+        self.reap()
+    }
+
+    /// Kills the server as `kill -9` does, with no chance to write anything.
+    ///
+    /// # Errors
+    /// When the server does not run or may not be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        let pid = self
+            .pid()
+            .ok_or_else(|| Failure::new(format!("{} does not run", self.flavor)))?;
+        run(self
+            .account
+            .command("kill")
+            .args(["-KILL", &pid.to_string()]))?;
+        self.reap()
+    }
+
+    fn reap(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
             child
                 .wait()
@@ -231,29 +268,9 @@ impl MysqlServer {
         Ok(())
     }
 
-    /// Ends the server as a power failure would.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn kill(&mut self) -> Result<()> {
-        let pid = self
-            .pid()
-            .ok_or_else(|| Failure::new(format!("{} does not run", self.name)))?;
-        run(self
-            .account
-            .command("kill")
-            .args(["-KILL", &pid.to_string()]))?;
-        if let Some(mut child) = self.child.take() {
-            child
-                .wait()
-                .context(|| format!("cannot wait for {}", self.name))?;
-        }
-        Ok(())
-    }
-
     /// With a further option, from the next start on.
     pub fn set(&mut self, option: &str) {
-        self.further.push(option.to_owned());
+        self.more.push(option.to_owned());
     }
 
     /// The statements by which this server becomes a replica of another, and takes all that is in its log.

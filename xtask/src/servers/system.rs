@@ -1,7 +1,7 @@
 //! The packages that the tests use from the system's own release.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure, Result};
@@ -61,6 +61,9 @@ lists || refresh
 install "$@" || { refresh; install "$@"; }
 "#;
 
+/// Programs that benchmarks of MySQL compare with, which not every release has.
+const MYSQL_RIVALS: [(Sign, &str); 1] = [(Sign::Program("mydumper"), "mydumper")];
+
 /// Installs what is missing of the tests' packages; does nothing where all of them are there.
 ///
 /// # Errors
@@ -75,6 +78,23 @@ pub fn install() -> Result<()> {
 /// As [`install`].
 pub fn install_rivals() -> Result<()> {
     install_missing(&RIVALS)
+}
+
+/// The same for the programs that benchmarks of MySQL compare with: the benchmarks leave out what is not there.
+pub fn install_mysql_rivals() {
+    if let Err(why) = install_missing(&MYSQL_RIVALS) {
+        eprintln!("{why}");
+    }
+}
+
+/// The same for Percona's tools; gives the one that compares tables.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_percona() -> Result<PathBuf> {
+    const PROGRAM: &str = "pt-table-sync";
+    install_missing(&[(Sign::Program(PROGRAM), "percona-toolkit")])?;
+    find_program(PROGRAM).ok_or_else(|| Failure::new(format!("{PROGRAM} is not there")))
 }
 
 fn install_missing(needed: &[(Sign, &'static str)]) -> Result<()> {

@@ -6,6 +6,7 @@ pub mod control;
 mod place;
 pub mod plan;
 pub mod points;
+pub mod proxy;
 mod quota;
 mod run;
 pub mod switch;

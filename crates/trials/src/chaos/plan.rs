@@ -19,6 +19,8 @@ pub const DIRECTIONS: &[(Engine, Engine)] = &[
     (Engine::Mysql97, Engine::Pg17),
     (Engine::Maria1011, Engine::Maria118),
     (Engine::Sqlite, Engine::Mysql97),
+    (Engine::Mysql97, Engine::Mysql97),
+    (Engine::Pg15, Engine::Maria1011),
 ];
 
 /// One side of the migration.
@@ -57,6 +59,15 @@ pub enum Disturbance {
     },
     /// Some of the process's sessions are ended by the server.
     Sessions(Side),
+    /// Nothing comes through between the process and one side for some milliseconds, and no connection is closed.
+    CutOff {
+        /// Which side.
+        side: Side,
+        /// For how long.
+        away: u64,
+    },
+    /// All connections between the process and one side are closed on the way, some times.
+    Dropped(Side),
     /// The application's process is killed and started again.
     KillWriter,
     /// The target's disk is full for a while.
@@ -129,31 +140,35 @@ impl Plan {
 }
 
 fn disturbance(source: Engine, target: Engine, random: &mut StdRng) -> Disturbance {
-    // servers of MySQL and MariaDB stay up, and their disks roomy
-    let steady = source.is_mysql() || target.is_mysql();
-    let has_server = !steady && (!source.is_sqlite() || !target.is_sqlite());
+    let has_server = !source.is_sqlite() || !target.is_sqlite();
     loop {
         let drawn = match random.random_range(0..100) {
-            0..50 => {
+            0..46 => {
                 let point = *POINTS.choose(random).unwrap_or(&POINTS[0]);
                 Disturbance::KillPoint {
                     point,
                     count: random.random_range(1..=often(point)),
                 }
             }
-            50..65 => Disturbance::KillAfter(random.random_range(0..3_000)),
-            65..68 => Disturbance::InterruptAfter(random.random_range(0..3_000)),
-            68..71 => Disturbance::FreezeFor(random.random_range(100..2_000)),
-            71..79 if has_server => Disturbance::Server {
+            46..59 => Disturbance::KillAfter(random.random_range(0..3_000)),
+            59..62 => Disturbance::InterruptAfter(random.random_range(0..3_000)),
+            62..65 => Disturbance::FreezeFor(random.random_range(100..2_000)),
+            65..74 if has_server => Disturbance::Server {
                 side: side(source, target, random),
                 how: *[Down::Kill, Down::Immediate, Down::Fast]
                     .choose(random)
                     .unwrap_or(&Down::Kill),
                 away: random.random_range(0..1_500),
             },
-            79..86 if has_server => Disturbance::Sessions(side(source, target, random)),
+            74..80 if has_server => Disturbance::Sessions(side(source, target, random)),
+            80..83 if has_server => Disturbance::CutOff {
+                side: side(source, target, random),
+                away: random.random_range(100..8_000),
+            },
+            83..86 if has_server => Disturbance::Dropped(side(source, target, random)),
             86..90 if source.is_sqlite() => Disturbance::KillWriter,
-            90..95 if !steady => Disturbance::FullDisk,
+            // the disk of a whole server cannot be filled alone
+            90..95 if !target.is_mysql() => Disturbance::FullDisk,
             95..100 => Disturbance::LoseCapture,
             _ => continue,
         };
@@ -201,8 +216,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_hundred_seeds_pass_every_point_in_every_direction() {
-        let plans: Vec<Plan> = (0..1_200).map(Plan::new).collect();
+    fn some_thousand_seeds_pass_every_point_in_every_direction() {
+        let plans: Vec<Plan> = (0..2_000).map(Plan::new).collect();
         for (source, target) in DIRECTIONS {
             let points: Vec<&str> = plans
                 .iter()
@@ -216,6 +231,13 @@ mod tests {
             for point in POINTS {
                 assert!(points.contains(point), "{source:?} to {target:?}: {point}");
             }
+            let of_servers = plans
+                .iter()
+                .filter(|plan| (plan.source, plan.target) == (*source, *target))
+                .flat_map(|plan| &plan.disturbances)
+                .filter(|one| matches!(one, Disturbance::Server { .. }));
+            let has_server = !source.is_sqlite() || !target.is_sqlite();
+            assert_eq!(of_servers.count() > 0, has_server, "{source:?} {target:?}");
         }
         assert!(
             plans

@@ -9,10 +9,12 @@ use tempfile::TempDir;
 
 use super::place::Place;
 use super::plan::{Disturbance, Plan, Side};
+use super::proxy::Proxy;
 use super::{Tally, capture, control::Servers};
 use crate::binary::{Outcome, Running};
 use crate::compare;
 use crate::database::{Database, Engine};
+use crate::mysql::MysqlDatabase;
 use crate::patience::LONG;
 use crate::seed::generator;
 use crate::shop::{self, Tables};
@@ -31,6 +33,7 @@ struct Chaos<'a> {
     writers: Option<Writers>,
     writers_started: u64,
     trial: Trial,
+    ways: [Option<Proxy>; 2],
     // after the trial: its databases go before the disk that they lie on
     place: Place,
 }
@@ -54,6 +57,9 @@ pub fn run(plan: &Plan, servers: Option<Servers>, tally: &mut Tally) {
         let sql = format!("ALTER DATABASE {name} SET synchronous_commit = off");
         trial.source.run(&sql);
     }
+    let tables = Tables::between(trial.source.dialect(), trial.target.dialect());
+    shop::make(&trial.source, tables, plan.rows, plan.seed);
+    let (trial, ways) = by_proxies(plan, trial);
     let mut chaos = Chaos {
         plan,
         random: generator(plan.seed, 2_000),
@@ -63,15 +69,35 @@ pub fn run(plan: &Plan, servers: Option<Servers>, tally: &mut Tally) {
         writers: None,
         writers_started: 0,
         trial,
+        ways,
         place,
     };
-    shop::make(&chaos.trial.source, chaos.tables(), plan.rows, plan.seed);
     chaos.start_writers();
     for disturbance in &plan.disturbances {
         eprintln!("  {disturbance:?}");
         chaos.disturb(*disturbance);
     }
     chaos.end();
+}
+
+/// The trial with a proxy before each server, where the plan has it that a way to one fails.
+fn by_proxies(plan: &Plan, trial: Trial) -> (Trial, [Option<Proxy>; 2]) {
+    let fails =
+        |one: &Disturbance| matches!(one, Disturbance::CutOff { .. } | Disturbance::Dropped(_));
+    if !plan.disturbances.iter().any(fails) {
+        return (trial, [None, None]);
+    }
+    let mut ways = [None, None];
+    let mut urls = trial.roles();
+    for (i, engine) in [plan.source, plan.target].into_iter().enumerate() {
+        if !engine.is_sqlite() {
+            let (proxy, url) = Proxy::to(&urls[i]);
+            urls[i] = url;
+            ways[i] = Some(proxy);
+        }
+    }
+    let [source, target] = urls;
+    (trial.by_way_of(source, target), ways)
 }
 
 impl Chaos<'_> {
@@ -153,6 +179,8 @@ impl Chaos<'_> {
             }
             Disturbance::Server { side, how, away } => self.server_down(side, how, away),
             Disturbance::Sessions(side) => self.end_sessions(side),
+            Disturbance::CutOff { side, away } => self.cut_off(side, away),
+            Disturbance::Dropped(side) => self.drop_connections(side),
             Disturbance::KillWriter => {
                 self.at_work();
                 sleep(Duration::from_millis(300));
@@ -213,16 +241,52 @@ impl Chaos<'_> {
         for _ in 0..3 {
             sleep(Duration::from_millis(self.random.random_range(50..800)));
             let share = self.random.random_range(30..=100);
+            let mut draws = generator(self.plan.seed, self.random.random());
             let (_, database) = self.engine(side);
-            // the product names its sessions
-            let sql = format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                 WHERE datname = current_database() AND application_name LIKE 'crossfade%'
-                   AND random() * 100 < {share}"
-            );
-            let ended = database.rows(&sql).len();
+            let ended = match database {
+                Database::Mysql(mysql) => end_some_on_mysql(mysql, side, share, &mut draws),
+                _ => {
+                    // the product names its sessions
+                    let sql = format!(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                         WHERE datname = current_database() AND application_name LIKE 'crossfade%'
+                           AND random() * 100 < {share}"
+                    );
+                    database.rows(&sql).len()
+                }
+            };
             self.tally.add("sessions ended", ended);
         }
+        self.at_work();
+    }
+
+    fn way(&self, side: Side) -> &Proxy {
+        let way = match side {
+            Side::Source => &self.ways[0],
+            Side::Target => &self.ways[1],
+        };
+        way.as_ref().expect("made for this plan")
+    }
+
+    fn cut_off(&mut self, side: Side, away: u64) {
+        self.begun();
+        sleep(Duration::from_millis(self.random.random_range(0..2_000)));
+        self.way(side).cut(true);
+        sleep(Duration::from_millis(away));
+        self.way(side).cut(false);
+        sleep(Duration::from_millis(500));
+        self.at_work();
+        self.tally.count("cut off");
+    }
+
+    fn drop_connections(&mut self, side: Side) {
+        self.begun();
+        for _ in 0..3 {
+            sleep(Duration::from_millis(self.random.random_range(50..800)));
+            let dropped = self.way(side).drop_all();
+            self.tally.add("connections dropped", dropped);
+        }
+        sleep(Duration::from_millis(500));
         self.at_work();
     }
 
@@ -273,6 +337,10 @@ impl Chaos<'_> {
             "went on without {what}:\n{}",
             outcome.text()
         );
+        if self.plan.source.is_mysql() {
+            let said = outcome.text();
+            assert!(said.contains("purged"), "does not say why:\n{said}");
+        }
         assert!(
             before == compare::contents(&self.trial.target),
             "wrote to the target after {what} was lost:\n{}",
@@ -305,4 +373,27 @@ impl Chaos<'_> {
         capture::assert_gone(&self.trial.source);
         self.trial.assert_equal();
     }
+}
+
+/// Ends each of the product's sessions with a chance of `share` in a hundred. Performance tables are off, so that no session has a
+/// name: on the source the product has a user of its own, on the target it is alone.
+fn end_some_on_mysql(
+    database: &MysqlDatabase,
+    side: Side,
+    share: u32,
+    random: &mut StdRng,
+) -> usize {
+    let sessions = database.sessions_where(|session| match side {
+        Side::Source => session[1]
+            .as_deref()
+            .is_some_and(|user| user.starts_with("crossfade_trial_")),
+        Side::Target => session[3].as_deref() == Some(database.name()),
+    });
+    let mut ended = 0;
+    for session in sessions {
+        if random.random_range(0..100) < share {
+            ended += usize::from(database.end_session(&session));
+        }
+    }
+    ended
 }

@@ -79,10 +79,19 @@ fn of_value(scene: &Scene<'_>, id: usize, value: &Value) -> Option<Case> {
         kind: value.kind,
         side: rows::Side::Target,
         table: "rich",
-        sql: format!("UPDATE rich SET {} = {to} WHERE id = {id}", value.column),
+        sql: changed(target, value.column, id, to),
         back: None,
         expected,
     })
+}
+
+/// MySQL leaves a value as it is where the new one compares as equal, as JSON's 1 and 1.0 do: it is NULL in between.
+fn changed(target: Dialect, column: &str, id: usize, to: &str) -> String {
+    let set = |to: &str| format!("UPDATE rich SET {column} = {to} WHERE id = {id}");
+    match target {
+        Dialect::Mysql => format!("{}; {}", set("NULL"), set(to)),
+        Dialect::Postgres | Dialect::Sqlite => set(to),
+    }
 }
 
 fn of_rows(scene: &Scene<'_>, rows: &Rows) -> Option<Case> {

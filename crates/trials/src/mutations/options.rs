@@ -22,9 +22,11 @@ pub struct Options {
 pub const HELP: &str = "\
 mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
 --quick      a few kinds of each pair, chosen by the seed CROSSFADE_SEED
---pair NAME  only this pair of engines: pg15-pg17, pg17-pg18, pg15-sqlite, sqlite-pg18, sqlite-sqlite
+--pair NAME  only this pair of engines: pg15-pg17, pg17-pg18, pg15-sqlite, sqlite-pg18, sqlite-sqlite, pg18-mysql97,
+             mysql97-pg18, mysql97-mysql97, mysql97-mariadb118, mariadb1011-pg17, sqlite-mariadb118,
+             mariadb1011-mariadb118
 --kind TEXT  only kinds with this in their names
---rivals     pgcopydb, data-diff and reladiff are given the same, PostgreSQL to PostgreSQL
+--rivals     pgcopydb, data-diff and reladiff are given the same, PostgreSQL to PostgreSQL, and pt-table-sync, MySQL to MySQL
 ";
 
 impl Options {
@@ -78,7 +80,10 @@ mod tests {
     #[test]
     fn reads_what_help_promises() {
         let all = parse(&[]).unwrap();
-        assert_eq!((all.pairs.len(), all.most, all.rivals), (5, None, false));
+        assert_eq!(
+            (all.pairs.len(), all.most, all.rivals),
+            (PAIRS.len(), None, false)
+        );
         assert!(all.wants("trailing space"));
         let some = parse(&[
             "--quick",

@@ -14,7 +14,7 @@ pub struct Pair {
 }
 
 /// All pairs.
-pub const PAIRS: [Pair; 5] = [
+pub const PAIRS: [Pair; 12] = [
     Pair {
         name: "pg15-pg17",
         source: Engine::Pg15,
@@ -39,6 +39,41 @@ pub const PAIRS: [Pair; 5] = [
         name: "sqlite-sqlite",
         source: Engine::Sqlite,
         target: Engine::Sqlite,
+    },
+    Pair {
+        name: "pg18-mysql97",
+        source: Engine::Pg18,
+        target: Engine::Mysql97,
+    },
+    Pair {
+        name: "mysql97-pg18",
+        source: Engine::Mysql97,
+        target: Engine::Pg18,
+    },
+    Pair {
+        name: "mysql97-mysql97",
+        source: Engine::Mysql97,
+        target: Engine::Mysql97,
+    },
+    Pair {
+        name: "mysql97-mariadb118",
+        source: Engine::Mysql97,
+        target: Engine::Maria118,
+    },
+    Pair {
+        name: "mariadb1011-pg17",
+        source: Engine::Maria1011,
+        target: Engine::Pg17,
+    },
+    Pair {
+        name: "sqlite-mariadb118",
+        source: Engine::Sqlite,
+        target: Engine::Maria118,
+    },
+    Pair {
+        name: "mariadb1011-mariadb118",
+        source: Engine::Maria1011,
+        target: Engine::Maria118,
     },
 ];
 

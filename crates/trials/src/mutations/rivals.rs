@@ -1,4 +1,4 @@
-//! Other programs that compare two PostgreSQL databases, given the same corruption. They compare nothing that is written
+//! Other programs that compare two databases of one kind, given the same corruption. They compare nothing that is written
 //! to meanwhile, so the writer is held, and the target has caught up.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use super::case::{Case, Expected};
 use super::scene::Scene;
 use super::schema::{FIRST_VALUE, Table};
-use crate::database::Dialect;
+use crate::database::{Database, Dialect};
 
 /// How long a rival may take for one comparison.
 const SECONDS: &str = "60";
@@ -24,10 +24,17 @@ pub enum Rival {
     DataDiff,
     /// `reladiff`, which data-diff came from and went on without.
     Reladiff,
+    /// `pt-table-sync --print`: checksums of key ranges, as `pt-table-checksum` makes them, of which the latter compares only replicas.
+    PtTableSync,
 }
 
 /// All of them.
-pub const RIVALS: [Rival; 3] = [Rival::Pgcopydb, Rival::DataDiff, Rival::Reladiff];
+pub const RIVALS: [Rival; 4] = [
+    Rival::Pgcopydb,
+    Rival::DataDiff,
+    Rival::Reladiff,
+    Rival::PtTableSync,
+];
 
 /// What a rival said of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +57,7 @@ impl Rival {
             Self::Pgcopydb => "pgcopydb",
             Self::DataDiff => "data-diff",
             Self::Reladiff => "reladiff",
+            Self::PtTableSync => "pt-table-sync",
         }
     }
 
@@ -59,8 +67,17 @@ impl Rival {
             Self::Pgcopydb => "CROSSFADE_RIVAL_PGCOPYDB",
             Self::DataDiff => "CROSSFADE_RIVAL_DATA_DIFF",
             Self::Reladiff => "CROSSFADE_RIVAL_RELADIFF",
+            Self::PtTableSync => "CROSSFADE_RIVAL_PT_TABLE_SYNC",
         };
         std::env::var_os(variable).map(PathBuf::from)
+    }
+
+    /// What it can compare.
+    fn dialect(self) -> Dialect {
+        match self {
+            Self::Pgcopydb | Self::DataDiff | Self::Reladiff => Dialect::Postgres,
+            Self::PtTableSync => Dialect::Mysql,
+        }
     }
 
     fn compare(self, scene: &Scene<'_>, table: &Table, share: &Share) -> Said {
@@ -78,6 +95,7 @@ impl Rival {
         match self {
             Self::Pgcopydb => whole(&mut command, scene, folder.path()),
             Self::DataDiff | Self::Reladiff => by_key(&mut command, scene, table, share),
+            Self::PtTableSync => by_table(&mut command, scene, table),
         }
         let output = command
             .stdin(Stdio::null())
@@ -112,6 +130,12 @@ impl Rival {
             Self::DataDiff | Self::Reladiff => {
                 Some(said.lines().any(|line| line.starts_with(['+', '-'])))
             }
+            // the statements that would make both equal
+            Self::PtTableSync => {
+                let words = ["INSERT", "REPLACE", "UPDATE", "DELETE"];
+                let is_statement = |line: &str| words.iter().any(|word| line.starts_with(word));
+                Some(said.lines().any(is_statement))
+            }
         }
     }
 }
@@ -121,6 +145,28 @@ fn whole(command: &mut Command, scene: &Scene<'_>, folder: &Path) {
     let (source, target) = (scene.trial().source.url(), scene.trial().target.url());
     command.args(["compare", "data", "--source", &source, "--target", &target]);
     command.arg("--dir").arg(folder.join("work"));
+}
+
+/// pt-table-sync's arguments: it only says what it would do.
+fn by_table(command: &mut Command, scene: &Scene<'_>, table: &Table) {
+    let place = |database: &Database| {
+        let url = database.url();
+        let parts = url.strip_prefix("mysql://").and_then(|rest| {
+            let (account, rest) = rest.split_once('@')?;
+            let (user, password) = account.split_once(':')?;
+            let (address, name) = rest.split_once('/')?;
+            let (host, port) = address.split_once(':')?;
+            Some(format!(
+                "h={host},P={port},u={user},p={password},D={name},t={}",
+                table.name
+            ))
+        });
+        parts.unwrap_or_else(|| panic!("not whole: {url}"))
+    };
+    command
+        .args(["--print", "--no-check-triggers", "--charset", "utf8mb4"])
+        .arg(place(&scene.trial().source))
+        .arg(place(&scene.trial().target));
 }
 
 /// The arguments of data-diff and reladiff.
@@ -201,18 +247,25 @@ fn with_password(url: &str) -> String {
 pub struct Contest {
     /// Tables that a rival finds different where nothing differs.
     alarmed: BTreeSet<(Rival, &'static str)>,
+    rivals: Vec<Rival>,
 }
 
 impl Contest {
     /// Lets every rival compare every table, nothing planted. `None` where rivals cannot take part.
     pub fn open(scene: &Scene<'_>) -> Option<Self> {
-        if scene.dialects() != (Dialect::Postgres, Dialect::Postgres) {
+        let mut contest = Self {
+            rivals: RIVALS
+                .into_iter()
+                .filter(|rival| scene.dialects() == (rival.dialect(), rival.dialect()))
+                .collect(),
+            ..Self::default()
+        };
+        if contest.rivals.is_empty() {
             return None;
         }
-        let mut contest = Self::default();
         let _held = scene.writer.hold();
         scene.settle();
-        for rival in RIVALS {
+        for rival in contest.rivals.clone() {
             for table in scene.tables() {
                 if let Said::Differs { .. } = rival.compare(scene, table, &Share::of(table, None)) {
                     contest.alarmed.insert((rival, table.name));
@@ -237,7 +290,8 @@ impl Contest {
                 Said::Cannot(why) => format!("cannot: {why}"),
             }
         };
-        RIVALS.map(|rival| (rival, said(rival))).into()
+        let rivals = self.rivals.iter();
+        rivals.map(|rival| (*rival, said(*rival))).collect()
     }
 }
 
@@ -259,6 +313,9 @@ mod tests {
         assert_eq!(Rival::Pgcopydb.differs("", few), None);
         assert_eq!(Rival::Reladiff.differs("- 1, x\n+ 1, y\n", few), Some(true));
         assert_eq!(Rival::DataDiff.differs("", few), Some(false));
+        let sync = "REPLACE INTO `b`.`few`(`id`, `v`) VALUES ('1', 'x') /*percona-toolkit*/;\n";
+        assert_eq!(Rival::PtTableSync.differs(sync, few), Some(true));
+        assert_eq!(Rival::PtTableSync.differs("", few), Some(false));
         let failed = "[14:58:51] ERROR - '<' not supported\n\n  ^\n";
         assert_eq!(shortened(failed), "'<' not supported");
         assert_eq!(shortened("ValueError: empty\n"), "ValueError: empty");

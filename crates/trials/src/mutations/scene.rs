@@ -17,7 +17,7 @@ use crate::trial::Trial;
 pub fn prepare(pair: Pair) -> Trial {
     let trial = Trial::new(pair.source, pair.target);
     schema::make(&trial.source, trial.target.dialect());
-    let postgres = |engine: Engine| !engine.is_sqlite();
+    let postgres = |engine: Engine| !engine.is_sqlite() && !engine.is_mysql();
     if postgres(pair.source) && postgres(pair.target) {
         trial.target.run(schema::POSTGRES_BEFORE);
     }
@@ -48,13 +48,12 @@ impl<'a> Scene<'a> {
                             + (SELECT count(*) FROM pairs WHERE a = 91 AND one = 'last write')";
             trial.target.number(sql) == 1
         });
-        let dialect = trial.source.dialect();
         Self {
             trial,
             running: Some(running),
-            writer: Writer::start(&trial.source, seed),
-            source: Side::keep(&trial.source, dialect, trial.folder(), "source"),
-            target: Side::keep(&trial.target, dialect, trial.folder(), "target"),
+            writer: Writer::start(trial, seed),
+            source: Side::keep(trial, &trial.source, "source"),
+            target: Side::keep(trial, &trial.target, "target"),
             claims,
         }
     }
@@ -107,7 +106,8 @@ impl<'a> Scene<'a> {
 
     /// The migration's tables.
     pub fn tables(&self) -> impl Iterator<Item = &'static Table> {
-        schema::tables(self.dialects().0)
+        let (source, target) = self.dialects();
+        schema::tables(source, target)
     }
 
     /// A table of the migration.

@@ -1,48 +1,59 @@
-//! One side of the migration, written to behind the program's back: as a superuser whose session fires no triggers, or as
-//! a connection to the file that runs none.
+//! One side of the migration, written to behind the program's back: as a superuser whose session fires no triggers, as a
+//! connection to the file that runs none, or as an administrator of MySQL who has the guards take him for the migration and
+//! whose session writes no log.
 
 use std::path::PathBuf;
 
 use rusqlite::config::DbConfig;
 
 use super::schema::{LIVE, Table, tables};
+use crate::compare::{self, TableName, literal};
 use crate::database::{Database, Dialect, TextRow};
 use crate::postgres::describe;
 use crate::sqlite::SqliteDatabase;
+use crate::trial::Trial;
 
 /// A database and a copy of its rows that are the mutations'.
 #[derive(Debug)]
 pub struct Side<'a> {
     database: &'a Database,
-    /// The file that holds the copy; PostgreSQL has a schema for it.
+    /// The file that holds the copy; PostgreSQL has a schema for it, MySQL a database.
     kept: PathBuf,
+    migration: &'a str,
 }
 
 impl<'a> Side<'a> {
     /// Copies the rows of the mutations; `name` tells both sides apart.
-    pub fn keep(
-        database: &'a Database,
-        source: Dialect,
-        folder: &std::path::Path,
-        name: &str,
-    ) -> Self {
+    pub fn keep(trial: &'a Trial, database: &'a Database, name: &str) -> Self {
         let side = Self {
             database,
-            kept: folder.join(format!("kept-{name}.db")),
+            kept: trial.folder().join(format!("kept-{name}.db")),
+            migration: &trial.name,
         };
-        if database.dialect() == Dialect::Postgres {
-            side.write("CREATE SCHEMA kept")
-                .expect("a schema can be made");
+        match database {
+            Database::Postgres(_) => side.write("CREATE SCHEMA kept"),
+            Database::Mysql(_) => side.write(&format!("CREATE DATABASE {}", side.place())),
+            Database::Sqlite(_) => Ok(()),
         }
-        for table in tables(source) {
+        .expect("a place for a copy can be made");
+        for table in tables(trial.source.dialect(), trial.target.dialect()) {
             let sql = format!(
-                "CREATE TABLE kept.{0} AS SELECT * FROM {0} WHERE {1}",
+                "CREATE TABLE {2}.{0} AS SELECT * FROM {0} WHERE {1}",
                 table.name,
-                frozen(table)
+                frozen(table),
+                side.place()
             );
             side.write(&sql).expect("a copy can be made");
         }
         side
+    }
+
+    /// Where the copy is.
+    fn place(&self) -> String {
+        match self.database {
+            Database::Mysql(mysql) => format!("{}_kept", mysql.name()),
+            Database::Postgres(_) | Database::Sqlite(_) => "kept".to_owned(),
+        }
     }
 
     /// Runs statements in one transaction, past all triggers.
@@ -57,7 +68,11 @@ impl<'a> Side<'a> {
                 client.batch_execute(&sql).map_err(|error| describe(&error))
             }
             Database::Sqlite(sqlite) => self.write_file(sqlite, sql),
-            Database::Mysql(_) => Err("no kind is planted on MySQL".to_owned()),
+            Database::Mysql(mysql) => mysql.try_run(&format!(
+                "SET @_crossfade_migration = {}, SESSION sql_log_bin = 0, SESSION foreign_key_checks = 0;
+                 BEGIN; {sql}; COMMIT",
+                literal(self.migration)
+            )),
         }
     }
 
@@ -77,9 +92,10 @@ impl<'a> Side<'a> {
     /// Puts the kept rows of a table in the place of what is there.
     pub fn restore(&self, table: &Table) {
         let sql = format!(
-            "DELETE FROM {0} WHERE {1}; INSERT INTO {0} SELECT * FROM kept.{0}",
+            "DELETE FROM {0} WHERE {1}; INSERT INTO {0} SELECT * FROM {2}.{0}",
             table.name,
-            frozen(table)
+            frozen(table),
+            self.place()
         );
         self.write(&sql)
             .unwrap_or_else(|error| panic!("cannot put {} back: {error}", table.name));
@@ -89,7 +105,12 @@ impl<'a> Side<'a> {
     pub fn rows(&self, table: &Table) -> Vec<TextRow> {
         let row = match self.database.dialect() {
             Dialect::Postgres => "t::text".to_owned(),
-            Dialect::Mysql => "*".to_owned(),
+            Dialect::Mysql => {
+                let table = TableName::new(None, table.name);
+                let columns = compare::columns(self.database, &table);
+                let exact: Vec<String> = columns.iter().map(exact_on_mysql).collect();
+                exact.join(", ")
+            }
             Dialect::Sqlite => {
                 let sql = format!("SELECT name FROM pragma_table_info('{}')", table.name);
                 let names = self.database.rows(&sql);
@@ -109,11 +130,31 @@ impl<'a> Side<'a> {
     }
 }
 
+impl Drop for Side<'_> {
+    fn drop(&mut self) {
+        if let (Database::Mysql(mysql), false) = (self.database, std::thread::panicking()) {
+            // the server goes with the trials, and what is left on it
+            let _ = mysql.try_run(&format!("DROP DATABASE IF EXISTS {}", self.place()));
+        }
+    }
+}
+
 /// A value of SQLite with its storage class; a text by its bytes, of which a zero would end it elsewhere.
 fn exact(column: &str) -> String {
     format!(
         "typeof({column}) || CASE WHEN typeof({column}) IN ('text', 'blob') THEN hex({column}) ELSE quote({column}) END"
     )
+}
+
+/// A value of MySQL by its bytes; of a float both its own text and that of the double which it is; of a word its number, too.
+fn exact_on_mysql(column: &compare::Column) -> String {
+    let name = &column.name;
+    match column.kind.as_str() {
+        "float" | "double" => format!("concat({name}, ' ', {name} + 0e0)"),
+        "bit" => format!("bin({name})"),
+        "enum" | "set" => format!("concat({name}, ' ', {name} + 0)"),
+        _ => format!("hex(concat({name}, ''))"),
+    }
 }
 
 fn frozen(table: &Table) -> String {

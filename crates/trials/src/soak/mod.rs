@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::database::Engine;
 use crate::seed::seed;
 use lane::{Lane, Tally};
-use load::{Pgbench, Shop};
+use load::{HotRows, Pgbench, Shop};
 use standby::Standby;
 
 /// How long a whole run is.
@@ -39,6 +39,18 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
                 scope.spawn(move || late_visibility(until, seed)),
             ),
             ("SQLite", scope.spawn(move || sqlite(until, seed))),
+            (
+                "MySQL",
+                scope.spawn(move || {
+                    hot_mysql("MySQL", Engine::Mysql97, Engine::Maria118, until, seed)
+                }),
+            ),
+            (
+                "MariaDB",
+                scope.spawn(move || {
+                    hot_mysql("MariaDB", Engine::Maria1011, Engine::Mysql97, until, seed)
+                }),
+            ),
         ];
         lanes.map(|(name, lane)| (name, lane.join())).into()
     });
@@ -99,6 +111,24 @@ fn late_visibility(until: Instant, seed: u64) -> Tally {
     let mut tally = lane.compare(running, until, || load.between_rounds());
     tally.transactions = load.stop();
     println!("late visibility: the standby hung {} times", standby.stop());
+    lane.end();
+    tally
+}
+
+/// Sessions that queue for one row on MySQL or MariaDB.
+fn hot_mysql(
+    name: &'static str,
+    source: Engine,
+    target: Engine,
+    until: Instant,
+    seed: u64,
+) -> Tally {
+    let lane = Lane::new(name, source, target);
+    HotRows::make_tables(&lane.trial.source);
+    let running = lane.follow();
+    let mut load = HotRows::start(&lane.trial.source, seed);
+    let mut tally = lane.compare(running, until, || load.between_rounds());
+    tally.transactions = load.stop();
     lane.end();
     tally
 }

@@ -20,3 +20,18 @@ fn postgres_to_postgres() {
 fn sqlite_to_sqlite() {
     verify_names_what_is_planted("sqlite-sqlite");
 }
+
+#[test]
+fn mysql_to_mysql() {
+    verify_names_what_is_planted("mysql97-mysql97");
+}
+
+#[test]
+fn postgres_to_mysql() {
+    verify_names_what_is_planted("pg18-mysql97");
+}
+
+#[test]
+fn mariadb_to_postgres() {
+    verify_names_what_is_planted("mariadb1011-pg17");
+}

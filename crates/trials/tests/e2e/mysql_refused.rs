@@ -108,7 +108,7 @@ const MYSQL: [Setting; 2] = [
 fn settings_are_refused(flavor: Flavor) {
     let mut fleet = Fleet::start(&installed(), &[]).unwrap();
     fleet
-        .add_mysql(&installed(), flavor, ("one", 1), &[])
+        .add_further_mysql(&installed(), flavor, ("one", 1), &[])
         .unwrap();
     let url = fleet.mysql_server("one").unwrap().url();
     let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
@@ -151,7 +151,7 @@ fn no_log_is_refused(flavor: Flavor) {
         false => ["--skip-log-bin"].as_slice(),
     };
     fleet
-        .add_mysql(&installed(), flavor, ("one", 1), options)
+        .add_further_mysql(&installed(), flavor, ("one", 1), options)
         .unwrap();
     let url = fleet.mysql_server("one").unwrap().url();
     let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
@@ -182,7 +182,7 @@ fn mariadb_targets_that_cannot_be_filled_are_refused() {
         ("replica", 3, "--skip-slave-start"),
     ] {
         fleet
-            .add_mysql(&installed, Flavor::Mariadb118, (name, number), &[option])
+            .add_further_mysql(&installed, Flavor::Mariadb118, (name, number), &[option])
             .unwrap();
     }
     let url = |fleet: &Fleet, at: usize| fleet.mysql()[at].url();
@@ -234,7 +234,7 @@ fn a_server_that_comes_back_is_no_other_one() {
     for flavor in Flavor::ALL {
         let mut fleet = Fleet::start(&installed, &[]).unwrap();
         fleet
-            .add_mysql(&installed, flavor, ("one", 1), &[])
+            .add_further_mysql(&installed, flavor, ("one", 1), &[])
             .unwrap();
         let url = fleet.mysql_server("one").unwrap().url();
         let folder = TempDir::with_prefix("crossfade-trial-").unwrap();

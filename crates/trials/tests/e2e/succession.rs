@@ -31,7 +31,7 @@ impl Scene {
         xtask::servers::install_mysql(&installed).unwrap();
         let mut fleet = Fleet::start(&installed, &[]).unwrap();
         fleet
-            .add_mysql(&installed, flavor, ("primary", 1), &[])
+            .add_further_mysql(&installed, flavor, ("primary", 1), &[])
             .unwrap();
         let server = fleet.mysql_server("primary").unwrap().url();
         let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
@@ -70,7 +70,7 @@ impl Scene {
 
     fn add_replica(&mut self, name: &str, number: u32, from: &str) {
         self.fleet
-            .add_mysql(&self.installed, self.flavor, (name, number), &[])
+            .add_further_mysql(&self.installed, self.flavor, (name, number), &[])
             .unwrap();
         let port = self.fleet.mysql_server(from).unwrap().url();
         let primary = self

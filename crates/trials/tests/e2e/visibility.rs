@@ -35,7 +35,7 @@ impl Scene {
         let small = "--max-binlog-size=16384";
         for (name, number) in [("primary", 1), ("replica", 2)] {
             fleet
-                .add_mysql(&installed, flavor, (name, number), &[small])
+                .add_further_mysql(&installed, flavor, (name, number), &[small])
                 .unwrap();
         }
         let (primary, replica) = (&fleet.mysql()[0], &fleet.mysql()[1]);

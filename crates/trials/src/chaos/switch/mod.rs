@@ -5,7 +5,6 @@
 pub mod plan;
 pub mod points;
 mod pooled;
-mod proxy;
 mod run;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

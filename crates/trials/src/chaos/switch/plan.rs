@@ -18,6 +18,7 @@ pub const PAIRS: &[(Engine, Engine)] = &[
     (Engine::Mysql97, Engine::Maria118),
     (Engine::Maria1011, Engine::Pg18),
     (Engine::Sqlite, Engine::Mysql97),
+    (Engine::Mysql97, Engine::Mysql97),
 ];
 
 /// What happens at the point.
@@ -123,11 +124,11 @@ fn how(source: Engine, target: Engine, rollback: bool, random: &mut StdRng) -> H
     let fenced = if rollback { Side::Target } else { Side::Source };
     let servers: Vec<Side> = [(Side::Source, source), (Side::Target, target)]
         .into_iter()
-        // servers of MySQL and MariaDB stay up
-        .filter_map(|(side, engine)| (!engine.is_sqlite() && !engine.is_mysql()).then_some(side))
+        .filter_map(|(side, engine)| (!engine.is_sqlite()).then_some(side))
         .collect();
-    // it stands before servers, and leads from one to the other
-    if servers.len() == 2 && random.random_range(0..4) == 0 {
+    // it stands before servers of PostgreSQL, and leads from one to the other
+    let pooled = [source, target].map(|engine| !engine.is_sqlite() && !engine.is_mysql());
+    if pooled == [true, true] && random.random_range(0..4) == 0 {
         let poolers = [Pooler::Killed, Pooler::Frozen, Pooler::CutOff];
         return How::Pooler(*poolers.choose(random).unwrap_or(&Pooler::Killed));
     }

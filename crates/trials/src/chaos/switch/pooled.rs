@@ -1,7 +1,7 @@
 //! A pooler before the applications, and what happens to it.
 
 use super::plan::Pooler;
-use super::proxy::Proxy;
+use crate::chaos::proxy::Proxy;
 use crate::database::Database;
 use crate::patience::{LONG, wait_until};
 use crate::pgbouncer::{self, PgBouncer};

@@ -1,6 +1,7 @@
 //! One seed, from empty databases to the bank's books.
 
 mod second;
+mod sessions;
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,11 +15,11 @@ use tempfile::TempDir;
 
 use super::plan::{Ending, How, Plan};
 use super::pooled::Pooled;
-use super::proxy::Proxy;
 use crate::bank::{self, Bank, Door, Options, Side};
 use crate::binary::{Outcome, Running};
 use crate::chaos::Tally;
 use crate::chaos::control::{Down, Servers};
+use crate::chaos::proxy::Proxy;
 use crate::compare;
 use crate::database::{Database, Engine};
 use crate::patience::{LONG, wait_until};
@@ -44,6 +45,8 @@ struct Scene<'a> {
     options: Options,
     proxy: Option<Proxy>,
     pooled: Option<Pooled>,
+    /// Sessions on MySQL that were there before the order and are not the product's.
+    others: Vec<String>,
     trial: Trial,
 }
 
@@ -80,7 +83,7 @@ impl<'a> Scene<'a> {
         let folder = TempDir::with_prefix("crossfade-switch-").expect("a temporary folder");
         let source = Database::create(plan.source, folder.path(), "source");
         let target = Database::create(plan.target, folder.path(), "target");
-        let mut urls = [source.url(), target.url()];
+        let mut urls = [&source, &target].map(own_url);
         let direct = urls.clone();
         let proxy = match plan.how {
             How::CutOff { side, .. } => {
@@ -125,6 +128,7 @@ impl<'a> Scene<'a> {
             options,
             proxy,
             pooled,
+            others: Vec::new(),
             trial,
         }
     }
@@ -186,6 +190,9 @@ impl<'a> Scene<'a> {
     /// Gives the order, and does to it what the plan says. True if the point was reached.
     fn disturb(&mut self) -> bool {
         self.copy_control(OLD);
+        if let How::Sessions(side) | How::Holder(side) = self.plan.how {
+            self.note_others(side);
+        }
         let armed = self.armed();
         let environment = [("CROSSFADE_KILL", armed.as_str())];
         let words = order(self.plan.rollback, BOX);
@@ -228,21 +235,13 @@ impl<'a> Scene<'a> {
                 self.one_at_most("it goes on after it was taken over");
             }
             How::Sessions(side) => {
-                // the product names its sessions
-                let ended = self.database(side).rows(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                     WHERE datname = current_database() AND application_name LIKE 'crossfade%'",
-                );
-                self.tally.add("sessions ended", ended.len());
+                let ended = self.end_sessions(side);
+                self.tally.add("sessions ended", ended);
                 self.go_on(&ordered);
             }
             How::Holder(side) => {
-                let ended = self.database(side).rows(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks
-                     WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted AND objsubid = 1
-                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-                );
-                self.tally.add("holders of a fence ended", ended.len());
+                let ended = self.end_holders(side);
+                self.tally.add("holders of a fence ended", ended);
                 self.go_on(&ordered);
             }
             How::Crash(side) => {
@@ -436,6 +435,14 @@ impl<'a> Scene<'a> {
             let _ = fs::remove_file(PathBuf::from(beside));
         }
         fs::copy(self.trial.folder().join(OLD), control).expect("the control store");
+    }
+}
+
+/// The URL by which the product comes: on MySQL as a user of its own, so that its sessions can be told from the tellers'.
+fn own_url(database: &Database) -> String {
+    match database {
+        Database::Mysql(mysql) => mysql.own_administrator(),
+        _ => database.url(),
     }
 }
 

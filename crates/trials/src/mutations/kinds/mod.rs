@@ -6,11 +6,12 @@ pub mod values;
 
 use crate::database::Dialect;
 
-/// SQL of both dialects; `None` where one cannot say it.
+/// SQL of all dialects; `None` where one cannot say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sql {
     postgres: Option<&'static str>,
     sqlite: Option<&'static str>,
+    mysql: Option<&'static str>,
 }
 
 impl Sql {
@@ -20,12 +21,33 @@ impl Sql {
         match dialect {
             Dialect::Postgres => self.postgres,
             Dialect::Sqlite => self.sqlite,
-            Dialect::Mysql => None,
+            Dialect::Mysql => self.mysql,
+        }
+    }
+
+    /// With what MySQL and MariaDB say.
+    const fn on_mysql(self, sql: &'static str) -> Self {
+        Self {
+            mysql: Some(sql),
+            ..self
         }
     }
 }
 
-/// The same in both.
+/// The same in all.
+const fn all(sql: &'static str) -> Sql {
+    both(sql).on_mysql(sql)
+}
+
+const fn mysql(sql: &'static str) -> Sql {
+    Sql {
+        postgres: None,
+        sqlite: None,
+        mysql: Some(sql),
+    }
+}
+
+/// The same in PostgreSQL and SQLite, and nothing that MySQL could hold.
 const fn both(sql: &'static str) -> Sql {
     each(sql, sql)
 }
@@ -34,6 +56,7 @@ const fn each(postgres: &'static str, sqlite: &'static str) -> Sql {
     Sql {
         postgres: Some(postgres),
         sqlite: Some(sqlite),
+        mysql: None,
     }
 }
 
@@ -41,6 +64,7 @@ const fn postgres(sql: &'static str) -> Sql {
     Sql {
         postgres: Some(sql),
         sqlite: None,
+        mysql: None,
     }
 }
 
@@ -48,6 +72,7 @@ const fn sqlite(sql: &'static str) -> Sql {
     Sql {
         postgres: None,
         sqlite: Some(sql),
+        mysql: None,
     }
 }
 

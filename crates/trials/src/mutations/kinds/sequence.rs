@@ -20,7 +20,8 @@ pub struct Sequence {
 const FORTH: Sql = each(
     "SELECT setval(pg_get_serial_sequence('rich', 'id'), 1000000)",
     "DELETE FROM sqlite_sequence WHERE name = 'rich'; INSERT INTO sqlite_sequence VALUES ('rich', 1000000)",
-);
+)
+.on_mysql("ALTER TABLE rich AUTO_INCREMENT = 1000001");
 
 /// All of them.
 pub const SEQUENCES: &[Sequence] = &[
@@ -29,7 +30,9 @@ pub const SEQUENCES: &[Sequence] = &[
         sql: each(
             "SELECT setval(pg_get_serial_sequence('rich', 'id'), 1)",
             "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'rich'",
-        ),
+        )
+        // the server makes it the number behind the greatest that is there
+        .on_mysql("ALTER TABLE rich AUTO_INCREMENT = 1"),
         back: FORTH,
         postgres_only: false,
         problem: "behind",

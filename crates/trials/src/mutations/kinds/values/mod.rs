@@ -1,5 +1,6 @@
 //! One value of one row becomes another. Each has a row of its own in the table `rich`, in the order of this list.
 
+mod mysqls;
 mod numbers;
 mod others;
 mod texts;
@@ -49,6 +50,11 @@ const fn same(
 
 /// All of them, in the order of their rows.
 pub fn values() -> impl Iterator<Item = &'static Value> {
-    let lists = [numbers::NUMBERS, texts::TEXTS, others::OTHERS];
+    let lists = [
+        numbers::NUMBERS,
+        texts::TEXTS,
+        others::OTHERS,
+        mysqls::MYSQLS,
+    ];
     lists.into_iter().flatten()
 }

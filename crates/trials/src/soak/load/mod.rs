@@ -1,5 +1,7 @@
 //! Applications that write as fast as they can.
 
+mod hot;
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -9,6 +11,7 @@ use crate::postgres::{describe, variable};
 use crate::shop::{self, Tables};
 use crate::trial::Trial;
 use crate::workload::{Options, Writers};
+pub use hot::HotRows;
 
 /// Rows of pgbench's history after which it is emptied, so that long runs do not end with one big table.
 const MOST_HISTORY: i64 = 100_000;

@@ -1,6 +1,8 @@
 //! The tables that are migrated and mutated. Rows below [`LIVE`] are the mutations': nobody else writes to them. The
 //! writer's rows are above.
 
+mod mysql;
+
 use super::kinds::values::values;
 use crate::database::{Database, Dialect};
 
@@ -22,19 +24,25 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// Rows with less than [`LIVE`] here are the mutations'.
     pub whose: &'static str,
-    /// Only PostgreSQL's tables need no key.
-    pub postgres_only: bool,
+    /// Only a source of this dialect has it.
+    pub only: Option<Dialect>,
 }
 
 /// All tables, those that are referred to first.
-pub const TABLES: [Table; 5] = [
+pub const TABLES: [Table; 6] = [
     table("parents", &["id"], "id"),
     table("rich", &["id"], "id"),
     table("pairs", &["a", "b"], "a"),
     table("few", &["id"], "id"),
+    // only PostgreSQL's tables need no key
     Table {
-        postgres_only: true,
+        only: Some(Dialect::Postgres),
         ..table("bag", &[], "a")
+    },
+    // a key that is compared by a collation, as an application's own
+    Table {
+        only: Some(Dialect::Mysql),
+        ..table("folds", &["k"], "whose")
     },
 ];
 
@@ -43,15 +51,16 @@ const fn table(name: &'static str, key: &'static [&'static str], whose: &'static
         name,
         key,
         whose,
-        postgres_only: false,
+        only: None,
     }
 }
 
-/// The tables that a source of this dialect has.
-pub fn tables(source: Dialect) -> impl Iterator<Item = &'static Table> {
-    TABLES
-        .iter()
-        .filter(move |table| source == Dialect::Postgres || !table.postgres_only)
+/// The tables that a source of one dialect has for a target of another.
+pub fn tables(source: Dialect, target: Dialect) -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().filter(move |table| {
+        let is_held = !table.key.is_empty() || target != Dialect::Mysql;
+        is_held && table.only.is_none_or(|only| only == source)
+    })
 }
 
 /// What the target must have before: definitions that a migration does not make.
@@ -136,52 +145,22 @@ const SQLITE_ROW: &str = "i, 1 + i % 3, i, i * 1000000007, i * 0.125, i * 0.25, 
     time('00:00', i || ' seconds'), i || ':00:00', '{\"n\": ' || i || ', \"a\": [1, 2]}', '{\"n\": ' || i || '}',
     printf('00000000-0000-4000-8000-%012x', i), 'loose ' || i";
 
-/// Makes the source's tables with all rows. A column without a type goes to SQLite only: PostgreSQL has none that holds
-/// values of every class.
+/// Makes the source's tables with all rows. A column without a type goes to SQLite only: no other engine has one that
+/// holds values of every class.
 pub fn make(source: &Database, target: Dialect) {
-    let postgres = source.dialect() == Dialect::Postgres;
-    let numbers = |from: u32, rows: u32| {
-        let to = from + rows - 1;
-        if postgres {
-            format!("generate_series({from}, {to}) AS i")
-        } else {
-            format!(
-                "(WITH RECURSIVE n (i) AS (VALUES ({from}) UNION ALL SELECT i + 1 FROM n WHERE i < {to}) SELECT i FROM n)"
-            )
-        }
+    let dialect = source.dialect();
+    let mut sql = match dialect {
+        Dialect::Postgres => format!("{POSTGRES_BEFORE}{POSTGRES}"),
+        Dialect::Mysql => mysql::TABLES.to_owned(),
+        Dialect::Sqlite => SQLITE.to_owned(),
     };
-    let row = if postgres { POSTGRES_ROW } else { SQLITE_ROW };
-    let mut sql = if postgres {
-        format!("{POSTGRES_BEFORE}{POSTGRES}")
-    } else {
-        SQLITE.to_owned()
-    };
-    sql.push_str("INSERT INTO parents VALUES (1, 'first'), (2, 'second'), (3, 'third');");
-    for (from, rows) in [(1, FROZEN_ROWS), (LIVE, LIVE_ROWS)] {
-        sql.push_str(&format!(
-            "INSERT INTO rich SELECT {row} FROM {0};
-             INSERT INTO pairs SELECT i, 'b' || (i % 7), 'one ' || i, 'other ' || i FROM {0};",
-            numbers(from, rows)
-        ));
-    }
-    sql.push_str(&format!(
-        "UPDATE pairs SET other = NULL WHERE a = 26;
-         INSERT INTO few SELECT i, 'few ' || i FROM {};",
-        numbers(1, 5)
-    ));
-    sql.push_str(if postgres {
-        "SELECT setval(pg_get_serial_sequence('rich', 'id'), 5000);"
-    } else {
-        "UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'rich';"
-    });
-    if postgres {
-        sql.push_str(
-            "INSERT INTO bag SELECT i % 10, 'b' || (i % 10), i % 10 + 0.50 FROM generate_series(1, 20) i;
-             INSERT INTO bag SELECT 1000 + i, 'live', i FROM generate_series(1, 50) i;",
-        );
+    sql.push_str(&fill(dialect));
+    if dialect == Dialect::Postgres && target == Dialect::Mysql {
+        sql.push_str("DROP TABLE bag;");
     }
     for (i, value) in values().enumerate() {
-        if let Some(from) = value.from.of(source.dialect()) {
+        // a value that the target has no word for may be one that it cannot hold
+        if let (Some(from), Some(_)) = (value.from.of(dialect), value.to.of(target)) {
             let id = FIRST_VALUE as usize + i;
             sql.push_str(&format!(
                 "UPDATE rich SET {} = {from} WHERE id = {id};",
@@ -189,10 +168,58 @@ pub fn make(source: &Database, target: Dialect) {
             ));
         }
     }
-    if !postgres && target == Dialect::Postgres {
+    if dialect == Dialect::Sqlite && target != Dialect::Sqlite {
         sql.push_str("ALTER TABLE rich DROP COLUMN loose");
     }
     source.run(&sql);
+}
+
+/// Statements for all rows as they are before each value's own.
+fn fill(dialect: Dialect) -> String {
+    let row = match dialect {
+        Dialect::Postgres => POSTGRES_ROW,
+        Dialect::Mysql => mysql::ROW,
+        Dialect::Sqlite => SQLITE_ROW,
+    };
+    let mut sql =
+        "INSERT INTO parents VALUES (1, 'first'), (2, 'second'), (3, 'third');".to_owned();
+    for (from, rows) in [(1, FROZEN_ROWS), (LIVE, LIVE_ROWS)] {
+        sql.push_str(&format!(
+            "INSERT INTO rich SELECT {row} FROM {0};
+             INSERT INTO pairs SELECT i, 'b' || (i % 7), 'one ' || i, 'other ' || i FROM {0};",
+            numbers(dialect, from, rows)
+        ));
+    }
+    sql.push_str(&format!(
+        "UPDATE pairs SET other = NULL WHERE a = 26;
+         INSERT INTO few SELECT i, 'few ' || i FROM {};",
+        numbers(dialect, 1, 5)
+    ));
+    sql.push_str(match dialect {
+        Dialect::Postgres => {
+            "SELECT setval(pg_get_serial_sequence('rich', 'id'), 5000);
+             INSERT INTO bag SELECT i % 10, 'b' || (i % 10), i % 10 + 0.50 FROM generate_series(1, 20) i;
+             INSERT INTO bag SELECT 1000 + i, 'live', i FROM generate_series(1, 50) i;"
+        }
+        Dialect::Mysql => "ALTER TABLE rich AUTO_INCREMENT = 5001;",
+        Dialect::Sqlite => "UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'rich';",
+    });
+    if dialect == Dialect::Mysql {
+        sql.push_str(&mysql::folds());
+    }
+    sql
+}
+
+/// The numbers from `from` on, as a table of the column `i`.
+fn numbers(dialect: Dialect, from: u32, rows: u32) -> String {
+    let to = from + rows - 1;
+    match dialect {
+        Dialect::Postgres => format!("generate_series({from}, {to}) AS i"),
+        Dialect::Mysql => mysql::numbers(from, rows),
+        Dialect::Sqlite => format!(
+            "(WITH RECURSIVE n (i) AS (VALUES ({from}) UNION ALL SELECT i + 1 FROM n WHERE i < {to}) SELECT i FROM n)"
+        ),
+    }
 }
 
 /// Changes that the source makes once the target follows: a row that goes and a row that is written once more, which

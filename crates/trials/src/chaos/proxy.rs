@@ -1,9 +1,10 @@
-//! A way to a server on which packets can be lost: nothing comes through any more, and no connection is closed.
+//! A way to a server on which packets can be lost: nothing comes through any more, and no connection is closed. Or all
+//! connections are closed at once, and others can be made.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub struct Proxy {
     port: u16,
     cut: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
@@ -33,13 +35,18 @@ impl Proxy {
             port,
             cut: Arc::default(),
             over: Arc::default(),
+            open: Arc::default(),
         };
         let (cut, over) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.over));
+        let open = Arc::clone(&proxy.open);
         let server = address.to_owned();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if over.load(Ordering::Relaxed) {
                     return;
+                }
+                if let Ok(client) = client.try_clone() {
+                    open.lock().expect("nobody panics with it").push(client);
                 }
                 let (cut, server) = (Arc::clone(&cut), server.clone());
                 thread::spawn(move || join(client, &server, &cut));
@@ -51,6 +58,19 @@ impl Proxy {
     /// Cuts the way, or mends it.
     pub fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Closes every connection that goes this way; gives how many were ever made since the last time.
+    ///
+    /// # Panics
+    /// Never: nobody panics with the list of them.
+    pub fn drop_all(&self) -> usize {
+        let open = std::mem::take(&mut *self.open.lock().expect("nobody panics with it"));
+        for client in &open {
+            // one that was closed before is as well
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        open.len()
     }
 }
 
@@ -67,6 +87,7 @@ fn join(client: TcpStream, server: &str, cut: &Arc<AtomicBool>) {
     hold(cut);
     // a server that is down closes what it does not take
     let Ok(there) = TcpStream::connect(server) else {
+        let _ = client.shutdown(Shutdown::Both);
         return;
     };
     let clones = client.try_clone().and_then(|c| Ok((c, there.try_clone()?)));
