@@ -5,7 +5,9 @@ use std::process::Command;
 use crate::failure::Result;
 use crate::process::run;
 use crate::rivals;
+use crate::servers::flavor::Flavor;
 use crate::servers::fleet::Fleet;
+use crate::servers::mysql::MysqlSpec;
 use crate::servers::server::{Access, Durability, Server, Spec};
 use crate::servers::version::Version;
 use crate::servers::{self, system};
@@ -19,7 +21,10 @@ const SETTINGS: [&str; 3] = [
     "autovacuum = off",
 ];
 
-/// Builds, starts two servers, and measures; `arguments` go to the measuring program.
+/// The same for all of MySQL and MariaDB.
+const MYSQL_SETTINGS: [&str; 2] = ["--innodb-buffer-pool-size=256M", "--max-binlog-size=1G"];
+
+/// Builds, starts the servers, and measures; `arguments` go to the measuring program.
 ///
 /// # Errors
 /// When something cannot be built, installed or measured.
@@ -29,7 +34,9 @@ pub fn bench(arguments: &[String]) -> Result<()> {
         run(cargo().args(["build", "--release", "--bins", "-p", package]))?;
     }
     system::install_rivals()?;
+    system::install_mysql_rivals();
     let installed = servers::install()?;
+    servers::install_mysql(&installed)?;
     let specs = ["source", "target"].map(|name| Spec {
         name: name.to_owned(),
         version: Version::V15,
@@ -37,12 +44,48 @@ pub fn bench(arguments: &[String]) -> Result<()> {
         access: Access::Trust,
         settings: SETTINGS.map(str::to_owned).to_vec(),
     });
-    let fleet = Fleet::start(&installed, &specs)?;
-    let rivals = rivals::measured(&installed);
+    let mut fleet = Fleet::start(&installed, &specs)?;
+    fleet.add_mysql(&installed, &mysql_specs(), Durability::Durable)?;
+    let mut rivals = rivals::measured(&installed);
+    for server in fleet.mysql() {
+        let name = server.name().to_uppercase();
+        rivals.push((format!("CROSSFADE_BENCH_{name}"), server.url()));
+        let client = server.flavor().client(&installed.cache);
+        rivals.push((
+            format!("CROSSFADE_BENCH_{name}_CLIENT"),
+            client.display().to_string(),
+        ));
+    }
     let (source, target) = (fleet.server("source")?, fleet.server("target")?);
     let measured = measure(source, target, rivals, arguments);
     let stopped = fleet.stop();
     measured.and(stopped)
+}
+
+/// Two of MySQL, and one of MariaDB, which older programs can still come to.
+fn mysql_specs() -> Vec<MysqlSpec> {
+    let servers = [
+        ("mysql_source", Flavor::Mysql97),
+        ("mysql_target", Flavor::Mysql97),
+        ("mariadb_source", Flavor::Mariadb118),
+    ];
+    let specs = servers.into_iter().zip(1..);
+    specs
+        .map(|((name, flavor), id)| {
+            let mut settings = MYSQL_SETTINGS.map(str::to_owned).to_vec();
+            settings.push(format!("--server-id={id}"));
+            settings.push(if flavor.is_mysql() {
+                "--innodb-redo-log-capacity=1G".to_owned()
+            } else {
+                "--innodb-log-file-size=512M".to_owned()
+            });
+            MysqlSpec {
+                name: name.to_owned(),
+                flavor,
+                settings,
+            }
+        })
+        .collect()
 }
 
 fn measure(

@@ -3,20 +3,26 @@
 //!
 //! The servers are named by the variables in [`server`]; nothing else of the machine is assumed but the rivals' programs.
 
+mod apply_mysql;
 mod apply_pg;
 mod contest;
+mod copy_mysql;
+mod copy_mysql_pg;
 mod copy_pg;
 mod copy_sqlite;
 mod copy_sqlite_pg;
 mod machine;
 mod memory;
+mod mysql;
 mod options;
 mod orders;
+mod pauses;
 mod pgbench;
 mod product;
 mod recheck_pg;
 mod server;
 mod statistics;
+mod switch_mysql;
 mod switch_pg;
 mod verify_pg;
 
@@ -27,7 +33,7 @@ use options::Options;
 /// Name, what it measures, and the function that does.
 type Benchmark = (&'static str, &'static str, fn(&Options));
 
-const BENCHMARKS: [Benchmark; 8] = [
+const BENCHMARKS: [Benchmark; 13] = [
     (
         "copy-pg",
         "copy of a pgbench database, PostgreSQL to PostgreSQL",
@@ -67,6 +73,31 @@ const BENCHMARKS: [Benchmark; 8] = [
         "copy-sqlite-pg",
         "copy of a table, SQLite to PostgreSQL",
         copy_sqlite_pg::run,
+    ),
+    (
+        "copy-mysql",
+        "copy of a table, MySQL to MySQL",
+        copy_mysql::run,
+    ),
+    (
+        "copy-mysql-pg",
+        "copy of a table, MySQL to PostgreSQL",
+        copy_mysql_pg::mysql,
+    ),
+    (
+        "copy-mariadb-pg",
+        "copy of a table, MariaDB to PostgreSQL",
+        copy_mysql_pg::mariadb,
+    ),
+    (
+        "apply-mysql",
+        "a backlog of writes, MySQL to MySQL",
+        apply_mysql::run,
+    ),
+    (
+        "switch-mysql",
+        "the pause of a switch and of a rollback under writers, MySQL to MySQL",
+        switch_mysql::run,
     ),
 ];
 

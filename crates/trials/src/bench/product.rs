@@ -191,6 +191,11 @@ impl Running {
         panic!("crossfade has ended or taken too long, and not true: {sql}\n{said:?}\n{last:?}");
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> Ended {
         let status = self.child.wait().expect("a child can be waited for");
@@ -244,7 +249,7 @@ fn stamp(stdout: ChildStdout, begun: Instant) -> Vec<(f64, Value)> {
 }
 
 /// The kernel's own mark of the greatest resident size, read until the process has ended; MB.
-fn watch_peak(id: u32, ended: &AtomicBool) -> f64 {
+pub(super) fn watch_peak(id: u32, ended: &AtomicBool) -> f64 {
     let mut peak = 0.0_f64;
     while !ended.load(Ordering::Relaxed) {
         let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();

@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use serde_json::Value;
+use std::time::{Duration, Instant};
 
 use super::options::Options;
+use super::pauses::{Log, Pauses, measured, now, print};
 use super::pgbench;
 use super::product::Product;
 use super::server::{self, Place};
@@ -20,36 +19,11 @@ const BETWEEN: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(600);
 /// The careful script begins anew each time, and needs fewer rounds to be seen.
 const SCRIPTS: usize = 5;
-/// What the goals are, milliseconds.
-const MEDIAN: f64 = 150.0;
-const WORST: f64 = 500.0;
 
 pub fn run(options: &Options) {
     product("switch-pg", options.size(20, 1), options);
     script(options.size(20, 1), options);
     product("switch-pg-big", options.size(200, 2), &options.once());
-}
-
-/// The longest transaction around each of some moments, milliseconds, and what the program said of each.
-#[derive(Default)]
-struct Pauses {
-    seen: Vec<f64>,
-    told: Vec<f64>,
-    /// What each step took, milliseconds, in the program's order.
-    steps: Vec<(String, Vec<f64>)>,
-}
-
-impl Pauses {
-    fn note_steps(&mut self, report: &Value) {
-        for step in report["steps"].as_array().into_iter().flatten() {
-            let name = step["step"].as_str().expect("a step has a name");
-            let took = step["took_ms"].as_f64().unwrap_or_default();
-            match self.steps.iter_mut().find(|(known, _)| known == name) {
-                Some((_, all)) => all.push(took),
-                None => self.steps.push((name.to_owned(), vec![took])),
-            }
-        }
-    }
 }
 
 fn product(name: &str, scale: u32, options: &Options) {
@@ -90,7 +64,13 @@ fn product(name: &str, scale: u32, options: &Options) {
     let log = clients.stop();
     running.stop();
     pauses.seen = windows.iter().map(|window| log.longest(*window)).collect();
-    print(name, scale, &pauses, log.transactions());
+    print(
+        name,
+        pgbench::rows(scale),
+        CLIENTS,
+        &pauses,
+        log.transactions(),
+    );
     source.drop();
     target.drop();
 }
@@ -111,11 +91,6 @@ fn bouncer(source: &Place) -> PgBouncer {
         )
     });
     PgBouncer::start(&program, source.port(), "bench")
-}
-
-fn measured(report: &Value) -> f64 {
-    assert_eq!(report["outcome"], "done", "{report}");
-    report["pause"]["measured_ms"].as_f64().expect("a pause")
 }
 
 /// What a careful script does: the source read-only for new transactions behind a paused PgBouncer, the subscription caught up, sequences set,
@@ -151,7 +126,13 @@ fn script(scale: u32, options: &Options) {
         seen,
         ..Pauses::default()
     };
-    print("careful script", scale, &pauses, transactions);
+    print(
+        "careful script",
+        pgbench::rows(scale),
+        CLIENTS,
+        &pauses,
+        transactions,
+    );
 }
 
 fn subscribe(source: &Place, target: &Place) {
@@ -197,52 +178,11 @@ fn hand_over(source: &Place, target: &Place, bouncer: &PgBouncer) {
     bouncer.console("RESUME shop");
 }
 
-fn print(name: &str, scale: u32, pauses: &Pauses, transactions: usize) {
-    let list = |pauses: &[f64]| {
-        let all: Vec<String> = pauses.iter().map(|ms| format!("{ms:.0}")).collect();
-        all.join(" ")
-    };
-    let median = middle(&pauses.seen);
-    let worst = pauses.seen.iter().copied().fold(0.0, f64::max);
-    println!(
-        "{name}: {} rows, {transactions} transactions of {CLIENTS} clients, 0 errors\n  longest transaction around each, ms: {}\n  \
-         median {median:.0} ms (goal {MEDIAN:.0}), worst {worst:.0} ms (goal {WORST:.0})",
-        pgbench::rows(scale),
-        list(&pauses.seen),
-    );
-    if !pauses.told.is_empty() {
-        println!(
-            "  pauses as crossfade reports them, ms: {}",
-            list(&pauses.told)
-        );
-        let each = |(step, all): &(String, Vec<f64>)| format!("{step} {:.0}", middle(all));
-        let steps: Vec<String> = pauses.steps.iter().map(each).collect();
-        println!("  steps, median ms: {}", steps.join(", "));
-    }
-}
-
-fn middle(all: &[f64]) -> f64 {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
-}
-
-/// Microseconds since the Unix epoch.
-fn now() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970");
-    u64::try_from(since.as_micros()).expect("before the year 586,000")
-}
-
 /// pgbench at work through the pooler.
 struct Clients {
     child: Child,
     folder: tempfile::TempDir,
 }
-
-/// Its transactions: when each ended and how long it took, microseconds.
-struct Log(Vec<(u64, u64)>);
 
 impl Clients {
     fn start(url: &str, scale: u32) -> Self {
@@ -332,18 +272,4 @@ fn line(text: &str) -> Option<(u64, u64)> {
     let seconds: u64 = words.nth(1)?.parse().ok()?;
     let rest: u64 = words.next()?.parse().ok()?;
     Some((seconds * 1_000_000 + rest, took))
-}
-
-impl Log {
-    fn transactions(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The longest transaction that was under way in a window, milliseconds.
-    fn longest(&self, (from, until): (u64, u64)) -> f64 {
-        let inside = |(ended, took): &&(u64, u64)| *ended >= from && ended - took <= until;
-        let longest = self.0.iter().filter(inside).map(|(_, took)| *took).max();
-        // microseconds far below 2^53
-        longest.expect("transactions went on") as f64 / 1000.0
-    }
 }
