@@ -77,6 +77,34 @@ pub(crate) async fn is_true(
     Ok(since.is_some_and(|since| since.elapsed() > QUIET))
 }
 
+/// Whether the log holds nothing between an answer and its end but what says which files are committed: no commit moves the answer there.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn is_last(client: &mut Client, answer: LogPosition, end: u64) -> Result<bool> {
+    const MOST: usize = 8;
+    let Some(base) = position::base(&client.server) else {
+        return Ok(false);
+    };
+    let name = LogFile {
+        base: base.to_owned(),
+        number: answer.file,
+    }
+    .name();
+    let sql = format!(
+        "SHOW BINLOG EVENTS IN {} FROM {} LIMIT {MOST}",
+        literal(&name),
+        answer.offset
+    );
+    let rows = client.texts(DOING, &sql).await?;
+    let before = rows.iter().take_while(|row| row.number(1) < Some(end));
+    let is_empty = before
+        .into_iter()
+        .all(|row| row.text(2) == "Binlog_checkpoint");
+    let last: Option<u64> = rows.last().and_then(|row| row.number(4));
+    Ok(is_empty && last >= Some(end))
+}
+
 /// Whether a commit waits for a replica.
 async fn waits(client: &mut Client) -> Result<bool> {
     let sql = "SHOW STATUS LIKE 'Rpl_semi_sync_master_wait_sessions'";
