@@ -169,6 +169,12 @@ async fn lower_bound(client: &mut Client) -> Result<Option<Position>> {
     }
     let answer = LogPosition::unpack(least);
     let is_true = crate::cleared::is_true(client, answer, least == end).await?;
+    if is_true && least < end {
+        let offset = LogPosition::unpack(end).offset;
+        if crate::cleared::is_last(client, answer, offset).await? {
+            return Ok(Some(end));
+        }
+    }
     Ok(is_true.then_some(least))
 }
 

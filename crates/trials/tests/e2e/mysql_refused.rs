@@ -171,6 +171,56 @@ fn a_mariadb_server_without_a_log_is_refused() {
     no_log_is_refused(Flavor::Mariadb118);
 }
 
+/// A node by its own word; that it is the only one changes nothing.
+#[test]
+fn a_node_of_a_cluster_is_refused() {
+    let mut fleet = Fleet::start(&installed(), &[]).unwrap();
+    let flavor = Flavor::Mariadb118;
+    fleet
+        .add_mysql(&installed(), flavor, ("node", 1), &["--wsrep-on=ON"])
+        .unwrap();
+    let url = fleet.mysql_server("node").unwrap().url();
+    let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
+    let trial = trial(Database::Mysql(MysqlDatabase::create_at(url)), folder);
+    refused(&trial, &["mysql.galera", "Follow a replica of the cluster"]);
+    drop(trial);
+    fleet.stop().unwrap();
+}
+
+/// Zero dates are told before anything is made; one that comes later stops the run, and its row is named by its key.
+#[test]
+fn zero_dates_are_told_before_and_stop_the_run_after() {
+    let installed = installed();
+    for flavor in Flavor::ALL {
+        let mut fleet = Fleet::start(&installed, &[]).unwrap();
+        fleet
+            .add_mysql(&installed, flavor, ("one", 1), &["--sql-mode="])
+            .unwrap();
+        let url = fleet.mysql_server("one").unwrap().url();
+        let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
+        let source = MysqlDatabase::create_at(url.clone());
+        let name = source.name().to_owned();
+        let mut lax = Session::open(&url).unwrap();
+        lax.run("SET SESSION sql_mode = ''").unwrap();
+        lax.run(&format!("USE {name}")).unwrap();
+        let trial = trial(Database::Mysql(source), folder);
+        lax.run("CREATE TABLE d (id integer PRIMARY KEY, at date)")
+            .unwrap();
+        lax.run("INSERT INTO d VALUES (7, '0000-00-00')").unwrap();
+        refused(&trial, &["mysql.zero_date", "\"table\":\"d\""]);
+        lax.run("UPDATE d SET at = '2024-02-29' WHERE id = 7")
+            .unwrap();
+        trial.follow();
+        lax.run("INSERT INTO d VALUES (8, '0000-00-00')").unwrap();
+        let outcome = trial.call(&["run", "--until", "followed", "--json"]);
+        assert!(outcome.code != Some(0), "{}", outcome.text());
+        outcome.says(&["\"table\":\"d\""]);
+        lax.run("DELETE FROM d WHERE id = 8").unwrap();
+        drop(trial);
+        fleet.stop().unwrap();
+    }
+}
+
 /// A target that a replica's applier writes to, and one that takes two of the source's tables for one.
 #[test]
 fn mariadb_targets_that_cannot_be_filled_are_refused() {
