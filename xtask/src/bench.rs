@@ -82,6 +82,7 @@ fn mysql_specs() -> Vec<MysqlSpec> {
             MysqlSpec {
                 name: name.to_owned(),
                 flavor,
+                number: 1,
                 settings,
             }
         })

@@ -177,7 +177,7 @@ fn a_node_of_a_cluster_is_refused() {
     let mut fleet = Fleet::start(&installed(), &[]).unwrap();
     let flavor = Flavor::Mariadb118;
     fleet
-        .add_mysql(&installed(), flavor, ("node", 1), &["--wsrep-on=ON"])
+        .add_further_mysql(&installed(), flavor, ("node", 1), &["--wsrep-on=ON"])
         .unwrap();
     let url = fleet.mysql_server("node").unwrap().url();
     let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
@@ -194,7 +194,7 @@ fn zero_dates_are_told_before_and_stop_the_run_after() {
     for flavor in Flavor::ALL {
         let mut fleet = Fleet::start(&installed, &[]).unwrap();
         fleet
-            .add_mysql(&installed, flavor, ("one", 1), &["--sql-mode="])
+            .add_further_mysql(&installed, flavor, ("one", 1), &["--sql-mode="])
             .unwrap();
         let url = fleet.mysql_server("one").unwrap().url();
         let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
