@@ -21,6 +21,7 @@ mod fence;
 mod findings;
 mod grants;
 mod guard;
+mod known_types;
 mod load;
 mod moment;
 mod names;
@@ -52,6 +53,8 @@ use connect::Client;
 use server::{Flavor, Server};
 use session::Purpose;
 use url::Address;
+
+pub use known_types::known_types;
 
 /// The engine's name.
 pub const ENGINE: &str = "mysql";

@@ -33,6 +33,7 @@ mod fence;
 mod findings;
 mod guard;
 mod key_sql;
+mod known_types;
 mod load;
 mod own_tables;
 mod poll;
@@ -63,6 +64,8 @@ use rusqlite::Connection;
 
 use conn::{Place, Purpose, blocking};
 use tenure::Writers;
+
+pub use known_types::known_types;
 
 /// The engine's name.
 pub const ENGINE: &str = "sqlite";
