@@ -1,5 +1,7 @@
 //! `init`: looks at both databases and writes a commented migration file.
 
+mod columns;
+
 use std::io::Write as _;
 use std::path::Path;
 
@@ -7,6 +9,7 @@ use crossfade_model::{Schema, Table};
 use crossfade_plan::file::is_migration_name;
 use crossfade_plan::options::OPTIONS;
 use crossfade_plan::{RunOptions, Scheme, StoreUrl};
+use crossfade_store::Target;
 use serde_json::json;
 
 use crate::args;
@@ -36,6 +39,8 @@ pub async fn init(arguments: &args::Init, output: &Output) -> Result<u8, Failure
         source: shared(&source, "CROSSFADE_SOURCE_PASSWORD", &arguments.output),
         target: shared(&target, "CROSSFADE_TARGET_PASSWORD", &arguments.output),
         schema: &schema,
+        source_engine: source_store.engine(),
+        target_store: target_store.as_ref(),
     };
     write(&arguments.output, &file.text())?;
     tell(arguments, &source, &target, &schema, &name, output);
@@ -186,7 +191,16 @@ struct Written<'a> {
     source: String,
     target: String,
     schema: &'a Schema,
+    source_engine: &'a str,
+    target_store: &'a dyn Target,
 }
+
+/// What is the same for all tables that go to another engine.
+const OTHER_ENGINE: &str = "\
+# The target is of another engine: under each table stands what becomes of its columns where the target makes the table; a table that is
+# there already keeps its own types, and `plan` checks them. All types: docs/types.md. Names keep their letters, capitals too, and are
+# always quoted, so that reserved words stay what they are; statements of applications that do not quote them may need to.
+";
 
 /// What a file says of routes before anybody has chosen one.
 const ROUTE: &str = "
@@ -248,6 +262,10 @@ impl Written<'_> {
             "# Without any [[table]], all tables are moved, under their own names. With one, only those that are listed.\n\
              # `to` gives another name on the target. Found on the source:\n#\n",
         );
+        if self.source_engine != self.target_store.engine() {
+            text.push_str(OTHER_ENGINE);
+            text.push_str("#\n");
+        }
         for table in &self.schema.tables {
             text.push_str(&format!(
                 "# [[table]]\n# from = {}  # about {}, {}{}\n",
@@ -256,6 +274,9 @@ impl Written<'_> {
                 number::bytes(table.estimated_bytes),
                 remark(table)
             ));
+            for line in columns::remarks(self.source_engine, self.target_store, table) {
+                text.push_str(&format!("#   {line}\n"));
+            }
         }
         if self.schema.tables.is_empty() {
             text.push_str("# (no table was found)\n");
@@ -295,11 +316,14 @@ mod tests {
     #[test]
     fn what_is_written_can_be_read_and_holds_no_password() {
         let source = StoreUrl::parse("postgres://app:ge%40heim@old/shop").unwrap();
+        let target = crossfade_postgres::PostgresStore::open("postgres://u@localhost/d").unwrap();
         let written = Written {
             name: "shop",
             source: shared(&source, "PW", Path::new("m.toml")),
             target: "sqlite:a \"b\" \\ c.db".to_owned(),
             schema: &Schema::default(),
+            source_engine: "postgres",
+            target_store: &target,
         };
         let text = written.text();
         assert!(!text.contains("heim"), "{text}");
