@@ -15,6 +15,7 @@ pub mod planning;
 mod planted;
 pub mod progress;
 pub mod quarantine;
+mod refused;
 pub mod rehearse;
 mod report;
 mod retry;

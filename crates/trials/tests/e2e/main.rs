@@ -26,6 +26,7 @@ mod places;
 mod planted;
 mod proof;
 mod quarantine;
+mod refused;
 mod rehearse;
 mod routes_kept;
 mod sequences;
