@@ -1,5 +1,5 @@
 //! Developer commands of the workspace: private database servers, the whole test run, the model's full bounds, mutations,
-//! soak, benchmarks. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
+//! soak, benchmarks, the page of types. Only the standard library is used, so that the first `cargo xtask` builds in seconds.
 
 pub mod bench;
 pub mod chaos;
@@ -13,4 +13,5 @@ pub mod servers;
 pub mod soak;
 pub mod test;
 pub mod trials;
+pub mod types;
 pub mod workspace;

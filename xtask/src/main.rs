@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use xtask::failure::{Failure, Result};
 use xtask::servers::server::Durability;
-use xtask::{bench, chaos, model, mutations, servers, soak, test};
+use xtask::{bench, chaos, model, mutations, servers, soak, test, types};
 
 const HELP: &str = "\
 cargo xtask servers install            PostgreSQL 15, 17 and 18 and the tools of the tests, as root or through sudo
@@ -25,6 +25,7 @@ cargo xtask mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
 cargo xtask soak [--minutes N | --seconds N]
                                        comparisons one after another under full load, none of which may find a
                                        difference (60 minutes)
+cargo xtask types                      writes docs/types.md from the code
 cargo xtask model [ARGUMENT…]          explores the rules over their full bounds (long)
 cargo xtask bench [--rounds N] [--only NAME] [--quick]
                                        crossfade and its rivals in turn on durable servers (long)
@@ -59,6 +60,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["mutations", ..] => mutations::mutations(&arguments[1..]),
         ["soak", ..] => soak::soak(&arguments[1..]),
         ["model", ..] => model::full(&arguments[1..]),
+        ["types"] => types::types(),
         ["bench", ..] => bench::bench(&arguments[1..]),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

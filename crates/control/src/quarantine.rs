@@ -266,6 +266,16 @@ pub trait QuarantineStore: Send + Sync {
         compared: Compared,
     ) -> Result<Recorded, ControlError>;
 
+    /// Records a row that the target refused, before a run ends with it: a new entry, or the one of this row again. `None` where
+    /// there is no room. A later complete comparison of the table that does not show the row resolves it.
+    async fn record_refused(
+        &self,
+        lease: &Lease,
+        table: String,
+        seen: Seen,
+        position: String,
+    ) -> Result<Option<EntryId>, ControlError>;
+
     /// Entries, by number, page by page.
     async fn quarantine(&self, filter: Filter) -> Result<Page, ControlError>;
 

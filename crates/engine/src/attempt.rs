@@ -20,6 +20,7 @@ use crate::error::EngineError;
 use crate::lookout;
 use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
+use crate::refused;
 use crate::report;
 use crate::run::{Run, Until, keep_report, move_phase};
 use crate::sequences;
@@ -325,7 +326,10 @@ async fn work(
     *run.recent() = Some(session.lock().recent.clone());
     *run.reached() = Some(session.lock().reached());
     report::last(run, &session).await;
-    end
+    match end {
+        Err(error) => Err(refused::record(run, &session, error).await),
+        end => end,
+    }
 }
 
 /// Lets the tasks end by themselves for a moment, then ends them.

@@ -16,6 +16,7 @@ mod planted;
 pub mod preview;
 pub mod progress;
 pub mod quarantine;
+mod refused;
 pub mod rehearse;
 mod report;
 mod retry;

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::error::EngineError;
 use crate::progress::{Observer, Places};
+use crate::refused::Refused;
 use crate::retry::Reached;
 use crate::sequences::Raised;
 use crate::strangers::Marks;
@@ -215,6 +216,8 @@ pub(crate) struct Session {
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
     gates: Mutex<Watch>,
+    /// The row that ends the attempt, where it is one.
+    refused: Mutex<Option<Refused>>,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -255,6 +258,7 @@ impl Session {
             raised: tokio::sync::Mutex::default(),
             strangers: Marks::default(),
             gates: Mutex::default(),
+            refused: Mutex::default(),
             state: Mutex::new(state),
             proofs: Mutex::new(None),
             changed: Notify::new(),
@@ -316,6 +320,14 @@ impl Session {
     pub fn gates(&self) -> MutexGuard<'_, Watch> {
         // a panic while it was held ends the attempt, and what was watched with it
         self.gates
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The row that the target refused. Held for short computations only.
+    pub fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
+        // a panic while it was held ends the attempt without naming the row
+        self.refused
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }

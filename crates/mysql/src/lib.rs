@@ -22,6 +22,7 @@ mod fence;
 mod findings;
 mod grants;
 mod guard;
+mod known_types;
 mod lineage;
 mod load;
 mod moment;
@@ -44,7 +45,6 @@ mod tenure;
 mod types;
 mod url;
 
-pub use types::documented as documented_types;
 mod writer;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -56,6 +56,8 @@ use connect::Client;
 use server::Server;
 use session::Purpose;
 use url::Address;
+
+pub use known_types::known_types;
 
 /// The engine's name.
 pub const ENGINE: &str = "mysql";

@@ -88,64 +88,6 @@ fn parts(declared: &str) -> Declared<'_> {
     }
 }
 
-/// The servers' types as columns declare them; the last ones are MariaDB's own.
-const DECLARED: [&str; 46] = [
-    "tinyint(1)",
-    "tinyint",
-    "tinyint unsigned",
-    "smallint",
-    "smallint unsigned",
-    "mediumint",
-    "mediumint unsigned",
-    "int",
-    "int unsigned",
-    "bigint",
-    "bigint unsigned",
-    "decimal(12,2)",
-    "decimal(65,30)",
-    "float",
-    "double",
-    "bit(1)",
-    "bit(64)",
-    "year",
-    "date",
-    "time",
-    "time(6)",
-    "datetime",
-    "datetime(6)",
-    "timestamp",
-    "timestamp(6)",
-    "char(10)",
-    "varchar(80)",
-    "tinytext",
-    "text",
-    "mediumtext",
-    "longtext",
-    "binary(16)",
-    "varbinary(16)",
-    "tinyblob",
-    "blob",
-    "mediumblob",
-    "longblob",
-    "enum('a','b')",
-    "set('a','b')",
-    "json",
-    "geometry",
-    "point",
-    "vector(3)",
-    "uuid",
-    "inet4",
-    "inet6",
-];
-
-/// Every type that the documentation lists, as a column declares it, and what its values mean.
-pub fn documented() -> Vec<(&'static str, LogicalType)> {
-    let known = DECLARED.iter();
-    known
-        .map(|declared| (*declared, Kind::parse(declared).logical()))
-        .collect()
-}
-
 impl Kind {
     /// Reads a declared type, as `information_schema` writes it.
     pub fn parse(declared: &str) -> Kind {

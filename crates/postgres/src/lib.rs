@@ -19,6 +19,7 @@ pub mod findings;
 pub mod grants;
 pub mod guard;
 pub mod identity;
+mod known_types;
 pub mod load;
 pub mod lsn;
 pub mod names;
@@ -47,5 +48,6 @@ pub mod wire;
 pub mod writer;
 
 pub use connect::{Client, ConnectTarget};
+pub use known_types::known_types;
 pub use session::Purpose;
 pub use store::PostgresStore;

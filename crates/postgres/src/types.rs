@@ -24,60 +24,6 @@ pub fn logical_type(name: &str) -> LogicalType {
     }
 }
 
-/// The server's types as columns declare them, with their names in `pg_type`: what the documentation lists.
-const DECLARED: [(&str, &str); 42] = [
-    ("boolean", "bool"),
-    ("smallint", "int2"),
-    ("integer", "int4"),
-    ("bigint", "int8"),
-    ("real", "float4"),
-    ("double precision", "float8"),
-    ("numeric", "numeric"),
-    ("numeric(12,2)", "numeric"),
-    ("money", "money"),
-    ("text", "text"),
-    ("character varying(80)", "varchar"),
-    ("character(10)", "bpchar"),
-    ("bytea", "bytea"),
-    ("date", "date"),
-    ("time without time zone", "time"),
-    ("time with time zone", "timetz"),
-    ("timestamp without time zone", "timestamp"),
-    ("timestamp(3) without time zone", "timestamp"),
-    ("timestamp with time zone", "timestamptz"),
-    ("interval", "interval"),
-    ("uuid", "uuid"),
-    ("json", "json"),
-    ("jsonb", "jsonb"),
-    ("xml", "xml"),
-    ("bit(8)", "bit"),
-    ("bit varying(16)", "varbit"),
-    ("integer[]", "_int4"),
-    ("text[]", "_text"),
-    ("int4range", "int4range"),
-    ("daterange", "daterange"),
-    ("int4multirange", "int4multirange"),
-    ("inet", "inet"),
-    ("cidr", "cidr"),
-    ("macaddr", "macaddr"),
-    ("point", "point"),
-    ("polygon", "polygon"),
-    ("tsvector", "tsvector"),
-    ("tsquery", "tsquery"),
-    ("hstore", "hstore"),
-    ("pg_lsn", "pg_lsn"),
-    ("an enum", "an enum"),
-    ("a composite type", "a composite type"),
-];
-
-/// Every type that the documentation lists, as a column declares it, and what its values mean.
-pub fn documented() -> Vec<(&'static str, LogicalType)> {
-    let known = DECLARED.iter();
-    known
-        .map(|(declared, name)| (*declared, logical_type(name)))
-        .collect()
-}
-
 /// A declared type taken apart: the server's own spelling from `format_type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared<'a> {

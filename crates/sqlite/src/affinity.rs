@@ -32,38 +32,6 @@ pub(crate) fn affinity(declared: &str, strict: bool) -> Affinity {
     }
 }
 
-/// Declared types that applications use; the last one is none.
-const DECLARED: [&str; 20] = [
-    "INTEGER",
-    "BIGINT",
-    "BOOLEAN",
-    "REAL",
-    "DOUBLE PRECISION",
-    "NUMERIC",
-    "DECIMAL(12,2)",
-    "TEXT",
-    "VARCHAR(80)",
-    "CLOB",
-    "BLOB",
-    "BYTEA",
-    "DATE",
-    "TIME",
-    "DATETIME",
-    "TIMESTAMP",
-    "TIMESTAMP WITH TIME ZONE",
-    "UUID",
-    "JSON",
-    "",
-];
-
-/// Every declared type that the documentation lists, and what its values mean.
-pub fn documented() -> Vec<(&'static str, LogicalType)> {
-    let known = DECLARED.iter();
-    known
-        .map(|declared| (*declared, logical(declared)))
-        .collect()
-}
-
 /// What a column's values mean, by its declared type.
 pub(crate) fn logical(declared: &str) -> LogicalType {
     let name = declared.trim().to_ascii_uppercase();

@@ -33,6 +33,7 @@ mod fence;
 mod findings;
 mod guard;
 mod key_sql;
+mod known_types;
 mod load;
 mod own_tables;
 mod poll;
@@ -55,8 +56,6 @@ mod tenure;
 mod url;
 mod writer;
 
-pub use affinity::documented as documented_types;
-
 use std::sync::{Mutex, PoisonError};
 
 use crossfade_model::Schema;
@@ -65,6 +64,8 @@ use rusqlite::Connection;
 
 use conn::{Place, Purpose, blocking};
 use tenure::Writers;
+
+pub use known_types::known_types;
 
 /// The engine's name.
 pub const ENGINE: &str = "sqlite";

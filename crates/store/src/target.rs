@@ -25,6 +25,8 @@ pub struct DeclaredColumn {
     pub canonical: Canonical,
     /// What cannot be kept, where something cannot.
     pub lossy: Option<String>,
+    /// Values that the source's type may hold and the target's does not: none is changed, a run stops at the first and names its row.
+    pub refuses: Option<String>,
     /// Parts of the column that are not carried (a default in another dialect).
     pub omissions: Vec<Omission>,
 }

@@ -1,5 +1,7 @@
 //! `init`: looks at both databases and writes a commented migration file.
 
+mod columns;
+
 use std::io::Write as _;
 use std::path::Path;
 
@@ -7,11 +9,12 @@ use crossfade_model::{Schema, Table};
 use crossfade_plan::file::is_migration_name;
 use crossfade_plan::options::OPTIONS;
 use crossfade_plan::{RunOptions, Scheme, StoreUrl};
+use crossfade_store::Target;
 use serde_json::json;
 
 use crate::args;
 use crate::failure::{FAILED, Failure, USAGE};
-use crate::show::{Output, kept, number};
+use crate::show::{Output, number};
 use crate::stores;
 
 /// Writes the file.
@@ -36,11 +39,8 @@ pub async fn init(arguments: &args::Init, output: &Output) -> Result<u8, Failure
         source: shared(&source, "CROSSFADE_SOURCE_PASSWORD", &arguments.output),
         target: shared(&target, "CROSSFADE_TARGET_PASSWORD", &arguments.output),
         schema: &schema,
-        kept: schema
-            .tables
-            .iter()
-            .map(|table| kept::lines(target_store.as_ref(), source_store.engine(), table))
-            .collect(),
+        source_engine: source_store.engine(),
+        target_store: target_store.as_ref(),
     };
     write(&arguments.output, &file.text())?;
     tell(arguments, &source, &target, &schema, &name, output);
@@ -191,9 +191,16 @@ struct Written<'a> {
     source: String,
     target: String,
     schema: &'a Schema,
-    /// How each table would be kept on the target, line by line.
-    kept: Vec<Vec<String>>,
+    source_engine: &'a str,
+    target_store: &'a dyn Target,
 }
+
+/// What is the same for all tables that go to another engine.
+const OTHER_ENGINE: &str = "\
+# The target is of another engine: under each table stands what becomes of its columns where the target makes the table; a table that is
+# there already keeps its own types, and `plan` checks them. All types: docs/types.md. Names keep their letters, capitals too, and are
+# always quoted, so that reserved words stay what they are; statements of applications that do not quote them may need to.
+";
 
 /// What a file says of routes before anybody has chosen one.
 const ROUTE: &str = "
@@ -254,9 +261,13 @@ impl Written<'_> {
         let mut text = String::from(
             "# Without any [[table]], all tables are moved, under their own names. With one, only those that are listed.\n\
              # `to` gives another name on the target; `where`, `drop` and [table.columns] say which rows and columns are moved, and as\n\
-             # what. Found on the source:\n#\n",
+             # what (docs/mappings.md). Found on the source:\n#\n",
         );
-        for (at, table) in self.schema.tables.iter().enumerate() {
+        if self.source_engine != self.target_store.engine() {
+            text.push_str(OTHER_ENGINE);
+            text.push_str("#\n");
+        }
+        for table in &self.schema.tables {
             text.push_str(&format!(
                 "# [[table]]\n# from = {}  # about {}, {}{}\n",
                 quoted(&table.name.to_string()),
@@ -264,8 +275,8 @@ impl Written<'_> {
                 number::bytes(table.estimated_bytes),
                 remark(table)
             ));
-            for line in self.kept.get(at).into_iter().flatten() {
-                text.push_str(&format!("#   # {line}\n"));
+            for line in columns::remarks(self.source_engine, self.target_store, table) {
+                text.push_str(&format!("#   {line}\n"));
             }
         }
         if self.schema.tables.is_empty() {
@@ -306,12 +317,14 @@ mod tests {
     #[test]
     fn what_is_written_can_be_read_and_holds_no_password() {
         let source = StoreUrl::parse("postgres://app:ge%40heim@old/shop").unwrap();
+        let target = crossfade_postgres::PostgresStore::open("postgres://u@localhost/d").unwrap();
         let written = Written {
             name: "shop",
             source: shared(&source, "PW", Path::new("m.toml")),
             target: "sqlite:a \"b\" \\ c.db".to_owned(),
             schema: &Schema::default(),
-            kept: Vec::new(),
+            source_engine: "postgres",
+            target_store: &target,
         };
         let text = written.text();
         assert!(!text.contains("heim"), "{text}");

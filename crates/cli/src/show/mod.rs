@@ -5,7 +5,6 @@ pub mod authority;
 pub mod certificate;
 pub mod findings;
 pub mod gates;
-pub mod kept;
 pub mod layers;
 pub mod log;
 pub mod made;

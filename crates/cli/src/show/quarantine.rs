@@ -94,6 +94,11 @@ pub fn entry(entry: &Entry) -> String {
     let differs = match entry.kind.as_str() {
         "missing" => "on the source only".to_owned(),
         "extra" => "on the target only".to_owned(),
+        "refused" if entry.columns.is_empty() => "refused by the target".to_owned(),
+        "refused" => format!(
+            "refused by the target for {}",
+            plain(&entry.columns.join(", "))
+        ),
         _ => format!("differs in {}", plain(&entry.columns.join(", "))),
     };
     let mut lines = vec![

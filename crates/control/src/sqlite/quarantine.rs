@@ -12,7 +12,7 @@ use super::{SqliteControl, Trouble, audit, commands, now};
 use crate::quarantine::{
     Classification, Compared, Entry, EntryId, EntryState, Filter, KeySide, LONGEST_NAME,
     LONGEST_REASON, MOST_LISTED, Page, QuarantineCounts, QuarantineStore, Recorded, Resolution,
-    RowKey, Verdict, written,
+    RowKey, Seen, Verdict, written,
 };
 use crate::{Command, CommandId, ControlError, Lease};
 
@@ -32,6 +32,17 @@ impl QuarantineStore for SqliteControl {
         compared: Compared,
     ) -> Result<Recorded, ControlError> {
         self.held(lease, move |t| record::record(t, &compared))
+            .await
+    }
+
+    async fn record_refused(
+        &self,
+        lease: &Lease,
+        table: String,
+        seen: Seen,
+        position: String,
+    ) -> Result<Option<EntryId>, ControlError> {
+        self.held(lease, move |t| record::refused(t, &table, &seen, &position))
             .await
     }
 

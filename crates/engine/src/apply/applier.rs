@@ -20,6 +20,7 @@ use crate::capture::altered;
 use crate::durable::{self, Anew};
 use crate::error::EngineError;
 use crate::kill;
+use crate::refused;
 use crate::session::{Altered, Keying, Session, State};
 use crate::verify::collect::{Collector, VerifyRequest};
 use crate::verify::meet::Meeting;
@@ -416,15 +417,13 @@ impl ApplierTask {
             )?);
             (records, decided.ledger)
         };
-        write::write(
-            &session,
-            self.applier.as_mut(),
-            &decided.effects,
-            &records,
-            from,
-            to,
-        )
-        .await?;
+        let effects = &decided.effects;
+        let applier = self.applier.as_mut();
+        let written = write::write(&session, applier, effects, &records, from, to).await;
+        if let Err(error) = written {
+            refused::note_batch(&session, self.applier.as_mut(), effects, &error).await;
+            return Err(error);
+        }
         self.committed(to, &counts);
         Ok(())
     }

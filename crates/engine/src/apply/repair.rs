@@ -131,6 +131,8 @@ impl ApplierTask {
                 ) =>
             {
                 self.applier.rollback().await?;
+                // what was seen of the row is a difference already
+                *session.refused() = None;
                 self.expired = expired;
                 for table in &mut session.lock().tables {
                     table.frontier.discard_staged();

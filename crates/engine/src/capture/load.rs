@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossfade_model::{Position, TableId, TableMapping};
 use crossfade_rules::frontier::{ChunkId, ChunkState, WrongState};
 use crossfade_store::{
-    ChunkRange, ErrorKind, Loader, ReadForm, RowStream, SourceSnapshot, StoreError,
+    ChunkRange, ErrorKind, Loader, ReadForm, RowBlock, RowStream, SourceSnapshot, StoreError,
 };
 
 use crate::capture::bounds;
@@ -17,6 +17,7 @@ use crate::kill;
 use crate::lookout::note_altered;
 use crate::planted;
 use crate::progress::Event;
+use crate::refused;
 use crate::session::{Keying, Parts, Session, State, TableState};
 
 /// How long a loader asks for a snapshot that sees everything owed, before it gives up: a transaction that the log shows
@@ -151,6 +152,11 @@ async fn chunk_with_retries(
             }
             return note_altered(session, name, what).await;
         }
+        if error.kind == ErrorKind::RowRefused {
+            loader.rollback().await?;
+            note_refused(session, table, chunk).await;
+            return result;
+        }
         let passing = matches!(error.kind, ErrorKind::Conflict | ErrorKind::Busy);
         if !passing || attempt >= CHUNK_TRIES {
             return result;
@@ -167,6 +173,36 @@ async fn chunk_with_retries(
         tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
     }
     Ok(())
+}
+
+/// Reads the chunk once more and looks for the row that the target refuses. That none is found changes nothing.
+async fn note_refused(session: &Session, table: TableId, chunk: ChunkId) {
+    if let Err(error) = look_for_refused(session, table, chunk).await {
+        tracing::warn!(%error, "the row that is refused could not be looked for");
+    }
+}
+
+async fn look_for_refused(
+    session: &Session,
+    table: TableId,
+    chunk: ChunkId,
+) -> Result<(), EngineError> {
+    let mapping = session.table(table)?;
+    let range = session.lock().tables[table.0 as usize].range(chunk);
+    let mut applier = session.tenure.open_applier().await?;
+    let mut snapshot = session.source.open_snapshot(&[&mapping.source]).await?;
+    let mut stream = snapshot.read(mapping, &range, ReadForm::Rows).await?;
+    while let Some(block) = stream.next().await? {
+        let RowBlock::Rows(rows) = block else {
+            continue;
+        };
+        if session.stopping() || refused::note_rows(session, applier.as_mut(), mapping, &rows).await
+        {
+            break;
+        }
+    }
+    drop(stream);
+    Ok(snapshot.close().await?)
 }
 
 /// A loader has ended its chunk, or given it back. Says so where the table is whole.

@@ -124,7 +124,7 @@ fn digest(mapping: &TableMapping, row: Option<&Row>, digester: Option<&Digester>
 }
 
 /// What names a row in quarantine; `None` where its key has no comparable form.
-fn row_key(mapping: &TableMapping, row: &Row, side: KeySide) -> Option<RowKey> {
+pub(crate) fn row_key(mapping: &TableMapping, row: &Row, side: KeySide) -> Option<RowKey> {
     let key = mapping.source.key.as_ref();
     let cells = key.iter().flat_map(|key| &key.columns);
     Some(RowKey {

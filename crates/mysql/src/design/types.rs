@@ -71,6 +71,22 @@ fn room_in_unique(table: &Table, column: &Column) -> Option<u64> {
         .min()
 }
 
+/// Precision and scale that hold a source's decimals; the widest where the source gives none that a column here can have.
+fn decimal_digits(source_engine: &str, declared: &str) -> (i64, i64) {
+    match arguments(declared).as_slice() {
+        [precision, scale]
+            if binds(source_engine)
+                && (1..=65).contains(precision)
+                && (0..=30).contains(scale)
+                && scale <= precision =>
+        {
+            (*precision, *scale)
+        }
+        [precision] if binds(source_engine) && (1..=65).contains(precision) => (*precision, 0),
+        _ => (65, 30),
+    }
+}
+
 fn text_type(source_engine: &str, table: &Table, column: &Column) -> String {
     let length = arguments(&column.declared)
         .first()
@@ -107,20 +123,8 @@ fn kept_as(
         LogicalType::Float { bits: 32 } if binds => plain("float", Canonical::Float32AnyZero),
         LogicalType::Float { .. } => plain("double", Canonical::Float64AnyZero),
         LogicalType::Decimal => {
-            let declared = match given.as_slice() {
-                [precision, scale]
-                    if binds
-                        && (1..=65).contains(precision)
-                        && (0..=30).contains(scale)
-                        && scale <= precision =>
-                {
-                    format!("decimal({precision},{scale})")
-                }
-                [precision] if binds && (1..=65).contains(precision) => {
-                    format!("decimal({precision},0)")
-                }
-                _ => "decimal(65,30)".to_owned(),
-            };
+            let (precision, scale) = decimal_digits(source_engine, &column.declared);
+            let declared = format!("decimal({precision},{scale})");
             (declared, Canonical::Decimal, None)
         }
         LogicalType::Bytes => match room_in_unique(table, column) {
@@ -155,6 +159,53 @@ fn own_canonical(kind: Kind) -> Canonical {
     }
 }
 
+/// Values of the source's type that a column made for it here does not hold.
+fn refuses(source_engine: &str, column: &Column, kind: Kind) -> Option<String> {
+    let binds = binds(source_engine);
+    let given = arguments(&column.declared);
+    let mut out: Vec<String> = Vec::new();
+    if !binds && !matches!(column.logical, LogicalType::Any | LogicalType::Other) {
+        out.push("values that are not of the declared type".to_owned());
+    }
+    match (column.logical, kind) {
+        (LogicalType::Float { .. }, _) => out.push("NaN, infinities".to_owned()),
+        (LogicalType::Decimal, Kind::Decimal { whole, scale }) => {
+            if binds {
+                out.push("NaN, infinities".to_owned());
+            }
+            let bounded = binds
+                && match given.as_slice() {
+                    [precision, behind] => {
+                        precision - behind <= i64::from(whole) && *behind <= i64::from(scale)
+                    }
+                    [precision] => *precision <= i64::from(whole),
+                    _ => false,
+                };
+            if !bounded {
+                out.push(format!(
+                    "more than {whole} digits before the point or {scale} behind it"
+                ));
+            }
+        }
+        (LogicalType::Date | LogicalType::Timestamp | LogicalType::TimestampWithZone, _) => {
+            out.push("infinities, years before 0 (1 BC) and after 9999".to_owned())
+        }
+        (_, Kind::Text { length }) if length < u64::from(u32::MAX) => {
+            let needs = given.first().and_then(|n| u64::try_from(*n).ok());
+            let needs = needs.filter(|_| binds && column.logical == LogicalType::Text);
+            let fixed = matches!(column.logical, LogicalType::Uuid);
+            if !fixed && needs.is_none_or(|n| n > length) {
+                out.push(format!("more than {length} characters"));
+            }
+        }
+        (_, Kind::Bytes { length, .. }) if length < u64::from(u32::MAX) => {
+            out.push(format!("more than {length} bytes"));
+        }
+        _ => {}
+    }
+    (!out.is_empty()).then(|| out.join("; "))
+}
+
 /// Whether the column's values are counted by a sequence.
 fn is_counted(column: &Column) -> bool {
     column.identity.is_some()
@@ -171,6 +222,7 @@ pub(crate) fn declare(source_engine: &str, table: &Table, column: &Column) -> De
             column: column.clone(),
             canonical: own_canonical(Kind::parse(&column.declared)),
             lossy: None,
+            refuses: None,
             omissions: Vec::new(),
         };
     }
@@ -242,6 +294,7 @@ pub(crate) fn declare(source_engine: &str, table: &Table, column: &Column) -> De
         lossy: matches!(column.logical, LogicalType::Any).then(|| {
             "the source's column may hold values of every class; here they would all become text".to_owned()
         }),
+        refuses: refuses(source_engine, column, kind),
         omissions,
     }
 }
@@ -351,6 +404,12 @@ fn other_engine(source_engine: &str, source: &Column, to: Kind) -> Result<Canoni
     let bound = binds(source_engine);
     let given = arguments(&source.declared);
     let fits = |yes: bool, canonical| if yes { Ok(canonical) } else { Err(NARROW) };
+    // digits of the seconds' fraction: six where none are given
+    let fraction = given
+        .first()
+        .filter(|_| bound)
+        .and_then(|d| u32::try_from(*d).ok())
+        .map_or(6, |d| d.min(6));
     match (source.logical, to) {
         (LogicalType::Boolean, Kind::Integer { .. } | Kind::Bit { width: 1 }) => {
             Ok(Canonical::Boolean)
@@ -373,11 +432,8 @@ fn other_engine(source_engine: &str, source: &Column, to: Kind) -> Result<Canoni
         (LogicalType::Float { bits: 32 }, Kind::Double) if bound => Ok(Canonical::Float32AnyZero),
         (LogicalType::Float { .. }, Kind::Double) => Ok(Canonical::Float64AnyZero),
         (LogicalType::Decimal, Kind::Decimal { whole, scale }) => {
-            let (needs, behind) = match given.as_slice() {
-                [precision, scale] if bound => (precision - scale, *scale),
-                [precision] if bound => (*precision, 0),
-                _ => (35, 30),
-            };
+            let (precision, behind) = decimal_digits(source_engine, &source.declared);
+            let needs = precision - behind;
             fits(
                 i64::from(whole) >= needs && i64::from(scale) >= behind,
                 Canonical::Decimal,
@@ -391,10 +447,12 @@ fn other_engine(source_engine: &str, source: &Column, to: Kind) -> Result<Canoni
             },
         ) => fits(length >= 65_535, Canonical::Bytes),
         (LogicalType::Date, Kind::Date) => Ok(Canonical::Date),
-        (LogicalType::Time, Kind::Time { digits: 6 }) => Ok(Canonical::Time),
-        (LogicalType::Timestamp, Kind::Datetime { digits: 6 }) => Ok(Canonical::Timestamp),
-        (LogicalType::TimestampWithZone, Kind::Datetime { digits: 6 }) => {
-            Ok(Canonical::TimestampWithZone)
+        (LogicalType::Time, Kind::Time { digits }) => fits(digits >= fraction, Canonical::Time),
+        (LogicalType::Timestamp, Kind::Datetime { digits }) => {
+            fits(digits >= fraction, Canonical::Timestamp)
+        }
+        (LogicalType::TimestampWithZone, Kind::Datetime { digits }) => {
+            fits(digits >= fraction, Canonical::TimestampWithZone)
         }
         (LogicalType::TimestampWithZone, Kind::Timestamp { .. }) => {
             Err("a timestamp ends in 2038; use datetime(6)")

@@ -15,7 +15,7 @@ pub fn compare(source_engine: &str, source: &Column, target: &Column) -> Result<
     if source_engine == super::ENGINE {
         same_engine(source, target)
     } else {
-        other_engine(source, target)
+        other_engine(super::binds(source_engine), source, target)
     }
 }
 
@@ -153,9 +153,16 @@ fn seconds(
     }
 }
 
-/// A source whose declared types bind nobody: only the widest types hold all that may be there.
-fn other_engine(source: &Column, target: &Column) -> Result<Canonical, String> {
+/// A source that keeps to its declared types needs no wider ones; of one whose types bind nobody, only the widest hold all that
+/// may be there.
+fn other_engine(binds: bool, source: &Column, target: &Column) -> Result<Canonical, String> {
     let to = parse_declared(&target.declared);
+    if binds
+        && to.rest.is_empty()
+        && let Some(held) = bound(source, &to)
+    {
+        return held.map_err(|why| refused(source, target, why));
+    }
     let unlimited = to.modifiers.is_empty() && to.rest.is_empty();
     let fail = |why: &str| Err(refused(source, target, why));
     let any_length = "the source does not keep to declared lengths and precisions; only an unlimited type holds every value";
@@ -184,7 +191,8 @@ fn other_engine(source: &Column, target: &Column) -> Result<Canonical, String> {
             | LogicalType::Time
             | LogicalType::Timestamp
             | LogicalType::TimestampWithZone
-            | LogicalType::Uuid,
+            | LogicalType::Uuid
+            | LogicalType::Other,
             "text",
         ) => Ok(Canonical::Text),
         (
@@ -194,7 +202,8 @@ fn other_engine(source: &Column, target: &Column) -> Result<Canonical, String> {
             | LogicalType::Time
             | LogicalType::Timestamp
             | LogicalType::TimestampWithZone
-            | LogicalType::Uuid,
+            | LogicalType::Uuid
+            | LogicalType::Other,
             "character varying",
         ) if unlimited => Ok(Canonical::Text),
         (LogicalType::Bytes, "bytea") => Ok(Canonical::Bytes),
@@ -217,6 +226,53 @@ fn other_engine(source: &Column, target: &Column) -> Result<Canonical, String> {
         _ if !unlimited => fail(any_length),
         _ => fail("it is not known that every value fits unchanged"),
     }
+}
+
+/// A column of a source that keeps to its declared types; `None` where that makes no difference.
+fn bound(source: &Column, to: &Declared<'_>) -> Option<Result<Canonical, &'static str>> {
+    let from = parse_declared(&source.declared);
+    let fits = |yes: bool, canonical| if yes { Ok(canonical) } else { Err(NARROW) };
+    Some(match (source.logical, to.name.as_str()) {
+        (LogicalType::Integer { bits }, "smallint" | "integer" | "bigint") => {
+            let room = match to.name.as_str() {
+                "smallint" => 16,
+                "integer" => 32,
+                _ => 64,
+            };
+            fits(room >= bits, Canonical::Integer)
+        }
+        (LogicalType::Integer { bits }, "numeric") => {
+            let digits = match bits {
+                16 => 5,
+                32 => 10,
+                _ => 19,
+            };
+            decimals(&[digits, 0], &to.modifiers)
+        }
+        (LogicalType::Float { bits: 32 }, "real") => Ok(Canonical::Float32),
+        (LogicalType::Float { bits: 32 }, "double precision") => Ok(Canonical::Float32),
+        (LogicalType::Decimal, "numeric") => match from.modifiers.as_slice() {
+            [_, _] => decimals(&from.modifiers, &to.modifiers),
+            // an integer of 64 bits without a sign
+            _ => decimals(&[20, 0], &to.modifiers),
+        },
+        (LogicalType::Text, "character varying") => {
+            // the longest text has no length of its own
+            lengths(&from.modifiers, &to.modifiers, Canonical::Text)
+        }
+        (LogicalType::Timestamp, "timestamp without time zone") => {
+            fits(seconds_held(&from, to), Canonical::Timestamp)
+        }
+        (LogicalType::TimestampWithZone, "timestamp with time zone") => {
+            fits(seconds_held(&from, to), Canonical::TimestampWithZone)
+        }
+        _ => return None,
+    })
+}
+
+/// Digits of the seconds' fraction: none where the source says none, six where the target does.
+fn seconds_held(from: &Declared<'_>, to: &Declared<'_>) -> bool {
+    to.modifiers.first().copied().unwrap_or(6) >= from.modifiers.first().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -288,6 +344,88 @@ mod tests {
         let (loose, strict) = (column("text", true), column("text", false));
         assert!(compare("postgres", &loose, &strict).is_err());
         assert!(compare("postgres", &strict, &loose).is_ok());
+    }
+
+    #[test]
+    fn a_store_that_keeps_to_its_types_needs_no_wider_ones() {
+        use LogicalType::*;
+        for (logical, from, to, expected) in [
+            (
+                Integer { bits: 16 },
+                "tinyint",
+                "smallint",
+                Some(Canonical::Integer),
+            ),
+            (
+                Integer { bits: 32 },
+                "int",
+                "integer",
+                Some(Canonical::Integer),
+            ),
+            (Integer { bits: 32 }, "int", "smallint", None),
+            (Integer { bits: 64 }, "int unsigned", "integer", None),
+            (
+                Integer { bits: 64 },
+                "int(10) unsigned",
+                "bigint",
+                Some(Canonical::Integer),
+            ),
+            (
+                Integer { bits: 32 },
+                "int",
+                "numeric(10,0)",
+                Some(Canonical::Decimal),
+            ),
+            (Integer { bits: 32 }, "int", "numeric(10,1)", None),
+            (
+                Decimal,
+                "bigint unsigned",
+                "numeric(20,0)",
+                Some(Canonical::Decimal),
+            ),
+            (Decimal, "bigint(20) unsigned", "numeric(19,0)", None),
+            (
+                Decimal,
+                "decimal(10,2)",
+                "numeric(10,2)",
+                Some(Canonical::Decimal),
+            ),
+            (Decimal, "decimal(10,2)", "numeric(10,1)", None),
+            (
+                Float { bits: 32 },
+                "float",
+                "real",
+                Some(Canonical::Float32),
+            ),
+            (Float { bits: 64 }, "double", "real", None),
+            (
+                Text,
+                "varchar(20)",
+                "character varying(20)",
+                Some(Canonical::Text),
+            ),
+            (Text, "varchar(20)", "character varying(19)", None),
+            (Text, "longtext", "character varying(19)", None),
+            (
+                Timestamp,
+                "datetime",
+                "timestamp(0) without time zone",
+                Some(Canonical::Timestamp),
+            ),
+            (
+                Timestamp,
+                "datetime(3)",
+                "timestamp(0) without time zone",
+                None,
+            ),
+        ] {
+            let source = Column {
+                logical,
+                ..column(from, false)
+            };
+            let result = compare("mysql", &source, &column(to, false));
+            assert_eq!(result.ok(), expected, "{from} to {to}");
+        }
     }
 
     #[test]

@@ -5,18 +5,37 @@ use crossfade_model::{
 };
 use crossfade_store::DeclaredColumn;
 
+use super::binds;
 use super::default::translate;
 use crate::describe::index_statement;
 use crate::names::{cut_identifier, ident_list, qualified};
+use crate::types::parse_declared;
 
 /// The type that holds every value of a meaning, and the form of comparison.
-fn kept_as(logical: LogicalType) -> (&'static str, Canonical) {
-    match logical {
+fn kept_as(source_engine: &str, column: &Column) -> (String, Canonical) {
+    let binds = binds(source_engine);
+    let (declared, canonical) = match column.logical {
         LogicalType::Boolean => ("boolean", Canonical::Boolean),
+        LogicalType::Integer { bits: 16 } if binds => ("smallint", Canonical::Integer),
+        LogicalType::Integer { bits: 32 } if binds => ("integer", Canonical::Integer),
         // declared widths bind nobody where types are dynamic
         LogicalType::Integer { .. } => ("bigint", Canonical::Integer),
+        LogicalType::Float { bits: 32 } if binds => ("real", Canonical::Float32),
         LogicalType::Float { .. } => ("double precision", Canonical::Float64),
-        LogicalType::Decimal => ("numeric", Canonical::Decimal),
+        LogicalType::Decimal => {
+            let declared = match parse_declared(&column.declared).modifiers.as_slice() {
+                [precision, scale]
+                    if binds
+                        && (1..=1000).contains(precision)
+                        && (0..=*precision).contains(scale) =>
+                {
+                    format!("numeric({precision},{scale})")
+                }
+                // an integer's width is no precision
+                _ => "numeric".to_owned(),
+            };
+            return (declared, Canonical::Decimal);
+        }
         LogicalType::Bytes => ("bytea", Canonical::Bytes),
         LogicalType::Date => ("date", Canonical::Date),
         LogicalType::Time => ("time without time zone", Canonical::Time),
@@ -28,12 +47,30 @@ fn kept_as(logical: LogicalType) -> (&'static str, Canonical) {
         // jsonb would change the text
         LogicalType::Json => ("json", Canonical::Text),
         LogicalType::Text | LogicalType::Other | LogicalType::Any => ("text", Canonical::Text),
-    }
+    };
+    (declared.to_owned(), canonical)
+}
+
+/// Values of the source's type that no column here holds.
+fn refuses(source_engine: &str, logical: LogicalType) -> Option<String> {
+    let own = match logical {
+        LogicalType::Date | LogicalType::Timestamp | LogicalType::TimestampWithZone
+            if binds(source_engine) =>
+        {
+            Some("zero dates, a month or day 0")
+        }
+        LogicalType::Text => Some("texts with a character NUL or that are not UTF-8"),
+        _ => None,
+    };
+    let class = (!binds(source_engine) && logical != LogicalType::Any)
+        .then_some("values that are not of the declared type");
+    let all: Vec<&str> = class.into_iter().chain(own).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// How a column is kept here.
-pub fn declare(table: &Table, column: &Column) -> DeclaredColumn {
-    let (declared, canonical) = kept_as(column.logical);
+pub fn declare(source_engine: &str, table: &Table, column: &Column) -> DeclaredColumn {
+    let (declared, canonical) = kept_as(source_engine, column);
     let name = format!("{}: {}", table.name, column.name);
     let mut omissions = Vec::new();
     let mut omit = |kind: &str, why: &str| {
@@ -65,17 +102,25 @@ pub fn declare(table: &Table, column: &Column) -> DeclaredColumn {
             "the expression is another dialect's; add the column on the target",
         );
     }
-    let is_identity = column.identity.is_some() && declared == "bigint";
+    let logical = match (column.logical, declared.as_str()) {
+        (LogicalType::Integer { .. }, "bigint") => LogicalType::Integer { bits: 64 },
+        (LogicalType::Float { .. }, "double precision") => LogicalType::Float { bits: 64 },
+        (LogicalType::Other | LogicalType::Any, _) => LogicalType::Text,
+        (same, _) => same,
+    };
+    let is_identity =
+        column.identity.is_some() && matches!(column.logical, LogicalType::Integer { .. });
+    if column.identity.is_some() && !is_identity {
+        omit(
+            "sequence",
+            "only an integer of at most 64 bits with a sign counts by itself; the application must give the values",
+        );
+    }
     DeclaredColumn {
         column: Column {
             name: cut_identifier(&column.name).to_owned(),
-            logical: match column.logical {
-                LogicalType::Integer { .. } => LogicalType::Integer { bits: 64 },
-                LogicalType::Float { .. } => LogicalType::Float { bits: 64 },
-                LogicalType::Other | LogicalType::Any => LogicalType::Text,
-                same => same,
-            },
-            declared: declared.into(),
+            logical,
+            declared,
             nullable: column.nullable,
             default: default.filter(|_| !is_identity),
             generated: None,
@@ -86,6 +131,7 @@ pub fn declare(table: &Table, column: &Column) -> DeclaredColumn {
         lossy: matches!(column.logical, LogicalType::Any).then(|| {
             "the source's column may hold values of every class; here they would all become text".to_owned()
         }),
+        refuses: refuses(source_engine, column.logical),
         omissions,
     }
 }

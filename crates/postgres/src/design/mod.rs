@@ -18,6 +18,11 @@ pub use compare::compare;
 /// The engine's name.
 pub const ENGINE: &str = "postgres";
 
+/// An engine that keeps to declared types, lengths and precisions; in others any value may stand in any column.
+fn binds(source_engine: &str) -> bool {
+    source_engine == "mysql"
+}
+
 /// How a column of a source of `source_engine` is kept here.
 pub fn declare(source_engine: &str, table: &Table, column: &Column) -> DeclaredColumn {
     if source_engine == ENGINE {
@@ -25,10 +30,11 @@ pub fn declare(source_engine: &str, table: &Table, column: &Column) -> DeclaredC
             column: column.clone(),
             canonical: Canonical::Exact,
             lossy: None,
+            refuses: None,
             omissions: Vec::new(),
         }
     } else {
-        foreign::declare(table, column)
+        foreign::declare(source_engine, table, column)
     }
 }
 
@@ -51,7 +57,7 @@ pub fn design(
         verbatim(table, name, rename)
     } else {
         foreign::design(table, name, rename, &|column| {
-            foreign::declare(table, column)
+            foreign::declare(source_engine, table, column)
         })
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn declare(source_engine: &str, table: &Table, column: &Column) -> De
             column: column.clone(),
             canonical: Canonical::Exact,
             lossy: None,
+            refuses: None,
             omissions: Vec::new(),
         };
     }
@@ -113,6 +114,7 @@ pub(crate) fn declare(source_engine: &str, table: &Table, column: &Column) -> De
         },
         canonical: canonical(column.logical),
         lossy: None,
+        refuses: None,
         omissions,
     }
 }

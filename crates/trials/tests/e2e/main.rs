@@ -28,6 +28,7 @@ mod places;
 mod planted;
 mod proof;
 mod quarantine;
+mod refused;
 mod rehearse;
 mod routes_kept;
 mod sequences;

@@ -7,20 +7,42 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::super::{Trouble, now};
 use super::RESTING;
 use crate::quarantine::{
-    Compared, ComparedTable, KeySide, LONGEST_KEY, LONGEST_KEY_CELLS, MOST_RESOLVED, MOST_WAITING,
-    Recorded, Seen,
+    Compared, ComparedTable, EntryId, KeySide, LONGEST_KEY, LONGEST_KEY_CELLS, MOST_RESOLVED,
+    MOST_WAITING, Recorded, Seen,
 };
+
+/// Entries that are not resolved.
+fn waiting(t: &Transaction<'_>) -> Result<u64, Trouble> {
+    let count: i64 = t.query_row(
+        "SELECT count(*) FROM quarantine WHERE state <> 'resolved'",
+        [],
+        |r| r.get(0),
+    )?;
+    Ok(count.unsigned_abs())
+}
+
+/// One row, apart from any comparison.
+pub(super) fn refused(
+    t: &Transaction<'_>,
+    table: &str,
+    seen: &Seen,
+    position: &str,
+) -> Result<Option<EntryId>, Trouble> {
+    if let Noted::NoRoom = note(t, table, seen, now(), position, waiting(t)?)? {
+        return Ok(None);
+    }
+    let id = t.query_row(
+        "SELECT id FROM quarantine WHERE table_name = ?1 AND key_digest = ?2",
+        [table, &seen.key.digest],
+        |r| r.get(0),
+    )?;
+    Ok(Some(EntryId(id)))
+}
 
 pub(super) fn record(t: &Transaction<'_>, compared: &Compared) -> Result<Recorded, Trouble> {
     let at = now();
     let mut recorded = Recorded::default();
-    let mut waiting: u64 = t
-        .query_row(
-            "SELECT count(*) FROM quarantine WHERE state <> 'resolved'",
-            [],
-            |r| r.get::<_, i64>(0),
-        )?
-        .unsigned_abs();
+    let mut waiting = waiting(t)?;
     // what is gone makes room for what is new
     for table in compared.tables.iter().filter(|table| table.complete) {
         let resolved = resolve(t, table, at, &compared.position)?;
@@ -35,7 +57,7 @@ pub(super) fn record(t: &Transaction<'_>, compared: &Compared) -> Result<Recorde
             if !digests.insert(seen.key.digest.as_str()) {
                 continue;
             }
-            match note(t, table, seen, at, &compared.position, waiting)? {
+            match note(t, &table.name, seen, at, &compared.position, waiting)? {
                 Noted::Again => recorded.again += 1,
                 Noted::Back => {
                     recorded.again += 1;
@@ -97,7 +119,7 @@ enum Noted {
 
 fn note(
     t: &Transaction<'_>,
-    table: &ComparedTable,
+    table: &str,
     seen: &Seen,
     at: i64,
     position: &str,
@@ -105,7 +127,7 @@ fn note(
 ) -> Result<Noted, Trouble> {
     let before: Option<String> = t
         .prepare_cached("SELECT state FROM quarantine WHERE table_name = ?1 AND key_digest = ?2")?
-        .query_row([&table.name, &seen.key.digest], |r| r.get(0))
+        .query_row([table, &seen.key.digest], |r| r.get(0))
         .optional()?;
     let was_waiting = before.as_deref().is_some_and(|state| state != "resolved");
     if !was_waiting && waiting >= MOST_WAITING {
@@ -131,7 +153,7 @@ fn note(
             resolved_at = NULL, resolved_position = NULL",
     )?
     .execute(params![
-            table.name,
+            table,
             seen.key.digest,
             text,
             cells,
@@ -147,7 +169,7 @@ fn note(
         "UPDATE quarantine SET state = {RESTING}
          WHERE table_name = ?1 AND key_digest = ?2 AND state <> 'retrying'"
     ))?
-    .execute([&table.name, &seen.key.digest])?;
+    .execute([table, &seen.key.digest])?;
     Ok(match before {
         None => Noted::New,
         Some(_) if was_waiting => Noted::Again,
