@@ -39,4 +39,5 @@ mod toast;
 mod transactions;
 mod truncate;
 mod values;
+mod values_mysql;
 mod wal_level;
