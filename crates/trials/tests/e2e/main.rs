@@ -42,5 +42,6 @@ mod toast;
 mod transactions;
 mod truncate;
 mod values;
+mod values_mysql;
 mod visibility;
 mod wal_level;
