@@ -103,7 +103,7 @@ async fn note(
     };
     let position = session.source.show_position(session.lock().checkpoint);
     *session.refused() = Some(Refused {
-        table: mapping.source.name.to_string(),
+        table: mapping.called(),
         seen: Seen {
             key,
             kind: KIND.to_owned(),
