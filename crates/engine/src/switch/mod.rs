@@ -22,6 +22,7 @@ pub(crate) mod route;
 pub(crate) mod seed;
 mod standbys;
 pub(crate) mod tell;
+pub(crate) mod way_back;
 pub mod whose;
 pub(crate) mod window;
 

@@ -17,6 +17,7 @@ use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
 use crate::switch::probe::{self, Probes};
+use crate::switch::way_back;
 use crate::switch::window::Taken;
 use crate::switch::{gates, incarnation, lane, route, standbys};
 use crate::verify::collect::VerifyRequest;
@@ -218,7 +219,7 @@ async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
     let source = MappedSource::over(run.migration.sides.target.clone());
     let source = source.as_ref();
     let plan = match run.direction {
-        lane::Direction::Forward => lane::reversed_plan(&run.home).await?,
+        lane::Direction::Forward => way_back::reversed_plan(&run.home).await?,
         lane::Direction::Reverse => run.home.plan.clone(),
     };
     let spec = CaptureSpec {

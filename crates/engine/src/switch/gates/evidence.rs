@@ -11,7 +11,8 @@ use crate::error::EngineError;
 use crate::progress::StrangersSeen;
 use crate::run::{Migration, Run};
 use crate::session::Session;
-use crate::switch::lane::{self, Direction};
+use crate::switch::lane::Direction;
+use crate::switch::way_back;
 use crate::verify::compare::now;
 
 /// Records of the audit log that are read at once.
@@ -210,7 +211,7 @@ async fn lossy(home: &Migration, direction: Direction) -> Option<MappingEvidence
             lossy: Vec::new(),
         });
     }
-    match lane::lossy(home).await {
+    match way_back::lossy(home).await {
         Ok(lossy) => Some(MappingEvidence { columns, lossy }),
         Err(error) => {
             tracing::warn!(error = %error, "whether the mapping can be turned around could not be found out");
