@@ -360,3 +360,26 @@ fn a_process_that_was_stopped_with_the_stores_lock_is_ended() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(!runtime.block_on(free.state()).unwrap().running);
 }
+
+/// A command that looks at the control store at the very moment in which a run makes it.
+#[test]
+fn a_store_that_is_being_made_is_never_taken_for_something_else() {
+    for _ in 0..60 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = SqliteControl::path_beside(&directory.path().join("m.toml"));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    loop {
+                        match SqliteControl::open_existing(&path, "m") {
+                            Ok(None) => std::thread::yield_now(),
+                            Ok(Some(_)) => break,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                });
+            }
+            SqliteControl::open(&path, "m").unwrap();
+        });
+    }
+}

@@ -1,6 +1,8 @@
 //! The tables of the control store, its format's number, and steps from older formats.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{Trouble, failed};
 use crate::ControlError;
@@ -100,10 +102,12 @@ pub(super) fn prepare(
     migration: &str,
 ) -> Result<(), ControlError> {
     let setup = |e| failed(label, "it cannot be set up", e);
-    format(connection, label)?;
-    connection
-        .pragma_update(None, "journal_mode", "wal")
-        .map_err(setup)?;
+    {
+        // all of it at one moment: another process may be making the store at this very time
+        let moment = connection.transaction().map_err(setup)?;
+        format(&moment, label)?;
+    }
+    write_ahead(connection).map_err(setup)?;
     // FULL: what was recorded is durable when the call returns, also through a power cut
     connection
         .pragma_update(None, "synchronous", "full")
@@ -134,6 +138,23 @@ pub(super) fn prepare(
         });
     }
     transaction.commit().map_err(setup)
+}
+
+/// Turns to a write-ahead log. Where another connection is at it, SQLite does not wait, whatever its busy timeout is (SQLite
+/// documentation, "Write-Ahead Logging", section 9): this does.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && begun.elapsed() < super::BUSY =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            turned => return turned,
+        }
+    }
 }
 
 /// The file's format; 0 for an empty file.
