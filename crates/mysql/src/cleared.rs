@@ -8,7 +8,8 @@
 //!   (MariaDB knowledge base, "Binlog Checkpoint Event"). Before, nothing that is said of this file counts.
 //! - **That very event.** It moves the place to its own end, over all that was written before it. The next commit moves the place to the
 //!   commit's own end, which is true. An answer that is the end of such an event counts only once the server is quiet: no commit waits for a
-//!   replica and nothing was written for [`QUIET`], in which a commit that waits for nobody ends.
+//!   replica and nothing was written for [`QUIET`], in which a commit that waits for nobody ends. Where the server counts a session as waiting for
+//!   ever, an idle server is waited for until its next commit.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -161,7 +161,11 @@ fn a_source_that_failed_over_with_the_fence_is_opened_by_the_next_command() {
     switch.go_on();
     let outcome = switch.wait(LONG);
     scene.write_on_the_target(90_002).unwrap_err();
-    refused(&outcome, "switch.failed_over");
+    // who looks first says it: the window at who answers, or the stream at its slot, which the standby does not have
+    let lost_slot = outcome.code == Some(1) && outcome.text().contains("capture.gap");
+    if !lost_slot {
+        refused(&outcome, "switch.failed_over");
+    }
     scene
         .trial()
         .call(&["run", "--until", "followed", "--json"])
