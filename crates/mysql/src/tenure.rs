@@ -28,6 +28,9 @@ const ENDING_PATIENCE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Seconds after which whoever holds the epoch's row is taken for one who stands still.
+const ROW_SECONDS: u32 = 3;
+
 /// The lock's name; the server has one name space for all databases, and 64 characters.
 fn lock_name(database: &str, migration: &str) -> String {
     let digest = Sha256::digest(format!("{database}\0{migration}"));
@@ -40,7 +43,7 @@ pub(crate) async fn acquire(store: &MysqlStore, migration: &str) -> Result<Mysql
     let lock = lock_name(&store.address.database, migration);
     take_lock(&mut client, &lock, migration).await?;
     own::create(&mut client).await?;
-    let state = own::raise_epoch(&mut client, migration).await?;
+    let state = raised(store, &mut client, migration).await?;
     Ok(MysqlTenure {
         store: store.clone(),
         migration: migration.to_owned(),
@@ -48,6 +51,31 @@ pub(crate) async fn acquire(store: &MysqlStore, migration: &str) -> Result<Mysql
         state,
         client: Mutex::new(client),
     })
+}
+
+/// Raises the epoch. Whoever holds its row now had the right to write before, and stands still in the middle of a transaction: that is
+/// ended, as it could not commit any more.
+async fn raised(store: &MysqlStore, client: &mut Client, migration: &str) -> Result<TargetState> {
+    let doing = "raising the run epoch";
+    let begun = Instant::now();
+    client
+        .run(
+            doing,
+            &format!("SET SESSION innodb_lock_wait_timeout = {ROW_SECONDS}"),
+        )
+        .await?;
+    loop {
+        match own::raise_epoch(client, migration).await {
+            Err(e) if e.kind == ErrorKind::Busy && begun.elapsed() < ENDING_PATIENCE => {
+                client.run(doing, "ROLLBACK").await?;
+                // who may not look or end goes on waiting
+                if let Err(error) = blockers::end_left_open(store).await {
+                    tracing::info!(%error, "transactions that were left open cannot be ended");
+                }
+            }
+            raised => return raised,
+        }
+    }
 }
 
 async fn take_lock(client: &mut Client, lock: &str, migration: &str) -> Result<()> {

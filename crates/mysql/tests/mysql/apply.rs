@@ -280,6 +280,17 @@ async fn a_run_whose_epoch_is_over_commits_nothing() {
         assert_eq!(third.state().epoch, 3);
         assert_eq!(third.state().checkpoint, Some(Position(5)));
         assert_eq!(applier.begin().await.unwrap_err().kind, ErrorKind::Fenced);
+
+        // one that stands still in the middle of it is ended
+        let mut still = third.open_applier().await.unwrap();
+        still.begin().await.unwrap();
+        drop(third);
+        let fourth = database.store().acquire("m").await.unwrap();
+        assert_eq!(fourth.state().epoch, 4);
+        still
+            .commit(Some(Position(5)), Position(6))
+            .await
+            .unwrap_err();
     });
 }
 
