@@ -31,7 +31,7 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
         session.tenure.check().await?;
         rounds = rounds.wrapping_add(1);
         if rounds.is_multiple_of(WHO_EVERY) {
-            same_stores(&run, &session).await?;
+            are_the_same(&run, &session).await?;
         }
         let probe = session.source.probe(&session.name).await?;
         {
@@ -41,6 +41,10 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
             state.log_kept_bytes = probe.log_kept_bytes;
         }
         if let WatchOutcome::Changed(changes) = session.source.watch(&session.spec).await? {
+            // a server that was promoted has no slot: what is seen there is not of the one that this attempt follows
+            if !are_the_same(&run, &session).await? {
+                continue;
+            }
             // a table that is gone is missing from the publication too: the table says more
             let mapped = |(name, _): &(String, String)| {
                 let names = session.tables().iter().map(|t| t.source.name.to_string());
@@ -53,16 +57,17 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
     }
 }
 
-/// What this attempt holds open may lead to a server that is not the one under its address any more. The next attempt finds out what to do
-/// about the one that is.
-async fn same_stores(run: &Run, session: &Session) -> Result<(), EngineError> {
+/// Whether both sides are known to be who they were. What this attempt holds open may lead to a server that is not the one under its address
+/// any more: the next attempt finds out what to do about the one that is. A switch asks before anything changes hands, and ends in order.
+async fn are_the_same(run: &Run, session: &Session) -> Result<bool, EngineError> {
     match incarnation::changed(session, &run.migration.sides).await {
-        Ok(None) => Ok(()),
+        Ok(None) => Ok(true),
         // a server that takes no new connection just now is no other one; a switch asks again
         Err(error) => {
             tracing::debug!(error = %error, "who answers was not asked");
-            Ok(())
+            Ok(false)
         }
+        Ok(Some(_)) if session.switching() => Ok(false),
         Ok(Some(store)) => Err(StoreError::new(
             ErrorKind::Connection,
             "engine.failed_over",
