@@ -66,11 +66,9 @@ impl Hold {
     pub(super) async fn release(self) -> Result<()> {
         let doing = "releasing the latch";
         let key = names::latch(&self.migration);
-        // it was taken once; a session that is not kept gives it back by its end at the latest
-        let row = self
-            .client
-            .query_one(doing, "SELECT pg_advisory_unlock($1)", &[&key])
-            .await?;
+        // however often it was taken; a session that is not kept gives it back by its end at the latest
+        let sql = "SELECT pg_advisory_unlock($1), pg_advisory_unlock_all()::text";
+        let row = self.client.query_one(doing, sql, &[&key]).await?;
         if row.get(0) && as_before(&self.client).await.is_ok() {
             // a switch takes a store's latch several times while writers wait: a new session would cost each time
             self.store.keep(self.client);
@@ -196,8 +194,11 @@ async fn wait_for(client: &Client, migration: &str, slice: Duration) -> Result<b
         .await
     {
         Ok(_) => Ok(true),
-        // a deadlock can only be one that the server found among others before us
-        Err(e) if matches!(e.kind, ErrorKind::Busy | ErrorKind::Conflict) => Ok(false),
+        // a deadlock can only be one that the server found among others before us; and a lock that it grants as the time runs
+        // out stays the session's, though the statement fails
+        Err(e) if matches!(e.kind, ErrorKind::Busy | ErrorKind::Conflict) => {
+            register::is_held(client, migration).await
+        }
         Err(e) => Err(e),
     }
 }

@@ -293,18 +293,26 @@ async fn end_appliers(client: &Client, migration: &str) -> Result<()> {
     Ok(())
 }
 
-/// Requires that this session holds the latch exclusively: behind a pooler that changes sessions between transactions it may not.
+/// Whether this session holds the latch exclusively.
 ///
 /// # Errors
-/// [`ErrorKind::Setting`].
-pub(super) async fn require_held(client: &Client, migration: &str) -> Result<()> {
+/// The connection's.
+pub(super) async fn is_held(client: &Client, migration: &str) -> Result<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM pg_locks l WHERE {IS_LATCH} AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid())"
     );
     let row = client
         .query_one("looking at the latch", &sql, &[&names::latch(migration)])
         .await?;
-    if row.get(0) {
+    Ok(row.get(0))
+}
+
+/// Requires that this session holds the latch exclusively: behind a pooler that changes sessions between transactions it may not.
+///
+/// # Errors
+/// [`ErrorKind::Setting`].
+pub(super) async fn require_held(client: &Client, migration: &str) -> Result<()> {
+    if is_held(client, migration).await? {
         return Ok(());
     }
     Err(StoreError::new(

@@ -206,3 +206,62 @@ async fn the_stream_reaches_the_barrier_behind_everything_committed() {
         db.drop().await;
     }
 }
+
+/// The server may grant a session's lock at the moment in which the wait for it runs out: the statement fails, and the lock is held.
+#[tokio::test]
+async fn a_latch_granted_as_its_wait_runs_out_is_given_back() {
+    for server in SERVERS {
+        let db = Db::create(server).await;
+        db.run(TABLES).await;
+        let store = armed(&db, &["t"]).await;
+        let app = db.client().await;
+        for round in 0..5 {
+            app.batch("writing", "BEGIN; UPDATE t SET v = 'b' WHERE id = 1")
+                .await
+                .unwrap();
+            let firing = {
+                let store = store.clone();
+                tokio::spawn(async move { store.fire("m", &FIRE).await })
+            };
+            let stopped = stop_waiter(&db).await;
+            app.batch("writing", "COMMIT").await.unwrap();
+            signal("CONT", &stopped);
+            let latch = firing.await.unwrap().unwrap();
+            latch.release().await.unwrap();
+            let sql =
+                "SELECT count(*)::text FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                 WHERE d.datname = current_database() AND l.locktype = 'advisory'";
+            let left = db.text(sql).await;
+            assert_eq!(left.as_deref(), Some("0"), "{server}, round {round}");
+        }
+        db.drop().await;
+    }
+}
+
+/// Stops the server's process that waits for the latch, in its wait, until the time for it is over; its id.
+async fn stop_waiter(db: &Db) -> String {
+    let waiting = "SELECT min(l.pid)::text FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+         WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted";
+    loop {
+        let Some(pid) = db.text(waiting).await else {
+            continue;
+        };
+        signal("STOP", &pid);
+        // longer than any of the first tries
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        // one that ran out before it was stopped waits no more; one that was stopped with the server's list of locks in hand keeps us
+        // waiting
+        let look = tokio::time::timeout(Duration::from_secs(2), db.text(waiting)).await;
+        if look.is_ok_and(|waits| waits.as_deref() == Some(pid.as_str())) {
+            return pid;
+        }
+        signal("CONT", &pid);
+    }
+}
+
+fn signal(name: &str, pid: &str) {
+    let sent = std::process::Command::new("kill")
+        .args(["-s", name, pid])
+        .status();
+    assert!(sent.unwrap().success(), "kill -s {name} {pid}");
+}
