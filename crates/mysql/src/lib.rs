@@ -17,6 +17,7 @@ mod connect;
 mod ddl;
 mod describe;
 mod design;
+mod enlisted;
 mod error;
 mod fence;
 mod findings;

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::MysqlStore;
 use crate::apply::MysqlApplier;
 use crate::connect::Client;
+use crate::enlisted;
 use crate::fence::blockers;
 use crate::load::MysqlLoader;
 use crate::names::literal;
@@ -28,8 +29,8 @@ const ENDING_PATIENCE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Seconds after which whoever holds the epoch's row is taken for one who stands still.
-const ROW_SECONDS: u32 = 3;
+/// How long whoever holds the epoch's row may take before he is taken for one who stands still.
+const ROW_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The lock's name; the server has one name space for all databases, and 64 characters.
 fn lock_name(database: &str, migration: &str) -> String {
@@ -43,7 +44,7 @@ pub(crate) async fn acquire(store: &MysqlStore, migration: &str) -> Result<Mysql
     let lock = lock_name(&store.address.database, migration);
     take_lock(&mut client, &lock, migration).await?;
     own::create(&mut client).await?;
-    let state = raised(store, &mut client, migration).await?;
+    let state = raised(store, &mut client, &lock, migration).await?;
     Ok(MysqlTenure {
         store: store.clone(),
         migration: migration.to_owned(),
@@ -55,27 +56,32 @@ pub(crate) async fn acquire(store: &MysqlStore, migration: &str) -> Result<Mysql
 
 /// Raises the epoch. Whoever holds its row now had the right to write before, and stands still in the middle of a transaction: that is
 /// ended, as it could not commit any more.
-async fn raised(store: &MysqlStore, client: &mut Client, migration: &str) -> Result<TargetState> {
-    let doing = "raising the run epoch";
-    let begun = Instant::now();
-    client
-        .run(
-            doing,
-            &format!("SET SESSION innodb_lock_wait_timeout = {ROW_SECONDS}"),
-        )
-        .await?;
+async fn raised(
+    store: &MysqlStore,
+    client: &mut Client,
+    lock: &str,
+    migration: &str,
+) -> Result<TargetState> {
+    let raise = own::raise_epoch(client, migration);
+    tokio::pin!(raise);
     loop {
-        match own::raise_epoch(client, migration).await {
-            Err(e) if e.kind == ErrorKind::Busy && begun.elapsed() < ENDING_PATIENCE => {
-                client.run(doing, "ROLLBACK").await?;
-                // who may not look or end goes on waiting
-                if let Err(error) = blockers::end_left_open(store).await {
+        tokio::select! {
+            raised = &mut raise => return raised,
+            () = tokio::time::sleep(ROW_PATIENCE) => {
+                // who may not end them goes on waiting, as long as the server lets it
+                if let Err(error) = end_writers(store, lock).await {
                     tracing::info!(%error, "transactions that were left open cannot be ended");
                 }
             }
-            raised => return raised,
         }
     }
+}
+
+async fn end_writers(store: &MysqlStore, lock: &str) -> Result<()> {
+    let mut client = store.connect(Purpose::Check).await?;
+    enlisted::end(&mut client, lock).await?;
+    client.close().await;
+    Ok(())
 }
 
 async fn take_lock(client: &mut Client, lock: &str, migration: &str) -> Result<()> {
@@ -126,37 +132,45 @@ pub(crate) async fn end(store: &MysqlStore, migration: &str) -> Result<Option<St
         own::RUN,
         literal(migration)
     );
+    let lock = lock_name(&store.address.database, migration);
+    let mut ended = None;
     loop {
         match client.run(doing, &raise).await {
             Ok(_) => break,
             Err(e) if e.kind == ErrorKind::Busy && begun.elapsed() < ENDING_PATIENCE => {
-                blockers::end(store).await?;
+                enlisted::end(&mut client, &lock).await?;
+                ended = end_holder(&mut client, &lock).await?.or(ended);
             }
             Err(e) => return Err(e),
         }
     }
-    let lock = literal(&lock_name(&store.address.database, migration));
-    let mut ended = None;
-    while let Some(id) = client
-        .text_row(doing, &format!("SELECT IS_USED_LOCK({lock})"))
-        .await?
-        .and_then(|row| row.number::<u64>(0))
-    {
+    while let Some(holder) = end_holder(&mut client, &lock).await? {
         if begun.elapsed() > ENDING_PATIENCE {
             return Err(client
                 .fault(
                     ErrorKind::Unavailable,
                     "mysql.holder_stays",
-                    format!("the connection that holds the target does not end: {id}"),
+                    format!("the connection that holds the target does not end: {holder}"),
                 )
-                .fix(format!("KILL {id}")));
+                .fix(format!("KILL {holder}")));
         }
-        blockers::kill(&mut client, id).await?;
-        ended = Some(format!("connection {id}"));
+        ended = Some(holder);
         tokio::time::sleep(PAUSE).await;
     }
+    let ended = ended.map(|id| format!("connection {id}"));
     client.close().await;
     Ok(ended)
+}
+
+/// Ends the session that holds the right to write; gives its number.
+async fn end_holder(client: &mut Client, lock: &str) -> Result<Option<u64>> {
+    let asked = format!("SELECT IS_USED_LOCK({})", literal(lock));
+    let row = client.text_row("taking the target over", &asked).await?;
+    let holder = row.and_then(|row| row.number(0));
+    if let Some(id) = holder {
+        blockers::kill(client, id).await?;
+    }
+    Ok(holder)
 }
 
 /// The right to write, while its session lives.
@@ -170,7 +184,8 @@ pub(crate) struct MysqlTenure {
 
 impl MysqlTenure {
     async fn writer(&self, purpose: Purpose) -> Result<Writer> {
-        let client = self.store.connect(purpose).await?;
+        let mut client = self.store.connect(purpose).await?;
+        enlisted::enlist(&mut client, &self.lock).await?;
         Writer::new(client, &self.migration, self.state.epoch).await
     }
 }

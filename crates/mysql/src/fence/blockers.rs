@@ -54,30 +54,6 @@ pub(crate) async fn end(store: &MysqlStore) -> Result<()> {
     Ok(())
 }
 
-/// Ends this user's transactions in this database that hold locks and are not this process's: those that a run before left open, which
-/// had the right to write and has it no more.
-pub(crate) async fn end_left_open(store: &MysqlStore) -> Result<()> {
-    let mut client = store.connect(Purpose::Check).await?;
-    let user = client
-        .text_row(
-            "asking for the session's user",
-            "SELECT SUBSTRING_INDEX(USER(), '@', 1)",
-        )
-        .await?
-        .map(|row| format!("{}@", row.text(0)));
-    for (id, who, _) in open(&mut client, store).await? {
-        if user
-            .as_ref()
-            .is_some_and(|user| who.starts_with(user.as_str()))
-        {
-            tracing::warn!(%who, "ending a transaction that a run before has left open");
-            kill(&mut client, id).await?;
-        }
-    }
-    client.close().await;
-    Ok(())
-}
-
 /// Ends a connection; that it is gone already is no error.
 pub(crate) async fn kill(client: &mut Client, id: u64) -> Result<()> {
     const NO_SUCH_THREAD: &str = "1094";

@@ -6,6 +6,7 @@ use crossfade_store::{
     Applier, Bound, ChunkRange, Effect, ErrorKind, MergeMode, Record, RecordKey, RecordWrite,
     Source, Target, Tenure, Upsert,
 };
+use mysql_async::prelude::Queryable as _;
 
 use crate::kit::{Database, all, described, load, mapping, named, row};
 use crate::on_each_server;
@@ -281,16 +282,28 @@ async fn a_run_whose_epoch_is_over_commits_nothing() {
         assert_eq!(third.state().checkpoint, Some(Position(5)));
         assert_eq!(applier.begin().await.unwrap_err().kind, ErrorKind::Fenced);
 
-        // one that stands still in the middle of it is ended
+        // one that stands still in the middle of it is ended, and no transaction of the application's, whose user may be the same
         let mut still = third.open_applier().await.unwrap();
         still.begin().await.unwrap();
         drop(third);
+        database
+            .run(&[
+                "CREATE TABLE theirs (id INTEGER PRIMARY KEY)",
+                "INSERT INTO theirs VALUES (1)",
+            ])
+            .await;
+        let mut theirs = database.conn().await;
+        theirs.query_drop("BEGIN").await.unwrap();
+        theirs.query_drop("UPDATE theirs SET id = 2").await.unwrap();
         let fourth = database.store().acquire("m").await.unwrap();
         assert_eq!(fourth.state().epoch, 4);
         still
             .commit(Some(Position(5)), Position(6))
             .await
             .unwrap_err();
+        theirs.query_drop("COMMIT").await.unwrap();
+        assert_eq!(database.value("SELECT id FROM theirs").await, "2");
+        theirs.disconnect().await.unwrap();
     });
 }
 
