@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_model::{Column, Finding, Omission, Severity, Table, TableName, of_each_target};
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
-use crossfade_store::target::MADE;
+use crossfade_store::target::engine_of;
 use crossfade_store::{
     CaptureSpec, QueryColumn, Record, RecordKey, RecordWrite, Source, StoreError, Target,
     TargetState,
@@ -19,13 +19,6 @@ use crate::verify::projection::key_places;
 struct TargetDialect<'a> {
     target: &'a dyn Target,
     source_engine: &'a str,
-}
-
-impl TargetDialect<'_> {
-    /// Whose columns these are: a column that an expression makes is no engine's, and is kept by its meaning.
-    fn engine_of(&self, made: bool) -> &str {
-        if made { MADE } else { self.source_engine }
-    }
 }
 
 impl Dialect for TargetDialect<'_> {
@@ -54,7 +47,9 @@ impl Dialect for TargetDialect<'_> {
     }
 
     fn declare(&self, table: &Table, column: &Column, made: bool) -> Declared {
-        let declared = self.target.declare(self.engine_of(made), table, column);
+        let declared = self
+            .target
+            .declare(engine_of(self.source_engine, made), table, column);
         Declared {
             name: declared.column.name,
             canonical: declared.canonical,
@@ -69,7 +64,8 @@ impl Dialect for TargetDialect<'_> {
         target: &Column,
         made: bool,
     ) -> Result<crossfade_model::Canonical, String> {
-        self.target.compare(self.engine_of(made), source, target)
+        self.target
+            .compare(engine_of(self.source_engine, made), source, target)
     }
 }
 

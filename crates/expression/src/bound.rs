@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossfade_model::{Cell, LogicalType, Row};
+use crossfade_model::{Cell, Column, LogicalType, Row};
 
 use crate::bind::Binder;
 use crate::comparisons::comparisons;
@@ -22,6 +22,16 @@ pub struct Input {
     pub logical: LogicalType,
     /// NULL is allowed.
     pub nullable: bool,
+}
+
+impl From<&Column> for Input {
+    fn from(column: &Column) -> Input {
+        Input {
+            name: column.name.clone(),
+            logical: column.logical,
+            nullable: column.nullable,
+        }
+    }
 }
 
 /// The form of results.

@@ -19,11 +19,11 @@ pub(crate) fn mapped(
 ) -> Result<(), MappingError> {
     let id = table.id;
     match change {
-        Change::Insert { row, .. } => match whole(table, row)? {
+        Change::Insert { row, .. } => match table.row(row)? {
             Some(row) => out.push(Change::Insert { table: id, row }),
             None => out.push(Change::Filtered { table: id }),
         },
-        Change::Upsert { row, .. } => match whole(table, row)? {
+        Change::Upsert { row, .. } => match table.row(row)? {
             Some(row) => out.push(Change::Upsert { table: id, row }),
             None => out.push(gone(table, row)?),
         },
@@ -54,10 +54,6 @@ pub(crate) fn tables_of(change: &Change) -> &[TableId] {
     }
 }
 
-fn whole(table: &MappedTable, row: &Row) -> Result<Option<Row>, MappingError> {
-    table.row(row)
-}
-
 fn gone(table: &MappedTable, raw: &Row) -> Result<Change, MappingError> {
     Ok(Change::Delete {
         table: table.id,
@@ -75,12 +71,7 @@ fn unclear(table: &MappedTable, raw: &Row) -> Result<Change, MappingError> {
 /// Whether the log has brought the old row whole. Where it has not, all but the key's cells are NULL: an old row that is NULL
 /// but for its key counts as one that is not known.
 fn is_whole(table: &MappedTable, before: &Row) -> bool {
-    let key = table
-        .raw
-        .source
-        .key
-        .as_ref()
-        .map_or(&[][..], |k| &k.columns);
+    let key = table.raw.source.key_places();
     let mut others = before
         .0
         .iter()
@@ -92,7 +83,7 @@ fn is_whole(table: &MappedTable, before: &Row) -> bool {
 fn delete(table: &MappedTable, before: &Row, out: &mut Vec<Change>) -> Result<(), MappingError> {
     let filtered = Change::Filtered { table: table.id };
     if !table.keyed {
-        let row = whole(table, before)?;
+        let row = table.row(before)?;
         out.push(row.map_or(filtered, |before| Change::Delete {
             table: table.id,
             before,
@@ -177,13 +168,7 @@ fn completed<'a>(
     if let Some(before) = whole_before {
         filled.fill_unchanged_from(before);
     } else if let Some(before) = before {
-        let places = table
-            .raw
-            .source
-            .key
-            .as_ref()
-            .map_or(&[][..], |k| &k.columns);
-        for &at in places {
+        for &at in table.raw.source.key_places() {
             if let (Some(cell), Some(old)) = (filled.0.get_mut(at), before.0.get(at))
                 && matches!(cell, Cell::Unchanged)
             {
@@ -211,7 +196,7 @@ fn keyless_update(
         return Ok(());
     };
     let row = completed(table, Some(before), Some(before), row);
-    out.push(match (whole(table, before)?, whole(table, &row)?) {
+    out.push(match (table.row(before)?, table.row(&row)?) {
         (None, None) => Change::Filtered { table: id },
         (Some(before), None) => Change::Delete { table: id, before },
         (None, Some(row)) => Change::Insert { table: id, row },

@@ -28,12 +28,7 @@ fn bound_below(table: &MappedTable, bound: &Bound) -> Result<Bound, MappingError
         presented[at] = cell.clone();
     }
     let row = table.raw_key_row(&Row(presented));
-    let places = table
-        .raw
-        .source
-        .key
-        .as_ref()
-        .map_or(&[][..], |k| &k.columns);
+    let places = table.raw.source.key_places();
     Ok(Bound {
         key: table.raw_encoder.key_of(&row).map_err(no_key)?,
         cells: cells_at(&row, places),
@@ -46,12 +41,7 @@ fn bound_below(table: &MappedTable, bound: &Bound) -> Result<Bound, MappingError
 /// A bound that is no key.
 pub(crate) fn above(table: &MappedTable, bound: &Bound) -> Result<Bound, MappingError> {
     let mut raw = vec![Cell::Null; table.raw.source.captured().count()];
-    let places = table
-        .raw
-        .source
-        .key
-        .as_ref()
-        .map_or(&[][..], |k| &k.columns);
+    let places = table.raw.source.key_places();
     for (&at, cell) in places.iter().zip(&bound.cells) {
         if let Some(to) = raw.get_mut(at) {
             *to = cell.clone();

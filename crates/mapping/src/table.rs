@@ -140,16 +140,8 @@ impl MappedTable {
                 })
             })
             .collect::<Result<_, MappingError>>()?;
-        let presented_key = mapping
-            .source
-            .key
-            .as_ref()
-            .map_or(Vec::new(), |k| k.columns.clone());
-        let raw_key = origin
-            .table
-            .key
-            .as_ref()
-            .map_or(Vec::new(), |k| k.columns.clone());
+        let presented_key = mapping.source.key_places().to_vec();
+        let raw_key = origin.table.key_places().to_vec();
         let keyed = mapping.source.key.is_some();
         let key = if keyed {
             let raw_columns: Vec<_> = origin.table.captured().collect();
@@ -258,8 +250,7 @@ impl MappedTable {
     /// The raw key of a presented row, at its columns' places; other columns are NULL.
     pub(crate) fn raw_key_row(&self, presented: &Row) -> Row {
         let mut cells = vec![Cell::Null; self.raw.source.captured().count()];
-        let places = self.raw.source.key.as_ref().map_or(&[][..], |k| &k.columns);
-        for (&to, from) in places.iter().zip(&self.key) {
+        for (&to, from) in self.raw.source.key_places().iter().zip(&self.key) {
             let cell = match from {
                 KeyPart::Carried(from) => presented.0.get(*from),
                 KeyPart::Constant(cell) => Some(cell),
@@ -275,9 +266,8 @@ impl MappedTable {
 /// The columns that an origin's expressions may name.
 fn inputs(origin: &Origin) -> Vec<Input> {
     let input = |(at, column): (usize, &Column)| Input {
-        name: column.name.clone(),
         logical: origin.meanings.get(at).copied().unwrap_or(column.logical),
-        nullable: column.nullable,
+        ..Input::from(column)
     };
     origin.table.captured().enumerate().map(input).collect()
 }

@@ -105,6 +105,13 @@ impl TableMapping {
         self.origin.as_ref().map_or(&self.source, |o| &o.table)
     }
 
+    /// The key's columns by their names on the target, in key order; empty where there is no key.
+    pub fn target_key_names(&self) -> Vec<&str> {
+        let places = self.source.key_places().iter();
+        let columns = places.filter_map(|&place| self.columns.get(place));
+        columns.map(|column| column.target.as_str()).collect()
+    }
+
     /// The key of a row of this table, by source key columns, for identity and, where the key is ordered, for order.
     ///
     /// # Errors

@@ -237,15 +237,16 @@ impl Table {
         self.columns.iter().filter(|c| c.generated.is_none())
     }
 
+    /// The places of the key's columns among the captured ones, in key order; empty where there is no key.
+    pub fn key_places(&self) -> &[usize] {
+        self.key.as_ref().map_or(&[], |key| &key.columns)
+    }
+
     /// The key's columns, in key order; empty where there is no key.
     pub fn key_columns(&self) -> Vec<&Column> {
         let captured: Vec<&Column> = self.captured().collect();
-        self.key.as_ref().map_or_else(Vec::new, |key| {
-            key.columns
-                .iter()
-                .filter_map(|i| captured.get(*i).copied())
-                .collect()
-        })
+        let places = self.key_places().iter();
+        places.filter_map(|i| captured.get(*i).copied()).collect()
     }
 
     /// True where the program can order this table's keys as its store does.

@@ -90,17 +90,6 @@ async fn indexes(client: &mut Client, mapping: &TableMapping) -> Result<Vec<cata
     Ok(found.into_values().next().unwrap_or_default())
 }
 
-/// The names of the target's key columns, in key order.
-pub(crate) fn key_names(mapping: &TableMapping) -> Vec<&str> {
-    mapping.source.key.as_ref().map_or_else(Vec::new, |key| {
-        key.columns
-            .iter()
-            .filter_map(|&place| mapping.columns.get(place))
-            .map(|c| c.target.as_str())
-            .collect()
-    })
-}
-
 /// Whether an index is one over exactly these columns, in any order.
 pub(crate) fn is_key(index: &catalog::Index, names: &[&str]) -> bool {
     index.identifies()
@@ -114,7 +103,7 @@ pub(crate) fn is_key(index: &catalog::Index, names: &[&str]) -> bool {
 
 /// Whether the table has its key, or needs none.
 pub(crate) async fn has_key(client: &mut Client, mapping: &TableMapping) -> Result<bool> {
-    let names = key_names(mapping);
+    let names = mapping.target_key_names();
     Ok(names.is_empty()
         || indexes(client, mapping)
             .await?

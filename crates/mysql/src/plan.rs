@@ -92,12 +92,7 @@ impl Plan {
             quoted: quote(&table.name),
             label: std::sync::Arc::clone(&client.label),
             columns,
-            key: mapping
-                .source
-                .key
-                .as_ref()
-                .map(|k| k.columns.clone())
-                .unwrap_or_default(),
+            key: mapping.source.key_places().to_vec(),
             exact_collation: client.server.exact_collation(),
         })
     }

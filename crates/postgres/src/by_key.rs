@@ -38,7 +38,7 @@ pub fn parts<'a>(
     column: impl Fn(usize) -> Option<&'a Column>,
 ) -> Vec<KeyPart<'a>> {
     let class = class.into();
-    let places = mapping.source.key.as_ref().map_or(&[][..], |k| &k.columns);
+    let places = mapping.source.key_places();
     let parts: Option<Vec<KeyPart<'a>>> = places
         .iter()
         .map(|&place| {

@@ -53,8 +53,8 @@ fn key<'a>(
     text_collate: &'static str,
     column: impl Fn(usize) -> Option<&'a Column>,
 ) -> Vec<KeyColumn> {
-    let key = mapping.source.key.as_ref();
-    key.map_or(&[][..], |k| &k.columns)
+    let places = mapping.source.key_places();
+    places
         .iter()
         .filter_map(|&at| {
             let column = column(at)?;

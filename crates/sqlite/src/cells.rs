@@ -22,7 +22,7 @@ pub(crate) struct Unfit;
 
 /// The conversions of a mapping's columns.
 pub(crate) fn conversions(mapping: &TableMapping) -> Vec<Conversion> {
-    let key: &[usize] = mapping.source.key.as_ref().map_or(&[], |k| &k.columns);
+    let key = mapping.source.key_places();
     mapping
         .source
         .captured()

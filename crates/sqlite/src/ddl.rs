@@ -9,7 +9,7 @@ use crate::fence::register::{self, migration_of};
 use crate::fence::triggers;
 use crate::sql::names::{quote, same_name};
 use crate::table_info::{self, TableInfo};
-use crate::table_plan::{find_key, key_names};
+use crate::table_plan::find_key;
 use crate::tenure::lock_path;
 use crate::writer::Holder;
 use crate::{design, guard, own_tables};
@@ -187,7 +187,7 @@ pub(crate) fn has_key(conn: &Connection, mapping: &TableMapping) -> rusqlite::Re
     let Some(info) = table_info::read(conn, &mapping.target.name.name)? else {
         return Ok(false);
     };
-    let names = key_names(mapping);
+    let names = mapping.target_key_names();
     Ok(names.is_empty() || find_key(&info, &names).is_some())
 }
 

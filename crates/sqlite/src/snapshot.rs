@@ -379,12 +379,7 @@ pub(crate) fn read_keys(
     keys: &[Row],
 ) -> rusqlite::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(&select_by_key(mapping, key))?;
-    let positions = mapping
-        .source
-        .key
-        .as_ref()
-        .map(|k| k.columns.clone())
-        .unwrap_or_default();
+    let positions = mapping.source.key_places();
     let mut reader = CellReader::default();
     let mut out = Vec::with_capacity(keys.len());
     for wanted in keys {

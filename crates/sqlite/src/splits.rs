@@ -32,12 +32,7 @@ pub(crate) fn bounds(
         Some(rows) => rows,
         None => key_steps(connection, &info, &key, chunks).map_err(failed)?,
     };
-    let positions: Vec<usize> = mapping
-        .source
-        .key
-        .as_ref()
-        .map(|k| k.columns.clone())
-        .unwrap_or_default();
+    let positions = mapping.source.key_places();
     let width = mapping.columns.len();
     rows.into_iter()
         .map(|cells| {

@@ -38,7 +38,7 @@ pub(crate) struct TablePlan {
 
 /// The target's unique index over exactly the key's columns, with its collations in the key's order. The outer `None`: there
 /// is no such index.
-pub(crate) fn find_key(info: &TableInfo, names: &[String]) -> Option<Vec<KeyColumn>> {
+pub(crate) fn find_key(info: &TableInfo, names: &[&str]) -> Option<Vec<KeyColumn>> {
     if let ([only], Some(alias)) = (names, info.rowid_alias())
         && same_name(only, &alias.name)
     {
@@ -57,7 +57,7 @@ pub(crate) fn find_key(info: &TableInfo, names: &[String]) -> Option<Vec<KeyColu
                 .iter()
                 .find(|c| c.name.as_deref().is_some_and(|n| same_name(n, name)))?;
             Some(KeyColumn {
-                name: name.clone(),
+                name: (*name).to_owned(),
                 collation: part.collation.clone(),
                 column_collation: info.column(name)?.collation.clone(),
             })
@@ -65,7 +65,7 @@ pub(crate) fn find_key(info: &TableInfo, names: &[String]) -> Option<Vec<KeyColu
         .collect()
 }
 
-fn covers_exactly(index: &IndexInfo, names: &[String]) -> bool {
+fn covers_exactly(index: &IndexInfo, names: &[&str]) -> bool {
     index.unique
         && !index.partial
         && !index.has_expression()
@@ -76,16 +76,6 @@ fn covers_exactly(index: &IndexInfo, names: &[String]) -> bool {
                 .iter()
                 .any(|c| c.name.as_deref().is_some_and(|n| same_name(n, name)))
         })
-}
-
-/// The target names of the key's columns; empty without a key.
-pub(crate) fn key_names(mapping: &TableMapping) -> Vec<String> {
-    mapping.source.key.as_ref().map_or_else(Vec::new, |key| {
-        key.columns
-            .iter()
-            .filter_map(|&i| mapping.columns.get(i).map(|c| c.target.clone()))
-            .collect()
-    })
 }
 
 impl TablePlan {
@@ -100,7 +90,7 @@ impl TablePlan {
                     .error(ErrorKind::Missing, "sqlite.table", "there is no such table")
                     .table(name)
             })?;
-        let names = key_names(mapping);
+        let names = mapping.target_key_names();
         let key = if names.is_empty() {
             Vec::new()
         } else {
@@ -134,12 +124,7 @@ impl TablePlan {
             place: place.clone(),
             table: name.clone(),
             conversions: conversions(mapping),
-            key_places: mapping
-                .source
-                .key
-                .as_ref()
-                .map(|k| k.columns.clone())
-                .unwrap_or_default(),
+            key_places: mapping.source.key_places().to_vec(),
             key_logical: mapping
                 .source
                 .key_columns()

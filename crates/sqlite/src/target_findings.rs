@@ -8,7 +8,7 @@ use crate::ddl::has_rows;
 use crate::findings::journal_mode;
 use crate::sql::names::{quote, same_name};
 use crate::table_info::{self, TableInfo, is_internal};
-use crate::table_plan::{find_key, key_names};
+use crate::table_plan::find_key;
 
 const PLACE: &str = "target";
 
@@ -183,7 +183,7 @@ fn present(
 
 /// The table has the key's unique index, and it tells apart what the source tells apart.
 fn key(mapping: &TableMapping, info: &TableInfo) -> Option<Finding> {
-    let names = key_names(mapping);
+    let names = mapping.target_key_names();
     if names.is_empty() {
         return None;
     }
@@ -230,7 +230,7 @@ fn key(mapping: &TableMapping, info: &TableInfo) -> Option<Finding> {
 
 /// Until a table is followed it is no prefix of the source's history, and may hold two rows with one unique value.
 fn unique_indexes(mapping: &TableMapping, info: &TableInfo) -> Option<Finding> {
-    let key = key_names(mapping);
+    let key = mapping.target_key_names();
     let others: Vec<&str> = info
         .indexes
         .iter()

@@ -36,14 +36,7 @@ pub fn condition(
         return Ok(None);
     };
     let columns: Vec<&Column> = mapping.target.captured().collect();
-    let inputs: Vec<Input> = columns
-        .iter()
-        .map(|column| Input {
-            name: column.name.clone(),
-            logical: column.logical,
-            nullable: column.nullable,
-        })
-        .collect();
+    let inputs: Vec<Input> = columns.iter().map(|column| Input::from(*column)).collect();
     let bound = Expression::parse(text).and_then(|expression| expression.bind(&inputs));
     let comparisons = bound.ok().and_then(|bound| bound.comparisons());
     let comparisons = comparisons.filter(Comparisons::is_plain);

@@ -16,6 +16,11 @@ use crate::{
 /// The word for the engine of a column that an expression makes: no store's.
 pub const MADE: &str = "expression";
 
+/// Whose columns these are: a column that an expression makes is no engine's, and is kept by its meaning.
+pub fn engine_of(source_engine: &str, is_made: bool) -> &str {
+    if is_made { MADE } else { source_engine }
+}
+
 /// How a target would keep a source's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredColumn {

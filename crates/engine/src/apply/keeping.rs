@@ -109,7 +109,7 @@ impl<'a> Keeper<'a> {
             let row = self.identity(&upsert.row)?;
             let own = found.get(&row);
             if own.is_some_and(|own| !self.is_ours(own)) {
-                return Err(self.held(&upsert.row).into());
+                return Err(self.held().into());
             }
             let base = match &upsert.base {
                 Some(base) => found.get(&self.identity(base)?),
@@ -212,10 +212,9 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn held(&self, row: &Row) -> StoreError {
+    fn held(&self) -> StoreError {
         let names = self.mapping.source.key_columns();
         let names: Vec<&str> = names.iter().map(|c| c.name.as_str()).collect();
-        let _values_are_not_told = row;
         StoreError::new(
             ErrorKind::SchemaMismatch,
             "mapping.others_row",
@@ -237,11 +236,7 @@ fn bound(mapping: &TableMapping, text: &str) -> Result<Bound, String> {
         .columns
         .iter()
         .filter_map(|c| column(&c.target))
-        .map(|column| Input {
-            name: column.name.clone(),
-            logical: column.logical,
-            nullable: column.nullable,
-        })
+        .map(Input::from)
         .collect();
     let expression = Expression::parse(text).map_err(|e| e.what)?;
     expression.bind(&inputs).map_err(|e| e.what)

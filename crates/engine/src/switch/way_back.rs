@@ -211,9 +211,8 @@ impl WayBack<'_> {
             .captured()
             .zip(meanings(mapping, from))
             .map(|(column, logical)| Input {
-                name: column.name.clone(),
                 logical,
-                nullable: column.nullable,
+                ..Input::from(column)
             })
             .collect();
         let bound = Expression::parse(text).and_then(|e| e.bind(&inputs));

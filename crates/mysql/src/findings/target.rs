@@ -7,7 +7,7 @@ use crossfade_store::{ErrorKind, Result};
 
 use super::grants;
 use crate::connect::Client;
-use crate::ddl::{is_key, key_names};
+use crate::ddl::is_key;
 use crate::describe::catalog::{self, Catalog};
 use crate::names::{OWN_PREFIX, literal, quote};
 use crate::server::{Flavor, Server};
@@ -343,7 +343,7 @@ fn columns(catalog: &Catalog, mapping: &TableMapping, out: &mut Vec<Finding>) {
 
 fn keys(catalog: &Catalog, mapping: &TableMapping, fresh: bool, out: &mut Vec<Finding>) {
     let name = &mapping.target.name.name;
-    let names = key_names(mapping);
+    let names = mapping.target_key_names();
     let empty = Vec::new();
     let indexes = catalog.indexes.get(name).unwrap_or(&empty);
     if !names.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crossfade_expression::{Bound, CellForm, Comparisons, Expression, Input};
+use crossfade_expression::{CellForm, Comparisons, Expression, Input};
 use crossfade_model::{Back, Finding, Lost, Table};
 
 use super::mapped::Moved;
@@ -119,14 +119,7 @@ impl Way<'_> {
 
     /// The target's columns, as expressions of the way back may name them.
     fn inputs(&self) -> Vec<Input> {
-        self.moved
-            .iter()
-            .map(|m| Input {
-                name: m.column.name.clone(),
-                logical: m.column.logical,
-                nullable: m.column.nullable,
-            })
-            .collect()
+        self.moved.iter().map(|m| Input::from(&m.column)).collect()
     }
 
     fn inverted(&self, name: &str) -> Option<Expression> {
@@ -176,14 +169,7 @@ impl Way<'_> {
     }
 
     fn raw_inputs(&self) -> Vec<Input> {
-        self.raw
-            .captured()
-            .map(|c| Input {
-                name: c.name.clone(),
-                logical: c.logical,
-                nullable: c.nullable,
-            })
-            .collect()
+        self.raw.captured().map(Input::from).collect()
     }
 
     /// The rows of the target that go back: those that the filter would have moved, by what is carried of it.
@@ -206,8 +192,9 @@ impl Way<'_> {
         }
         if let Some(filter) = &self.entry.filter {
             let bound = filter.expression.bind(&self.raw_inputs());
-            let plain = |b: &Bound| b.comparisons().is_some_and(|c| c.is_plain());
-            if bound.as_ref().is_ok_and(|b| !plain(b)) {
+            let comparisons = bound.map(|b| b.comparisons());
+            let plain = |c: &Option<Comparisons>| c.as_ref().is_some_and(Comparisons::is_plain);
+            if comparisons.as_ref().is_ok_and(|c| !plain(c)) {
                 self.back.lost.push(Lost {
                     column: "where".to_owned(),
                     why: "it is more than comparisons of columns with numbers, texts and booleans: the source cannot tell which of its rows are left to others"
@@ -219,9 +206,9 @@ impl Way<'_> {
             match filter.expression.renamed(&names) {
                 Some(renamed) => parts.push(renamed.text().to_owned()),
                 None => {
-                    let comparisons = bound.ok().and_then(|b| b.comparisons());
-                    let whole =
-                        comparisons.is_some_and(|all| conjuncts(&all).all(|c| c.is_equality()));
+                    let whole = comparisons.is_ok_and(|all| {
+                        all.is_some_and(|all| conjuncts(&all).all(|c| c.is_equality()))
+                    });
                     if !whole {
                         self.back.lost.push(Lost {
                             column: "where".to_owned(),

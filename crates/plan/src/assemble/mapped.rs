@@ -148,13 +148,7 @@ impl Report<'_> {
 }
 
 fn inputs(raw: &Table) -> Vec<Input> {
-    raw.captured()
-        .map(|column| Input {
-            name: column.name.clone(),
-            logical: column.logical,
-            nullable: column.nullable,
-        })
-        .collect()
+    raw.captured().map(Input::from).collect()
 }
 
 /// The columns that are moved: those of the source in its order, each under its own name, its new one, or as what takes its

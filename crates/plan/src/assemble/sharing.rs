@@ -143,15 +143,7 @@ pub(super) fn slice(
 
 /// Whether a condition is one that every store can write: comparisons of the target's columns with literals.
 fn compares(condition: &Expression, shown: &Presented) -> Result<(), (String, String)> {
-    let inputs: Vec<Input> = shown
-        .renamed
-        .captured()
-        .map(|column| Input {
-            name: column.name.clone(),
-            logical: column.logical,
-            nullable: column.nullable,
-        })
-        .collect();
+    let inputs: Vec<Input> = shown.renamed.captured().map(Input::from).collect();
     let bound = condition.bind(&inputs).map_err(|e| (e.what, e.fix))?;
     match bound.comparisons() {
         Some(comparisons) if comparisons.is_plain() => Ok(()),

@@ -49,11 +49,7 @@ impl Shape {
     /// # Errors
     /// The connection's; a mapping that names columns that the target's definition lacks.
     pub async fn read(client: &Client, label: &str, mapping: &TableMapping) -> Result<Shape> {
-        let key = mapping
-            .source
-            .key
-            .as_ref()
-            .map_or_else(Vec::new, |key| key.columns.clone());
+        let key = mapping.source.key_places().to_vec();
         let mut columns = Vec::with_capacity(mapping.columns.len());
         for (at, column) in mapping.columns.iter().enumerate() {
             let target = range::target_column(&mapping.target, &column.target)

@@ -31,7 +31,7 @@ pub async fn has_key(store: &PostgresStore, mapping: &TableMapping) -> Result<bo
 }
 
 async fn key_is_there(client: &Client, mapping: &TableMapping) -> Result<bool> {
-    let mut columns = key_columns(mapping);
+    let mut columns = mapping.target_key_names();
     if columns.is_empty() {
         return Ok(true);
     }
@@ -50,17 +50,6 @@ async fn key_is_there(client: &Client, mapping: &TableMapping) -> Result<bool> {
         )
         .await?;
     Ok(row.get(0))
-}
-
-/// The key's columns by their names on the target.
-fn key_columns(mapping: &TableMapping) -> Vec<&str> {
-    mapping.source.key.as_ref().map_or_else(Vec::new, |key| {
-        key.columns
-            .iter()
-            .filter_map(|at| mapping.columns.get(*at))
-            .map(|c| c.target.as_str())
-            .collect()
-    })
 }
 
 /// Builds the key and the non-unique indexes that are absent.
@@ -100,7 +89,7 @@ pub async fn build_key(store: &PostgresStore, mapping: &TableMapping) -> Result<
 
 fn key_statement(mapping: &TableMapping) -> String {
     let table = qualified(&mapping.target.name);
-    let columns = ident_list(key_columns(mapping));
+    let columns = ident_list(mapping.target_key_names());
     let key = mapping.target.key.as_ref().or(mapping.source.key.as_ref());
     let (name, primary) = key.map_or(("key", true), |k| (cut_identifier(&k.name), k.primary));
     let name = quote_ident(name);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crossfade_model::{Canonical, Column, Omission, Partition, Table, TableName};
 use crossfade_store::DeclaredColumn;
-use crossfade_store::target::MADE;
+use crossfade_store::target::engine_of;
 
 use crate::describe::{retarget_foreign_key, retarget_index};
 use crate::names::{cut_identifier, schema_of};
@@ -71,10 +71,7 @@ pub fn design_mapped(
     rename: &dyn Fn(&TableName) -> Option<TableName>,
 ) -> (Table, Vec<Omission>) {
     let declare = |column: &Column| {
-        let engine = match made.contains(&column.name) {
-            true => MADE,
-            false => source_engine,
-        };
+        let engine = engine_of(source_engine, made.contains(&column.name));
         declare(engine, table, column)
     };
     foreign::design(table, name, rename, &declare)

@@ -348,10 +348,7 @@ async fn present(
 
 /// The key's columns by their names on the target, sorted.
 fn planned_key(mapping: &TableMapping) -> Vec<&str> {
-    let mut columns: Vec<&str> = mapping.source.key.as_ref().map_or_else(Vec::new, |key| {
-        let mapped = key.columns.iter().filter_map(|at| mapping.columns.get(*at));
-        mapped.map(|c| c.target.as_str()).collect()
-    });
+    let mut columns = mapping.target_key_names();
     columns.sort_unstable();
     columns
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use crossfade_model::{Column, ForeignKey, Index, Omission, Table, TableName};
 use crossfade_store::DeclaredColumn;
-use crossfade_store::target::MADE;
+use crossfade_store::target::engine_of;
 
 use crate::ENGINE;
 use crate::sql::create_table;
@@ -57,10 +57,7 @@ pub(crate) fn design_mapped(
     rename: &dyn Fn(&TableName) -> Option<TableName>,
 ) -> (Table, Vec<Omission>) {
     let declare = |column: &Column| {
-        let engine = match made.contains(&column.name) {
-            true => MADE,
-            false => source_engine,
-        };
+        let engine = engine_of(source_engine, made.contains(&column.name));
         declare(engine, table, column)
     };
     by_meaning(source_engine, table, name, rename, &declare)
