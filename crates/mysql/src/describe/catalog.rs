@@ -125,12 +125,12 @@ pub(crate) async fn tables(client: &mut Client) -> Result<Vec<Listed>> {
             &format!(
                 "SELECT TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH, AUTO_INCREMENT, TABLE_TYPE
                  FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
-                 AND LEFT(TABLE_NAME, {}) <> '{OWN_PREFIX}' ORDER BY TABLE_NAME",
+                 AND LEFT(TABLE_NAME, {}) <> '{OWN_PREFIX}'",
                 OWN_PREFIX.len()
             ),
         )
         .await?;
-    Ok(rows
+    let mut tables: Vec<Listed> = rows
         .iter()
         .map(|row| Listed {
             name: row.text(0).to_owned(),
@@ -140,7 +140,10 @@ pub(crate) async fn tables(client: &mut Client) -> Result<Vec<Listed>> {
             counter: row.number(4),
             kind: row.text(5).to_owned(),
         })
-        .collect())
+        .collect();
+    // by bytes: the server's own order leaves open which of two names comes first that differ in case alone
+    tables.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(tables)
 }
 
 fn of_table(table: Option<&str>) -> String {

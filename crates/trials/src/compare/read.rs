@@ -24,21 +24,18 @@ pub fn tables(database: &Database) -> Vec<TableName> {
             "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
                AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'crossfade')
-               AND n.nspname NOT LIKE 'pg\\_%'
-             ORDER BY 1, 2"
+               AND n.nspname NOT LIKE 'pg\\_%'"
         }
         Dialect::Mysql => {
             "SELECT NULL, TABLE_NAME FROM information_schema.TABLES
-             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' AND TABLE_NAME NOT LIKE '|_crossfade|_%' ESCAPE '|'
-             ORDER BY 2"
+             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' AND TABLE_NAME NOT LIKE '|_crossfade|_%' ESCAPE '|'"
         }
         Dialect::Sqlite => {
             "SELECT NULL, name FROM sqlite_master WHERE type = 'table'
-               AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_crossfade\\_%' ESCAPE '\\'
-             ORDER BY 2"
+               AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_crossfade\\_%' ESCAPE '\\'"
         }
     };
-    database
+    let mut tables: Vec<TableName> = database
         .rows(sql)
         .into_iter()
         .map(|mut row| {
@@ -48,7 +45,10 @@ pub fn tables(database: &Database) -> Vec<TableName> {
                 name,
             }
         })
-        .collect()
+        .collect();
+    // names that differ in case alone may come in any order
+    tables.sort();
+    tables
 }
 
 /// A table's columns in order, generated ones too; none where there is no such table.
