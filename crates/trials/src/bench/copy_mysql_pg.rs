@@ -81,6 +81,8 @@ impl Bench {
     fn load(&self) -> Result<f64, String> {
         self.fresh_target();
         let mut command = Command::new("pgloader");
+        // with the 100,000 that it reads ahead otherwise its heap overflows on rows of this width
+        command.args(["--with", "prefetch rows = 10000"]);
         command.arg(self.source.url()).arg(self.target.url());
         let (took, _) = mysql::watched(&mut command)?;
         let there = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'bench' AND table_name = 'sbtest'";
