@@ -14,18 +14,18 @@ use tokio::task::JoinSet;
 use crate::error::EngineError;
 
 /// Thousandths of the time with which a reading begins.
-const FIRST: u32 = 60;
+const FIRST: u32 = 30;
 /// At most, however fast the source answers.
 const MOST: u32 = 150;
 /// At least, however late it does.
-const LEAST: u32 = 20;
-/// What is added after a second without a late answer.
+const LEAST: u32 = 10;
+/// What is added after a window without a second late answer.
 const MORE: u32 = 10;
 /// Between two questions.
 const EVERY: Duration = Duration::from_millis(50);
 /// Answers that are looked at together.
-const WINDOW: usize = 20;
-/// Of these so many may be late: what happens to one in twenty is not in the 95th percentile.
+const WINDOW: usize = 40;
+/// Of these so many may be late. What happens to one in twenty is the 95th percentile itself: half of that leaves it alone.
 const MOST_LATE: usize = 1;
 /// Answers before the reading, and between them.
 const BEFORE: usize = 30;
