@@ -66,9 +66,10 @@ impl Scene {
             )
         };
         on_replica.iter().for_each(|sql| there.run(sql).unwrap());
+        // a replica that connects to a source without the plugin follows it as any other, for good
+        on_primary.iter().for_each(|sql| here.run(sql).unwrap());
         let begin = replica.replicate(primary);
         begin.iter().for_each(|sql| there.run(sql).unwrap());
-        on_primary.iter().for_each(|sql| here.run(sql).unwrap());
         wait_until("commits wait for the replica", LONG, || {
             let waits = here
                 .rows("SHOW STATUS LIKE 'Rpl_semi_sync_%_clients'")
