@@ -188,8 +188,8 @@ impl Rows {
         Ok(Rows {
             action: head.action,
             present,
+            values: Values::new(mariadb, left.len()),
             left,
-            values: Values::new(mariadb),
             partial: head.partial,
             documents: Vec::new(),
             table,

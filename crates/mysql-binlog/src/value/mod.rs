@@ -44,7 +44,8 @@ pub fn json_text(document: &[u8]) -> Result<String> {
     String::from_utf8(out).map_err(|_| Error::corrupt("a JSON document holds what is not UTF-8"))
 }
 
-/// Texts are written into blocks of this size that many cells share: no allocation a cell.
+/// Texts are written into blocks that many cells share, no allocation a cell: of the size that the rows which are read may need, and no more
+/// than this. A block lives as long as the last of its cells.
 const BLOCK: usize = 16 * 1024;
 
 /// Reads values. Strings and bytes are slices of the event.
@@ -52,14 +53,18 @@ const BLOCK: usize = 16 * 1024;
 pub(crate) struct Values {
     mariadb: bool,
     block: BytesMut,
+    block_size: usize,
     scratch: Vec<u8>,
 }
 
 impl Values {
-    pub fn new(mariadb: bool) -> Values {
+    /// For rows that take so many bytes in the log.
+    pub fn new(mariadb: bool, bytes: usize) -> Values {
         Values {
             mariadb,
             block: BytesMut::new(),
+            // numbers and times are about twice as long as texts
+            block_size: bytes.saturating_mul(2).clamp(64, BLOCK),
             scratch: Vec::new(),
         }
     }
@@ -126,7 +131,7 @@ impl Values {
         self.scratch.clear();
         write(&mut self.scratch)?;
         if self.block.capacity() < self.scratch.len() {
-            self.block = BytesMut::with_capacity(BLOCK.max(self.scratch.len()));
+            self.block = BytesMut::with_capacity(self.block_size.max(self.scratch.len()));
         }
         self.block.extend_from_slice(&self.scratch);
         Ok(Cell::TextForm(self.block.split().freeze()))
@@ -251,5 +256,22 @@ fn unknown(column: &Column, code: u8) -> Error {
             error.fix("ALTER TABLE … MODIFY the column without COMPRESSED; then copy anew")
         }
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most events hold one short row: a full block for each would be most of the memory of a backlog.
+    #[test]
+    fn a_small_event_holds_a_small_block() {
+        let mut values = Values::new(false, 20);
+        let cell = values.text(|out| {
+            out.extend_from_slice(b"12");
+            Ok(())
+        });
+        assert_eq!(cell.unwrap(), Cell::TextForm(Bytes::from_static(b"12")));
+        assert!(values.block.capacity() < 64);
     }
 }
