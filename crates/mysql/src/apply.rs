@@ -108,16 +108,22 @@ async fn keyed(
         .filter(|u| mode != MergeMode::Fast || !u.fresh)
         .map(|u| &u.row)
         .collect();
-    delete_keys(client, plan, deletes.iter().chain(there), at_once, DOING).await?;
+    // what goes is this row and no other; what comes takes the place of any that the index holds equal
+    let (exact, equal): (Condition, Condition) = (Plan::write_exact_key, Plan::write_key);
+    delete_keys(client, plan, deletes.iter(), (exact, at_once), DOING).await?;
+    delete_keys(client, plan, there.into_iter(), (equal, at_once), DOING).await?;
     insert(client, plan, rows.into_iter(), at_once, DOING).await
 }
 
-/// Deletes rows by their keys; absent ones are no error.
+/// Writes the condition that a row has a key.
+type Condition = fn(&Plan, &Row, &mut String) -> Result<()>;
+
+/// Deletes the rows that meet the condition for one of these, at most so many in a statement; absent ones are no error.
 async fn delete_keys<'a>(
     client: &mut Client,
     plan: &Plan,
     rows: impl Iterator<Item = &'a Row> + Send,
-    at_once: usize,
+    (condition, at_once): (Condition, usize),
     doing: &str,
 ) -> Result<()> {
     let head = format!("DELETE FROM {} WHERE ", plan.quoted);
@@ -125,7 +131,7 @@ async fn delete_keys<'a>(
     let mut count = 0;
     for row in rows {
         statement.push_str(if count == 0 { &head } else { " OR " });
-        plan.write_key(row, &mut statement)?;
+        condition(plan, row, &mut statement)?;
         count += 1;
         if count >= KEYS_AT_ONCE.min(at_once) || statement.len() > STATEMENT_BYTES {
             run(client, plan, &mut statement, doing).await?;
@@ -192,7 +198,7 @@ async fn fill_unchanged(
         let older = read::keys(client, plan, std::slice::from_ref(base)).await?;
         let Some(older) = older.first() else {
             return Err(plan.fault(
-                ErrorKind::RowRefused,
+                ErrorKind::RowAbsent,
                 "mysql.no_base",
                 "the row that unchanged columns are to be taken from is not there",
             ));
@@ -221,7 +227,7 @@ async fn multiset(
         if done.affected != *count {
             return Err(plan
                 .fault(
-                    ErrorKind::RowRefused,
+                    ErrorKind::RowAbsent,
                     "mysql.row_absent",
                     "rows that the source deleted are not there",
                 )
@@ -238,6 +244,8 @@ pub(crate) async fn write_again(
     rows: &[Row],
     doing: &str,
 ) -> Result<()> {
-    delete_keys(client, plan, rows.iter(), usize::MAX, doing).await?;
-    insert(client, plan, rows.iter(), usize::MAX, doing).await
+    // by the index alone: a row of an earlier snapshot whose key is equal and not the same has that key no more
+    let at_once = usize::MAX;
+    delete_keys(client, plan, rows.iter(), (Plan::write_key, at_once), doing).await?;
+    insert(client, plan, rows.iter(), at_once, doing).await
 }

@@ -23,6 +23,8 @@ pub(crate) struct PlanColumn {
     pub instant: bool,
     /// The server counts it (AUTO_INCREMENT).
     pub counts: bool,
+    /// `char`: blanks at its values' ends are not kept.
+    stripped: bool,
 }
 
 /// A mapped table of one side.
@@ -85,6 +87,7 @@ impl Plan {
                 class: mapped.canonical,
                 instant: is_target && mapped.canonical == Canonical::TimestampWithZone,
                 counts: column.counts,
+                stripped: column.declared.starts_with("char"),
             });
         }
         Ok(Plan {
@@ -179,13 +182,35 @@ impl Plan {
             out.push_str(if n == 0 { "(" } else { " AND " });
             out.push_str(&column.quoted);
             out.push_str(" = ");
-            cells::write_literal(column.kind, column.class, cell, out)
-                .map_err(|why| self.refused(place, why))?;
+            self.literal(place, column, cell, out)?;
         }
         if self.key.is_empty() {
             return Err(self.no_key());
         }
         out.push(')');
+        Ok(())
+    }
+
+    /// Appends the condition that a row has the key of `row`, texts to the byte. 'a' and 'A' are one value for most indexes, and two keys
+    /// for the copy: the row that is there may be another one than is meant.
+    pub fn write_exact_key(&self, row: &Row, out: &mut String) -> Result<()> {
+        self.write_key(row, out)?;
+        for &place in &self.key {
+            let (Some(column), Some(cell)) = (self.columns.get(place), row.0.get(place)) else {
+                return Err(self.no_key());
+            };
+            if !matches!(column.kind, Kind::Text { .. }) {
+                continue;
+            }
+            out.push_str(&format!(" AND {} = ", bytes_of(&column.quoted)));
+            if column.stripped {
+                let mut text = String::new();
+                self.literal(place, column, cell, &mut text)?;
+                out.push_str(&format!("CAST(TRIM(TRAILING ' ' FROM {text}) AS BINARY)"));
+            } else {
+                self.write_bytes(place, column, cell, out)?;
+            }
+        }
         Ok(())
     }
 
@@ -195,21 +220,38 @@ impl Plan {
             if place > 0 {
                 out.push_str(" AND ");
             }
-            let is_text = matches!(column.kind, Kind::Text { .. } | Kind::Json | Kind::Word);
-            if is_text {
-                out.push_str(&format!(
-                    "CAST(CONVERT({} USING utf8mb4) AS BINARY) <=> CAST(",
-                    column.quoted
-                ));
+            if matches!(column.kind, Kind::Text { .. } | Kind::Json | Kind::Word) {
+                out.push_str(&format!("{} <=> ", bytes_of(&column.quoted)));
+                self.write_bytes(place, column, cell, out)?;
             } else {
                 out.push_str(&format!("{} <=> ", column.quoted));
-            }
-            cells::write_literal(column.kind, column.class, cell, out)
-                .map_err(|why| self.refused(place, why))?;
-            if is_text {
-                out.push_str(" AS BINARY)");
+                self.literal(place, column, cell, out)?;
             }
         }
+        Ok(())
+    }
+
+    fn literal(
+        &self,
+        place: usize,
+        column: &PlanColumn,
+        cell: &Cell,
+        out: &mut String,
+    ) -> Result<()> {
+        cells::write_literal(column.kind, column.class, cell, out)
+            .map_err(|why| self.refused(place, why))
+    }
+
+    fn write_bytes(
+        &self,
+        place: usize,
+        column: &PlanColumn,
+        cell: &Cell,
+        out: &mut String,
+    ) -> Result<()> {
+        out.push_str("CAST(");
+        self.literal(place, column, cell, out)?;
+        out.push_str(" AS BINARY)");
         Ok(())
     }
 
@@ -329,6 +371,11 @@ impl SliceDialect for Words {
 
 /// How often a table is looked for that can be read and is not listed.
 const LOOKS: usize = 5;
+
+/// A text column's bytes as UTF-8.
+fn bytes_of(quoted: &str) -> String {
+    format!("CAST(CONVERT({quoted} USING utf8mb4) AS BINARY)")
+}
 
 /// A table's columns. While a table is being altered MariaDB does not list it for a moment: reading from it waits until that is over.
 async fn columns_of(client: &mut Client, table: &TableName) -> Result<Vec<catalog::Column>> {

@@ -139,7 +139,7 @@ fn fill_unchanged(
             return Err(plan
                 .place
                 .error(
-                    ErrorKind::RowRefused,
+                    ErrorKind::RowAbsent,
                     "sqlite.no_base",
                     "the row that unchanged columns are to be taken from is not there",
                 )
@@ -174,7 +174,7 @@ fn multiset(
             return Err(plan
                 .place
                 .error(
-                    ErrorKind::RowRefused,
+                    ErrorKind::RowAbsent,
                     "sqlite.row_absent",
                     "rows that the source deleted are not there",
                 )

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     UniqueViolation,
     /// Another constraint or a value's range or form refused a row.
     RowRefused,
+    /// A row that a change builds on, or takes away, is not there: whatever its values.
+    RowAbsent,
     /// No space left, a quota was reached.
     NoSpace,
     /// The store's file or its reply is damaged, or the protocol was broken.
@@ -73,7 +75,9 @@ impl ErrorKind {
             | ErrorKind::Conflict
             | ErrorKind::Busy
             | ErrorKind::Unavailable => Recovery::Retry,
-            ErrorKind::UniqueViolation | ErrorKind::RowRefused => Recovery::Narrow,
+            ErrorKind::UniqueViolation | ErrorKind::RowRefused | ErrorKind::RowAbsent => {
+                Recovery::Narrow
+            }
             ErrorKind::Fenced
             | ErrorKind::WrongStore
             | ErrorKind::LogLost

@@ -55,15 +55,15 @@ pub enum Effect {
     Keyed {
         /// Rows that are there afterwards.
         upserts: Vec<Upsert>,
-        /// Keys that are gone afterwards (cells at their columns' places, others NULL).
+        /// Keys that are gone afterwards (cells at their columns' places, others NULL). A row whose key is not the same but equal by the
+        /// target's collation ('A' for 'a') is another one, and stays.
         deletes: Vec<Row>,
     },
     /// A table without a key: how many equal rows come and go.
     Multiset {
         /// Rows to add.
         inserts: Vec<Row>,
-        /// Rows to take away, and how many of each. Fewer found is an error ([`crate::ErrorKind::SchemaMismatch`] is not it:
-        /// use [`crate::ErrorKind::RowRefused`]).
+        /// Rows to take away, and how many of each. Fewer found is an error ([`crate::ErrorKind::RowAbsent`]).
         deletes: Vec<(Row, u64)>,
     },
     /// All rows of a chunk are gone.

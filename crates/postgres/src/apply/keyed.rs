@@ -181,7 +181,7 @@ fn require_all(session: &Session, shape: &Shape, found: u64, expected: usize) ->
         return Ok(());
     }
     Err(StoreError::new(
-        ErrorKind::RowRefused,
+        ErrorKind::RowAbsent,
         "postgres.base_missing",
         session.label(),
         format!(

@@ -12,7 +12,7 @@ const DOING: &str = "applying changes of a table without a key";
 /// Takes away and adds rows.
 ///
 /// # Errors
-/// [`ErrorKind::RowRefused`] where fewer equal rows are found than are to go.
+/// [`ErrorKind::RowAbsent`] where fewer equal rows are found than are to go.
 pub async fn apply(
     session: &mut Session,
     table: TableId,
@@ -36,7 +36,7 @@ pub async fn apply(
         let expected: u64 = deletes.iter().map(|(_, count)| count).sum();
         if gone != expected {
             return Err(StoreError::new(
-                ErrorKind::RowRefused,
+                ErrorKind::RowAbsent,
                 "postgres.rows_missing",
                 session.label(),
                 format!("{expected} rows are to be deleted and {gone} equal ones were found"),

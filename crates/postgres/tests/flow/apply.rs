@@ -105,7 +105,7 @@ async fn columns_that_a_change_lacks_keep_their_values_also_under_a_new_key() {
         // a row that is not there cannot lend anything
         let missing = keyed(vec![upsert(Row(vec![t("77"), u, t("1"), t("b")]))], vec![]);
         let refused = apply.apply(&mapping, &missing, mode).await.unwrap_err();
-        assert_eq!(refused.kind, ErrorKind::RowRefused);
+        assert_eq!(refused.kind, ErrorKind::RowAbsent);
         db.drop().await;
     }
 }

@@ -41,7 +41,7 @@ async fn a_multiset_takes_away_exactly_so_many_equal_rows() {
             .apply(&mapping, &too_many, MergeMode::Fast)
             .await
             .unwrap_err();
-        assert_eq!(refused.kind, ErrorKind::RowRefused);
+        assert_eq!(refused.kind, ErrorKind::RowAbsent);
         assert_eq!(contents(&db, "t").await, end);
         db.drop().await;
     }

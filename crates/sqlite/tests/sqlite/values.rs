@@ -330,7 +330,7 @@ async fn unchanged_columns_come_from_the_row_before_the_batch() {
         .apply(&mapping, &effect, MergeMode::Fast)
         .await
         .unwrap_err();
-    assert_eq!(error.kind, ErrorKind::RowRefused);
+    assert_eq!(error.kind, ErrorKind::RowAbsent);
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn rows_without_a_key_come_and_go_by_number() {
         .apply(&mapping, &effect, MergeMode::Fast)
         .await
         .unwrap_err();
-    assert_eq!(error.kind, ErrorKind::RowRefused);
+    assert_eq!(error.kind, ErrorKind::RowAbsent);
     applier.rollback().await.unwrap();
     assert_eq!(dump(&world.path("target.db"), "t").len(), 2);
 }
