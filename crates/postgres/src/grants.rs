@@ -84,7 +84,7 @@ GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {role};
 {made}-- To make the tables.
 GRANT USAGE, CREATE ON SCHEMA {schemas} TO {role};
 -- So that triggers and foreign keys do not run again for rows that ran them on the source. (Version 15 or newer; before,
--- only a superuser can; without it, foreign keys are checked as rows arrive.)
+-- only a superuser can; without it, tables with foreign keys are refused.)
 GRANT SET ON PARAMETER session_replication_role TO {role};
 -- Tables that are there already must be the role's, because keys and indexes are built after the load:
 {owners}-- After the migration, hand everything to the application's role:

@@ -56,6 +56,9 @@ pub async fn check(
             }
             None => absent(client, mapping, &mut found).await?,
         }
+        if !facts.may_skip_triggers {
+            found.extend(foreign_keys_that_act(client, mapping, &facts));
+        }
         out.extend(found.into_iter().map(|f| f.table(&table)));
     }
     Ok(out)
@@ -404,6 +407,34 @@ fn unique_in_the_way(
         };
         out.push(blocks("postgres.unique_in_the_way", what, fix));
     }
+}
+
+/// Rows may be written by taking them away and putting them back, and children may come before their parents: a foreign key that is at work
+/// then takes or changes rows that the stream does not bring again, or refuses those that it brings.
+fn foreign_keys_that_act(
+    client: &Client,
+    mapping: &TableMapping,
+    facts: &Facts,
+) -> Option<Finding> {
+    let keys = &mapping.target.foreign_keys;
+    let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        blocks(
+            "postgres.foreign_keys_act",
+            format!(
+                "foreign keys ({}) would act on rows as they are written, since the role may not set session_replication_role",
+                names.join(", ")
+            ),
+            if client.version() < 150_000 {
+                format!("ALTER ROLE {} SUPERUSER;", facts.role)
+            } else {
+                format!(
+                    "GRANT SET ON PARAMETER session_replication_role TO {};",
+                    facts.role
+                )
+            },
+        )
+    })
 }
 
 fn foreign_keys_in_the_way(catalog: &Catalog, relation: &Relation, out: &mut Vec<Finding>) {

@@ -412,3 +412,38 @@ async fn privileges_that_lack_on_the_target_are_named() {
     assert_eq!(blocking(&findings), BTreeMap::new());
     pair.drop().await;
 }
+
+#[tokio::test]
+async fn foreign_keys_that_would_act_on_applied_rows_are_refused() {
+    let tables = "CREATE TABLE public.p (id int PRIMARY KEY);
+        CREATE TABLE public.c (id int PRIMARY KEY, p int CONSTRAINT to_p REFERENCES public.p ON DELETE CASCADE)";
+    let pair = Pair::new(("CROSSFADE_TEST_PG15A", "CROSSFADE_TEST_PG15B"), tables).await;
+    let role = format!("crossfade_{}", pair.migration);
+    pair.to
+        .run(&format!(
+            "REVOKE SET ON PARAMETER session_replication_role FROM {role}"
+        ))
+        .await;
+    for fresh in [true, false] {
+        let findings = Target::findings(&pair.target, &pair.migration, &pair.tables, fresh)
+            .await
+            .unwrap();
+        let found: Vec<_> = findings
+            .iter()
+            .filter(|f| f.severity == Severity::Blocks)
+            .collect();
+        let [found] = found.as_slice() else {
+            panic!("{findings:?}")
+        };
+        assert_eq!(found.code, "postgres.foreign_keys_act");
+        assert!(found.what.contains("to_p"), "{found:?}");
+        if !fresh {
+            pair.to.run(found.fix.as_deref().unwrap()).await;
+        }
+    }
+    let findings = Target::findings(&pair.target, &pair.migration, &pair.tables, true)
+        .await
+        .unwrap();
+    assert_eq!(blocking(&findings), BTreeMap::new());
+    pair.drop().await;
+}
