@@ -18,6 +18,7 @@ use crate::commands::{self, Order};
 use crate::durable;
 use crate::error::EngineError;
 use crate::lookout;
+use crate::parked;
 use crate::progress::{Event, VerifyReport};
 use crate::quarantine;
 use crate::refused;
@@ -105,8 +106,11 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         applied_commit_time: 0,
         recent,
         finished: false,
+        parked_tried: false,
+        parked_changed: false,
         altered: None,
     };
+    let (quarantine, waiting) = mpsc::channel(1);
     let session = Arc::new(Session::new(
         spec,
         Arc::clone(&migration.source),
@@ -117,6 +121,7 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         migration.verify,
         Arc::clone(&run.observer),
         Arc::clone(&run.careful),
+        quarantine,
         stopped,
         state,
     ));
@@ -124,7 +129,7 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         .source
         .open_stream(&session.spec, start.checkpoint)
         .await?;
-    work(run, session, changes, stop).await
+    work(run, session, changes, waiting, stop).await
 }
 
 /// The right to write to the lane's target. A tool that stands still, or is cut off, with the fence of that store in its hand keeps
@@ -254,8 +259,10 @@ async fn work(
     run: &Arc<Run>,
     session: Arc<Session>,
     changes: Box<dyn crossfade_store::ChangeStream>,
+    waiting: mpsc::Receiver<refused::Waiting>,
     stop: watch::Sender<bool>,
 ) -> Result<End, EngineError> {
+    let was_followed = run.migration.control.state().await?.phase.is_followed();
     let mut tasks: JoinSet<Result<(), EngineError>> = JoinSet::new();
     let (events, received) = mpsc::channel(stream::CHANNEL_BLOCKS);
     let (confirmed, confirmations) = watch::channel(session.lock().checkpoint);
@@ -281,12 +288,19 @@ async fn work(
         asked,
     );
     tasks.spawn(applier.run());
+    tasks.spawn(refused::keep(
+        Arc::clone(run),
+        Arc::clone(&session),
+        waiting,
+    ));
+    tasks.spawn(parked::run(Arc::clone(&session), requests.clone()));
     for _ in 0..session.options.loaders {
         tasks.spawn(load::run(Arc::clone(&session)));
     }
     tasks.spawn(finish::run(
         Arc::clone(&session),
         run.migration.plan.sequences.clone(),
+        was_followed,
         run.begun,
     ));
     tasks.spawn(lookout::run(Arc::clone(run), Arc::clone(&session)));
@@ -388,10 +402,7 @@ async fn reached(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
 ) -> Result<End, EngineError> {
-    session
-        .wait_for(|state| state.finished.then_some(()))
-        .await
-        .ok_or(EngineError::Ending)?;
+    until_finished(run, session).await?;
     // a later phase is followed too, and is left by its own commands only
     if !run.migration.control.state().await?.phase.is_followed() {
         move_phase(run, Phase::Following).await?;
@@ -406,6 +417,7 @@ async fn reached(
         Until::Stopped => std::future::pending().await,
         Until::Followed => {
             caught_up(run, session).await?;
+            refuse_parked(session).await?;
             Ok(End::Followed {
                 checkpoint: session.source.show_position(session.lock().checkpoint),
             })
@@ -425,6 +437,37 @@ async fn reached(
             })
         }
     }
+}
+
+/// Waits until the target follows and is complete. It never will be while rows are parked that were not there before it was: whoever waits
+/// for it is told so, once they were tried again.
+async fn until_finished(run: &Run, session: &Session) -> Result<(), EngineError> {
+    let waits = !matches!(run.until, Until::Stopped);
+    session
+        .wait_for(|state| {
+            let hangs = state.parked_tried && state.parked() > 0 && state.followed_beside_parked();
+            (state.finished || waits && hangs).then_some(())
+        })
+        .await
+        .ok_or(EngineError::Ending)?;
+    if session.lock().finished {
+        return Ok(());
+    }
+    refuse_parked(session).await?;
+    // they were taken meanwhile
+    session
+        .wait_for(|state| state.finished.then_some(()))
+        .await
+        .ok_or(EngineError::Ending)
+}
+
+/// Rows that wait in quarantine are not followed.
+async fn refuse_parked(session: &Session) -> Result<(), EngineError> {
+    session
+        .wait_for(|state| (state.parked_tried || state.parked() == 0).then_some(()))
+        .await
+        .ok_or(EngineError::Ending)?;
+    parked::refuse(session)
 }
 
 /// Waits until the checkpoint is where the source's end was when this was asked.

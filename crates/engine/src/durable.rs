@@ -410,7 +410,8 @@ pub(crate) fn stored_table(
             }
             "one_key" => {
                 let one: OneKeyRecord = from_json(record)?;
-                stored.one_key_cells.insert(one.row.key.clone(), one.cells);
+                let cells = placed(mapping, &one.row.key, one.cells);
+                stored.one_key_cells.insert(one.row.key.clone(), cells);
                 stored.frontier.one_key.push(one.row);
             }
             "ledger" if record.key.id == word => stored.ledger = from_json(record)?,
@@ -418,6 +419,28 @@ pub(crate) fn stored_table(
         }
     }
     Ok(stored)
+}
+
+/// A key's cells at the places that its columns have now: a parked key may have been stored before columns came or went.
+fn placed(mapping: &TableMapping, key: &Key, cells: Row) -> Row {
+    let encoder = mapping.key_encoder();
+    let is_it = |row: &Row| encoder.key_of(row).is_ok_and(|found| found == *key);
+    let Some(columns) = mapping.source.key.as_ref().map(|key| &key.columns) else {
+        return cells;
+    };
+    if cells.0.len() == mapping.columns.len() && is_it(&cells) {
+        return cells;
+    }
+    let mut places = columns.clone();
+    places.sort_unstable();
+    let mut row = Row(vec![Cell::Null; mapping.columns.len()]);
+    let values = cells.0.iter().filter(|cell| !matches!(cell, Cell::Null));
+    for (place, cell) in places.into_iter().zip(values) {
+        if let Some(to) = row.0.get_mut(place) {
+            *to = cell.clone();
+        }
+    }
+    if is_it(&row) { row } else { cells }
 }
 
 /// A table's state from its durable rows and the bounds that cut what is not loaded.
@@ -452,6 +475,7 @@ pub(crate) fn table_state(
         loading: 0,
         parts: stored.parts,
         one_key_cells: stored.one_key_cells,
+        parked_cleared: false,
         copied_rows: stored.copied_rows,
         ledger: stored.ledger,
         owed_stored: stored.owed_stored,

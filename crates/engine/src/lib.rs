@@ -11,6 +11,7 @@ pub mod kill;
 pub mod layer_report;
 pub mod lifecycle;
 mod lookout;
+mod parked;
 pub mod planning;
 mod planted;
 pub mod preview;

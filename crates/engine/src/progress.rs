@@ -119,6 +119,9 @@ pub struct Progress {
     pub ledger: Vec<TableLedger>,
     /// Readers of the target see prefixes of the source's history.
     pub followed: bool,
+    /// Rows that the target refused: they wait in quarantine, everything else goes on.
+    #[serde(default)]
+    pub parked: u64,
     /// What this migration has made on the source.
     pub made: Vec<Made>,
     /// The last comparison.

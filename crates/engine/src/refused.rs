@@ -1,11 +1,16 @@
 //! The row that a target refuses: found by trying, named in quarantine, never skipped.
 //!
-//! Nothing of a batch or chunk with such a row is written: the attempt ends with the store's error, and the next one begins at the same
-//! checkpoint, so that the row is met again until it or the target's column was mended.
+//! In the stream it is parked (`apply/park.rs`), and all else goes on. Where it cannot be (a table without key, a switch at work, too
+//! many) nothing of its batch is written: the attempt ends with the store's error, and the next one begins at the same checkpoint, so
+//! that the row is met again until it or the target's column was mended.
+
+use std::sync::Arc;
 
 use crossfade_control::quarantine::{KeySide, Seen};
+use crossfade_control::{ControlError, EntryId};
 use crossfade_model::{Cell, Row, TableId, TableMapping};
 use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, StoreError, Upsert};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EngineError;
 use crate::run::Run;
@@ -19,16 +24,88 @@ const KIND: &str = "refused";
 const MOST_COLUMNS: usize = 200;
 
 /// A row that was refused, as quarantine names it.
+#[derive(Debug, Clone)]
 pub(crate) struct Refused {
+    pub id: TableId,
+    /// The key's cells at their columns' places, others NULL.
+    pub cells: Row,
     table: String,
     seen: Seen,
     position: String,
+}
+
+/// A row that is to be entered in quarantine, and the answer: its entry, `None` where there is no room.
+pub(crate) struct Waiting {
+    pub refused: Refused,
+    pub reply: oneshot::Sender<Result<Option<EntryId>, ControlError>>,
+}
+
+impl Refused {
+    /// What happened, for people.
+    pub fn told(&self) -> String {
+        let (table, key) = (&self.table, &self.seen.key.text);
+        format!("table {table}, key {key}: {}", self.seen.why)
+    }
+}
+
+/// Enters the row in quarantine, durably; its entry, `None` where there is no room.
+pub(crate) async fn enter(
+    session: &Session,
+    refused: &Refused,
+) -> Result<Option<EntryId>, EngineError> {
+    let (reply, entered) = oneshot::channel();
+    let refused = refused.clone();
+    let asked = session.quarantine.send(Waiting { refused, reply }).await;
+    asked.map_err(|_| EngineError::Ending)?;
+    Ok(entered.await.map_err(|_| EngineError::Ending)??)
+}
+
+/// Enters rows in quarantine until the attempt stops.
+pub(crate) async fn keep(
+    run: Arc<Run>,
+    session: Arc<Session>,
+    mut waiting: mpsc::Receiver<Waiting>,
+) -> Result<(), EngineError> {
+    let mut stop = session.stop.clone();
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = waiting.recv() => next,
+            _ = stop.changed() => None,
+        };
+        let Some(Waiting { refused, reply }) = next else {
+            return Ok(());
+        };
+        let Refused {
+            table,
+            seen,
+            position,
+            ..
+        } = refused;
+        let control = &run.migration.control;
+        let entered = control
+            .record_refused(&run.lease, table, seen, position)
+            .await;
+        // whoever has gone away has no use for the answer
+        let _ = reply.send(entered);
+    }
 }
 
 /// What the search works on: a target connection whose transactions are all rolled back.
 struct Search<'a> {
     applier: &'a mut dyn Applier,
     mapping: &'a TableMapping,
+    /// Keys of rows that the batch takes away: they give up unique values.
+    deletes: &'a [Row],
+}
+
+/// What came of trying rows.
+enum Tried {
+    Taken,
+    /// One is refused by its values.
+    Refused(StoreError),
+    /// A unique value is another row's, which may not be among those that were tried; whether one is refused is not known.
+    Unclear,
 }
 
 /// Looks for the row that made a batch fail, and keeps it for [`record`]. That none is found changes nothing: the batch has failed.
@@ -38,37 +115,49 @@ pub(crate) async fn note_batch(
     effects: &[(TableId, Effect)],
     error: &EngineError,
 ) {
-    if !is_refusal(error) {
+    if !is_of(error, ErrorKind::RowRefused) {
         return;
     }
     for (table, effect) in effects {
         let Ok(mapping) = session.table(*table) else {
             continue;
         };
-        let rows: Vec<Upsert> = match effect {
-            Effect::Keyed { upserts, .. } => upserts.clone(),
-            Effect::Multiset { inserts, .. } => inserts.iter().map(whole).collect(),
+        let (rows, deletes): (Vec<Upsert>, &[Row]) = match effect {
+            Effect::Keyed { upserts, deletes } => (upserts.clone(), deletes),
+            Effect::Multiset { inserts, .. } => (inserts.iter().map(whole).collect(), &[]),
             Effect::Clear(_) => continue,
         };
-        if note(session, applier, mapping, rows).await {
+        if let Some((_, refused)) = find(session, applier, mapping, &rows, deletes).await {
+            *session.refused() = Some(refused);
             return;
         }
     }
 }
 
-/// As [`note_batch`] for rows that a loader could not write. True where one of them is refused.
-pub(crate) async fn note_rows(
+/// Whether this is a store's error of that kind.
+pub(crate) fn is_of(error: &EngineError, kind: ErrorKind) -> bool {
+    matches!(error, EngineError::Store(error) if error.kind == kind)
+}
+
+/// The refused ones of rows that a loader could not write, `most` of them at most.
+pub(crate) async fn of_rows(
     session: &Session,
     applier: &mut dyn Applier,
     mapping: &TableMapping,
     rows: &[Row],
-) -> bool {
-    note(session, applier, mapping, rows.iter().map(whole).collect()).await
-}
-
-/// True for an error that says that a row is refused by its values.
-pub(crate) fn is_refusal(error: &EngineError) -> bool {
-    matches!(error, EngineError::Store(error) if error.kind == ErrorKind::RowRefused)
+    most: usize,
+) -> Vec<Refused> {
+    let mut rest: Vec<Upsert> = rows.iter().map(whole).collect();
+    let mut out = Vec::new();
+    while out.len() < most {
+        let Some((at, refused)) = find(session, applier, mapping, &rest, &[]).await else {
+            break;
+        };
+        out.push(refused);
+        // those before it are taken
+        rest.drain(..=at);
+    }
+    out
 }
 
 fn whole(row: &Row) -> Upsert {
@@ -79,30 +168,34 @@ fn whole(row: &Row) -> Upsert {
     }
 }
 
-async fn note(
+/// The first of the rows that is refused, and its place.
+async fn find(
     session: &Session,
     applier: &mut dyn Applier,
     mapping: &TableMapping,
-    rows: Vec<Upsert>,
-) -> bool {
-    let mut search = Search { applier, mapping };
-    let found = match search.row(&rows).await {
+    rows: &[Upsert],
+    deletes: &[Row],
+) -> Option<(usize, Refused)> {
+    let mut search = Search {
+        applier,
+        mapping,
+        deletes,
+    };
+    let found = match search.row(rows).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "the row that is refused could not be looked for");
-            return false;
+            return None;
         }
     };
-    let Some((at, error)) = found else {
-        return false;
-    };
+    let (at, error) = found?;
     let row = &rows[at];
     let columns = search.columns(row, &error).await.unwrap_or_default();
-    let Some(key) = row_key(mapping, &row.row, KeySide::Source) else {
-        return false;
-    };
+    let key = row_key(mapping, &row.row, KeySide::Source)?;
     let position = session.source.show_position(session.lock().checkpoint);
-    *session.refused() = Some(Refused {
+    let refused = Refused {
+        id: mapping.id,
+        cells: mapping.key_only(&row.row),
         table: mapping.called(),
         seen: Seen {
             key,
@@ -112,8 +205,8 @@ async fn note(
             why: why(&error),
         },
         position,
-    });
-    true
+    };
+    Some((at, refused))
 }
 
 /// The store's words, its code and what to do. Errors of stores hold no cell's value.
@@ -127,23 +220,21 @@ fn why(error: &StoreError) -> String {
 }
 
 impl Search<'_> {
-    /// The first of the rows that is refused by itself, by halves.
+    /// The first of the rows that is refused by itself, by halves. Rows that are refused only together have none to name.
     async fn row(&mut self, rows: &[Upsert]) -> Result<Option<(usize, StoreError)>, StoreError> {
-        if self.tried(rows).await?.is_none() {
-            return Ok(None);
-        }
-        let (mut low, mut high) = (0, rows.len());
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if self.tried(&rows[low..middle]).await?.is_some() {
-                high = middle;
-            } else {
-                low = middle;
+        let mut parts = vec![(0, rows.len())];
+        while let Some((low, high)) = parts.pop() {
+            match self.tried(&rows[low..high]).await? {
+                Tried::Taken => {}
+                Tried::Refused(error) if high - low == 1 => return Ok(Some((low, error))),
+                Tried::Unclear if high - low == 1 => {}
+                Tried::Refused(_) | Tried::Unclear => {
+                    let middle = low + (high - low) / 2;
+                    parts.extend([(middle, high), (low, middle)]);
+                }
             }
         }
-        // rows that are refused only together have none to name
-        let alone = self.tried(&rows[low..high]).await?;
-        Ok(alone.map(|error| (low, error)))
+        Ok(None)
     }
 
     /// The one column without whose value the row would be taken; else the one that the store names.
@@ -170,7 +261,7 @@ impl Search<'_> {
             }
             let mut without = row.clone();
             without.row.0[at] = Cell::Null;
-            if self.tried(&[without]).await?.is_none() {
+            if !matches!(self.tried(&[without]).await?, Tried::Refused(_)) {
                 found.push(column.source.clone());
             }
         }
@@ -178,15 +269,15 @@ impl Search<'_> {
         Ok(found)
     }
 
-    /// Writes rows and takes them back; why they are refused, where they are.
-    async fn tried(&mut self, rows: &[Upsert]) -> Result<Option<StoreError>, StoreError> {
+    /// Writes rows and takes them back.
+    async fn tried(&mut self, rows: &[Upsert]) -> Result<Tried, StoreError> {
         if rows.is_empty() {
-            return Ok(None);
+            return Ok(Tried::Taken);
         }
         let effect = if self.mapping.source.key.is_some() {
             Effect::Keyed {
                 upserts: rows.to_vec(),
-                deletes: Vec::new(),
+                deletes: self.deletes.to_vec(),
             }
         } else {
             Effect::Multiset {
@@ -202,11 +293,10 @@ impl Search<'_> {
             .await;
         self.applier.rollback().await?;
         match applied {
-            Err(error) if error.kind == ErrorKind::RowRefused => Ok(Some(error)),
-            // a unique value that another row of the batch gives up is no refusal
-            Err(error) if error.kind == ErrorKind::UniqueViolation => Ok(None),
+            Ok(()) => Ok(Tried::Taken),
+            Err(error) if error.kind == ErrorKind::RowRefused => Ok(Tried::Refused(error)),
+            Err(error) if error.kind == ErrorKind::UniqueViolation => Ok(Tried::Unclear),
             Err(error) => Err(error),
-            Ok(()) => Ok(None),
         }
     }
 }
@@ -223,6 +313,7 @@ pub(crate) async fn record(run: &Run, session: &Session, error: EngineError) -> 
         table,
         seen,
         position,
+        ..
     } = refused;
     let column = match seen.columns.as_slice() {
         [] => String::new(),

@@ -136,6 +136,7 @@ fn progress(
     let gates = session.gates().shown().to_vec();
     let state = session.lock();
     let followed = state.followed();
+    let shown_followed = state.followed_beside_parked();
     let tables: Vec<TableProgress> = session
         .tables()
         .iter()
@@ -174,9 +175,9 @@ fn progress(
         epoch: session.tenure.state().epoch,
         phase: if direction == Direction::Reverse {
             Phase::WritesSwitched
-        } else if followed && state.finished && kept.phase.is_followed() {
+        } else if shown_followed && state.finished && kept.phase.is_followed() {
             kept.phase
-        } else if followed && state.finished {
+        } else if shown_followed && state.finished {
             Phase::Following
         } else {
             Phase::Copying
@@ -198,6 +199,7 @@ fn progress(
         log_kept_bytes: state.log_kept_bytes,
         ledger,
         followed,
+        parked: state.parked() as u64,
         made: made.to_vec(),
         last_verified: kept.last_verified,
         strangers: session.strangers.shown(),
@@ -219,8 +221,10 @@ fn activity(state: &crate::session::State) -> &'static str {
         "building keys"
     } else if !state.all_loaded() {
         "copying"
-    } else if !state.followed() {
+    } else if !state.followed_beside_parked() {
         "catching up"
+    } else if !state.finished && state.parked() > 0 {
+        "waiting for rows in quarantine"
     } else if !state.finished {
         "building indexes"
     } else {

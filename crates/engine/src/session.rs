@@ -12,11 +12,11 @@ use crossfade_plan::verify_options::VerifyOptions;
 use crossfade_rules::frontier::Frontier;
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Bound, CaptureSpec, ChunkRange, Source, Target, Tenure};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::error::EngineError;
 use crate::progress::{Observer, Places};
-use crate::refused::Refused;
+use crate::refused::{Refused, Waiting};
 use crate::retry::Reached;
 use crate::sequences::Raised;
 use crate::strangers::Marks;
@@ -62,6 +62,8 @@ pub(crate) struct TableState {
     pub parts: Option<Parts>,
     /// Cells of keys that have a frontier of their own.
     pub one_key_cells: HashMap<Key, Row>,
+    /// The target has no row of a parked key any more.
+    pub parked_cleared: bool,
     pub copied_rows: u64,
     pub ledger: LedgerCounts,
     /// A record of owed transactions is stored.
@@ -113,6 +115,10 @@ pub(crate) struct State {
     pub recent: Vec<TransactionId>,
     /// Unique indexes and foreign keys are there.
     pub finished: bool,
+    /// Parked rows were read again since the attempt began.
+    pub parked_tried: bool,
+    /// A parked row was changed on the source since it was read last.
+    pub parked_changed: bool,
     /// A table's shape on the source is no longer the planned one: nothing more is loaded, and the stream goes on by the
     /// plan up to the position at which that was seen, or to the first change of the new shape.
     pub altered: Option<Altered>,
@@ -135,6 +141,18 @@ impl State {
         self.tables
             .iter()
             .all(|t| t.keying == Keying::Keyed && t.frontier.followed(&self.checkpoint))
+    }
+
+    /// As [`Self::followed`], whatever is parked: no row is newer than the checkpoint, and only those of parked keys are older.
+    pub fn followed_beside_parked(&self) -> bool {
+        self.tables.iter().all(|t| {
+            t.keying == Keying::Keyed && t.frontier.followed_beside_parked(&self.checkpoint)
+        })
+    }
+
+    /// Rows that the target refused: they wait in quarantine, everything else goes on.
+    pub fn parked(&self) -> usize {
+        self.tables.iter().map(|t| t.frontier.parked_count()).sum()
     }
 
     /// The stream has brought these events.
@@ -199,6 +217,8 @@ pub(crate) struct Session {
     pub observer: Arc<dyn Observer>,
     /// A big transaction met a unique conflict: it is written with care from now on. Outlives the attempt.
     pub careful: Arc<AtomicBool>,
+    /// Where rows are entered in quarantine.
+    pub quarantine: mpsc::Sender<Waiting>,
     /// Set when the attempt is to end.
     pub stop: watch::Receiver<bool>,
     /// Held by the comparison at work.
@@ -216,7 +236,7 @@ pub(crate) struct Session {
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
     gates: Mutex<Watch>,
-    /// The row that ends the attempt, where it is one.
+    /// The row that a batch failed at, where it is one.
     refused: Mutex<Option<Refused>>,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
@@ -235,6 +255,7 @@ impl Session {
         verify: VerifyOptions,
         observer: Arc<dyn Observer>,
         careful: Arc<AtomicBool>,
+        quarantine: mpsc::Sender<Waiting>,
         stop: watch::Receiver<bool>,
         state: State,
     ) -> Session {
@@ -249,6 +270,7 @@ impl Session {
             verify,
             observer,
             careful,
+            quarantine,
             stop,
             comparing: tokio::sync::Mutex::new(()),
             places: Mutex::default(),

@@ -177,6 +177,7 @@ pub fn state(mappings: &[TableMapping], splits: &[&str]) -> State {
                 loading: 0,
                 parts: None,
                 one_key_cells: Default::default(),
+                parked_cleared: false,
                 copied_rows: 0,
                 ledger: Default::default(),
                 owed_stored: false,
@@ -196,6 +197,8 @@ pub fn state(mappings: &[TableMapping], splits: &[&str]) -> State {
         applied_commit_time: 0,
         recent: Vec::new(),
         finished: false,
+        parked_tried: false,
+        parked_changed: false,
         altered: None,
     }
 }

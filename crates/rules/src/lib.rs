@@ -5,8 +5,7 @@
 //! interleavings of commits, visibility delay, chunk reads, crashes and lost loaders. Three are checked elsewhere, where what
 //! they decide upon is read: the run epoch and the stored checkpoint by a target's store, under the lock on its row
 //! ([`epoch::may_write`] is what its SQL must say), and a horizon's durability by a source's, which waits for it
-//! ([`checkpoint::horizon_is_durable`]). Keys that are parked ([`frontier::Frontier::park`], [`frontier::Frontier::due`]) are
-//! explored, and nothing parks one yet.
+//! ([`checkpoint::horizon_is_durable`]).
 //!
 //! | module | decides |
 //! | --- | --- |

@@ -316,6 +316,12 @@ fn moving(direction: Direction, progress: &Progress) -> String {
             format!("  direction   back: from the {from} to the {to}"),
         );
     }
+    if progress.parked > 0 {
+        lines.push(format!(
+            "  refused     {} wait in quarantine, everything else goes on",
+            of(progress.parked, "row", "rows")
+        ));
+    }
     if !progress.gates.is_empty() {
         lines.push(format!("  gates       {}", gates_line(&progress.gates)));
     }

@@ -221,8 +221,12 @@ fn words(event: &Event) -> String {
 
 /// What is being followed, in one line.
 fn following(progress: &Progress) -> String {
+    let refused = match progress.parked {
+        0 => String::new(),
+        rows => format!("; {} in quarantine", number::of(rows, "row", "rows")),
+    };
     format!(
-        "{}: {} changes/s, {} applied; lag {}",
+        "{}: {} changes/s, {} applied; lag {}{refused}",
         progress.activity,
         number::rate(progress.changes_per_second),
         number::count(progress.applied_changes),

@@ -218,18 +218,25 @@ impl ApplierTask {
             self.last_idle = Instant::now();
         }
         self.idle_end = None;
-        let ahead = ahead.filter(|_| self.session.lock().applies_all());
-        let decided = match ahead {
-            Some(decided) => decided,
-            None => {
-                let changes = transactions.iter().map(|t| (t.id, t.changes.as_slice()));
-                self.decided(changes, false).await?
+        let mut ahead = ahead.filter(|_| self.session.lock().applies_all());
+        let effects = loop {
+            let decided = match ahead.take() {
+                Some(decided) => decided,
+                None => {
+                    let changes = transactions.iter().map(|t| (t.id, t.changes.as_slice()));
+                    self.decided(changes, false).await?
+                }
+            };
+            kill::point("apply.decided");
+            let effects = decided.effects.len();
+            self.remember(transactions.iter().map(|t| t.id));
+            match self.write(decided, from, end).await {
+                Ok(()) => break effects,
+                // decided again, everything but that row goes on
+                Err(error) if self.park(&error).await? => {}
+                Err(error) => return Err(error),
             }
         };
-        kill::point("apply.decided");
-        let effects = decided.effects.len();
-        self.remember(transactions.iter().map(|t| t.id));
-        self.write(decided, from, end).await?;
         if effects > 0 || !idle {
             self.note(&transactions);
         }
@@ -254,7 +261,7 @@ impl ApplierTask {
     fn idle_pause(&self) -> Duration {
         let waited_for = {
             let state = self.session.lock();
-            !state.followed() || state.altered.is_some()
+            !state.followed_beside_parked() || state.altered.is_some()
         } || self.collector.is_some()
             || self.meeting.is_some();
         if self.session.draining() {
@@ -407,6 +414,7 @@ impl ApplierTask {
         if decided.left {
             self.prune_owed().await?;
         }
+        let expired = self.expired.clone();
         let (records, counts) = {
             let mut state = session.lock();
             let mut records = ledger_records(session.tables(), &state, &decided.ledger)?;
@@ -422,6 +430,7 @@ impl ApplierTask {
         let written = write::write(&session, applier, effects, &records, from, to).await;
         if let Err(error) = written {
             refused::note_batch(&session, self.applier.as_mut(), effects, &error).await;
+            self.expired = expired;
             return Err(error);
         }
         self.committed(to, &counts);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crossfade_model::{Change, Position, TableId};
 use crossfade_rules::ledger::LedgerCounts;
-use crossfade_store::{ErrorKind, MergeMode, StoreError};
+use crossfade_store::{Effect, ErrorKind, MergeMode, StoreError};
 
 use crate::apply::applier::ApplierTask;
 use crate::apply::clearing::{self, Partial};
@@ -17,6 +17,7 @@ use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::durable;
 use crate::error::EngineError;
 use crate::kill;
+use crate::refused;
 use crate::session::{Keying, State};
 
 impl ApplierTask {
@@ -58,19 +59,38 @@ impl ApplierTask {
                 session.lock().applied_commit_time = big.committed_at;
                 Ok(())
             }
-            // what its pieces left in memory is not durable: the attempt begins again, and then with care
             Err(EngineError::Store(error))
                 if error.kind == ErrorKind::UniqueViolation && !careful =>
             {
                 session.careful.store(true, Ordering::Relaxed);
-                Err(StoreError {
-                    kind: ErrorKind::Conflict,
-                    ..error
-                }
-                .into())
+                Err(again(error))
             }
+            // without the row that is refused, or without what is left of parked ones
+            Err(error) if self.park(&error).await? => match error {
+                EngineError::Store(error) if error.kind == ErrorKind::UniqueViolation => {
+                    Err(again(error))
+                }
+                _ => Err(EngineError::Again),
+            },
             Err(error) => Err(error),
         }
+    }
+
+    async fn piece(
+        &mut self,
+        table: TableId,
+        effect: &Effect,
+        mode: MergeMode,
+    ) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
+        let (applier, label) = (self.applier.as_mut(), session.target.label());
+        let mapping = session.table(table)?;
+        let applied = keeping::apply(applier, label, mapping, effect, mode).await;
+        if let Err(error) = &applied {
+            let piece = [(table, effect.clone())];
+            refused::note_batch(&session, self.applier.as_mut(), &piece, error).await;
+        }
+        applied
     }
 
     /// Waits behind the closed gate until no loader works. Whoever is not ready then has the gate opened for it; loaders
@@ -144,8 +164,7 @@ impl ApplierTask {
                 .decided(std::iter::once((big.id, changes.as_slice())), true)
                 .await?;
             for (table, effect) in &decided.effects {
-                let (applier, label) = (self.applier.as_mut(), session.target.label());
-                keeping::apply(applier, label, session.table(*table)?, effect, mode).await?;
+                self.piece(*table, effect, mode).await?;
             }
             self.write_staged().await?;
             for (table, added) in &decided.ledger {
@@ -235,6 +254,15 @@ impl ApplierTask {
         self.applier.records(&records).await?;
         Ok(())
     }
+}
+
+/// What its pieces left in memory is not durable: the attempt begins again, so often as any other that moves nothing.
+fn again(error: StoreError) -> EngineError {
+    StoreError {
+        kind: ErrorKind::Conflict,
+        ..error
+    }
+    .into()
 }
 
 /// The tables that the transaction touches.

@@ -16,14 +16,19 @@ use crate::strangers;
 /// How often sequences are raised while following.
 const SEQUENCES_EVERY: Duration = Duration::from_secs(30);
 
-/// Waits until the target follows, completes its schema, then keeps sequences raised until the attempt stops.
+/// Waits until the target follows, completes its schema (`was_followed`: it was complete before this attempt), then keeps sequences raised until the attempt stops.
 pub(crate) async fn run(
     session: Arc<Session>,
     planned: Vec<Sequence>,
+    was_followed: bool,
     begun: std::time::Instant,
 ) -> Result<(), EngineError> {
     let Some(position) = session
-        .wait_for(|state| state.followed().then_some(state.checkpoint))
+        .wait_for(|state| {
+            // what is built below is there already, whatever was parked since
+            let ready = was_followed && state.followed_beside_parked() || state.followed();
+            ready.then_some(state.checkpoint)
+        })
         .await
     else {
         return Ok(());

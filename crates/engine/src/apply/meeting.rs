@@ -102,7 +102,7 @@ impl ApplierTask {
             return Ok(());
         }
         // a row that was read again by itself may be newer than the checkpoint
-        if !self.session.lock().followed() {
+        if !self.session.lock().followed_beside_parked() {
             if let Some(meeting) = self.meeting.take() {
                 meeting.end(false);
             }

@@ -14,6 +14,8 @@ use crate::apply::applier::ApplierTask;
 use crate::apply::decide::{Rereads, Sight, Verdict, decide};
 use crate::apply::steps::NetKey;
 use crate::error::EngineError;
+use crate::parked;
+use crate::refused;
 use crate::verify::collect::Collector;
 use crate::verify::repair::{Answer, ReadRow, Repairs};
 
@@ -121,7 +123,7 @@ impl ApplierTask {
         let Verdict::Decided(decided) = decided else {
             return Err(EngineError::internal("a repair waits for a change"));
         };
-        let (checkpoint, expired) = (session.lock().checkpoint, self.expired.clone());
+        let checkpoint = session.lock().checkpoint;
         match self.write(decided, checkpoint, checkpoint).await {
             Ok(()) => {}
             Err(EngineError::Store(error))
@@ -131,11 +133,15 @@ impl ApplierTask {
                 ) =>
             {
                 self.applier.rollback().await?;
-                // what was seen of the row is a difference already
-                *session.refused() = None;
-                self.expired = expired;
+                let refused = session.refused().take();
                 for table in &mut session.lock().tables {
                     table.frontier.discard_staged();
+                }
+                // of any other row what was seen is a difference already
+                if let ([_], Some(refused)) = (rows, refused)
+                    && parked::is_parked(&session, &refused)?
+                {
+                    refused::enter(&session, &refused).await?;
                 }
                 return Ok(false);
             }

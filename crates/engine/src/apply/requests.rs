@@ -49,7 +49,7 @@ impl ApplierTask {
             .is_some_and(|c| c.is_due(checkpoint));
         // a row that was read again by itself may be newer than the checkpoint; where there are such rows all the time, a second
         // comparison decides
-        let settled = self.session.lock().followed();
+        let settled = self.session.lock().followed_beside_parked();
         if !due || !(settled || self.waited_long()) {
             return Ok(());
         }

@@ -7,17 +7,17 @@ use std::time::Duration;
 use crossfade_model::{Position, TableId, TableMapping};
 use crossfade_rules::frontier::{ChunkId, ChunkState, WrongState};
 use crossfade_store::{
-    ChunkRange, ErrorKind, Loader, ReadForm, RowBlock, RowStream, SourceSnapshot, StoreError,
+    ChunkRange, ErrorKind, Loader, ReadForm, RowStream, SourceSnapshot, StoreError,
 };
 
 use crate::capture::bounds;
+use crate::capture::park::{self, Without};
 use crate::durable::{self, ChunkRecord};
 use crate::error::EngineError;
 use crate::kill;
 use crate::lookout::note_altered;
 use crate::planted;
 use crate::progress::Event;
-use crate::refused;
 use crate::session::{Keying, Parts, Session, State, TableState};
 
 /// How long a loader asks for a snapshot that sees everything owed, before it gives up: a transaction that the log shows
@@ -152,12 +152,12 @@ async fn chunk_with_retries(
             }
             return note_altered(session, name, what).await;
         }
+        let mut without = false;
         if error.kind == ErrorKind::RowRefused {
             loader.rollback().await?;
-            note_refused(session, table, chunk).await;
-            return result;
+            without = park::park(session, loader, table, chunk).await?;
         }
-        let passing = matches!(error.kind, ErrorKind::Conflict | ErrorKind::Busy);
+        let passing = without || matches!(error.kind, ErrorKind::Conflict | ErrorKind::Busy);
         if !passing || attempt >= CHUNK_TRIES {
             return result;
         }
@@ -173,36 +173,6 @@ async fn chunk_with_retries(
         tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
     }
     Ok(())
-}
-
-/// Reads the chunk once more and looks for the row that the target refuses. That none is found changes nothing.
-async fn note_refused(session: &Session, table: TableId, chunk: ChunkId) {
-    if let Err(error) = look_for_refused(session, table, chunk).await {
-        tracing::warn!(%error, "the row that is refused could not be looked for");
-    }
-}
-
-async fn look_for_refused(
-    session: &Session,
-    table: TableId,
-    chunk: ChunkId,
-) -> Result<(), EngineError> {
-    let mapping = session.table(table)?;
-    let range = session.lock().tables[table.0 as usize].range(chunk);
-    let mut applier = session.tenure.open_applier().await?;
-    let mut snapshot = session.source.open_snapshot(&[&mapping.source]).await?;
-    let mut stream = snapshot.read(mapping, &range, ReadForm::Rows).await?;
-    while let Some(block) = stream.next().await? {
-        let RowBlock::Rows(rows) = block else {
-            continue;
-        };
-        if session.stopping() || refused::note_rows(session, applier.as_mut(), mapping, &rows).await
-        {
-            break;
-        }
-    }
-    drop(stream);
-    Ok(snapshot.close().await?)
 }
 
 /// A loader has ended its chunk, or given it back. Says so where the table is whole.
@@ -318,11 +288,24 @@ async fn copy_rows(
     range: &ChunkRange,
     upsert: bool,
 ) -> Result<u64, EngineError> {
-    let form = read_form(session, mapping);
+    let mut without = {
+        let state = session.lock();
+        Without::of(mapping, &state.tables[mapping.id.0 as usize].frontier)
+    };
+    let form = if without.is_empty() {
+        read_form(session, mapping)
+    } else {
+        ReadForm::Rows
+    };
     let mut stream: Box<dyn RowStream + '_> = snapshot.read(mapping, range, form.clone()).await?;
     while let Some(block) = stream.next().await? {
         loader
-            .write(mapping, planted::block(block), &form, upsert)
+            .write(
+                mapping,
+                without.block(planted::block(block))?,
+                &form,
+                upsert,
+            )
             .await?;
         kill::point("chunk.rows");
         if session.stopping() {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::error::EngineError;
 use crate::kill;
+use crate::parked;
 use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
@@ -78,6 +79,7 @@ pub(crate) async fn prepare(
         .wait_for(|state| state.finished.then_some(()))
         .await
         .ok_or(EngineError::Ending)?;
+    parked::refuse_switch(session)?;
     gates::early(run, session, order).await?;
     let base = run.base();
     let sides = &run.migration.sides;

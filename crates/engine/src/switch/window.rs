@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::error::EngineError;
 use crate::kill;
+use crate::parked;
 use crate::run::{Run, Until};
 use crate::session::Session;
 use crate::switch::locate::{INTENT, noted};
@@ -225,6 +226,8 @@ impl Window<'_> {
         self.drained(latch, barrier).await?;
         self.step("drained");
         kill::point("switch.drained");
+        // one whose change was on its way when the switch began
+        parked::refuse_switch(self.session)?;
         let proof = self.prove(latch).await?;
         self.step("proved");
         kill::point("switch.proved");

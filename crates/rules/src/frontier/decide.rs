@@ -36,7 +36,8 @@ impl Decision {
         match self {
             Self::Apply => Some(Outcome::Applied),
             Self::Skip => Some(Outcome::Covered),
-            Self::Leave(_) => Some(Outcome::Left),
+            Self::Leave(LeftTo::Chunk(_)) => Some(Outcome::Left),
+            Self::Leave(LeftTo::Key) => Some(Outcome::Parked),
             Self::Hold(_) => None,
         }
     }
@@ -80,7 +81,9 @@ pub fn truncate_outcome<K>(parts: &[RangeDecision<K>]) -> Option<Outcome> {
     for decision in decisions {
         match decision.outcome()? {
             Outcome::Applied => outcome = Outcome::Applied,
-            Outcome::Left if outcome == Outcome::Covered => outcome = Outcome::Left,
+            left @ (Outcome::Left | Outcome::Parked) if outcome == Outcome::Covered => {
+                outcome = left;
+            }
             _ => {}
         }
     }

@@ -411,6 +411,11 @@ where
     /// or in one-key state beyond its horizon, every horizon reached. From then on, together with
     /// the other tables, the target shows prefixes of the source's history.
     pub fn followed(&self, checkpoint: &P) -> bool {
+        self.followed_beside_parked(checkpoint) && self.parked_count() == 0
+    }
+
+    /// As [`Self::followed`], whatever is parked: the rows of parked keys are older than the checkpoint, no row is newer.
+    pub fn followed_beside_parked(&self, checkpoint: &P) -> bool {
         let horizon_reached = |chunk: &Chunk<K, S, T, P>| match &chunk.state {
             State::Settled { .. } => true,
             State::Loaded { horizon, .. } => horizon <= checkpoint,

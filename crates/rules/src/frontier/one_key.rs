@@ -87,16 +87,35 @@ where
             .insert(key, OneKeyState::Parked { owed: Vec::new() });
     }
 
+    /// Whether `key` is parked.
+    pub fn is_parked<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        matches!(self.one_key.get(key), Some(OneKeyState::Parked { .. }))
+    }
+
+    /// How many keys are parked; also those that the batch at hand has read, until it is durable.
+    pub fn parked_count(&self) -> usize {
+        self.parked().count()
+    }
+
+    fn parked(&self) -> impl Iterator<Item = (&K, &OneKeyState<S, T, P>)> {
+        self.one_key
+            .iter()
+            .filter(|(_, state)| matches!(state, OneKeyState::Parked { .. }))
+    }
+
     /// The rows of all parked keys, with what each is owed, but of those that the batch at hand has read
     /// ([`Self::staged_rows`] has them): to be stored in place of those stored.
     pub fn parked_rows(&self) -> impl Iterator<Item = OneKeyRow<K, S, T, P>> + '_ {
-        self.one_key.iter().filter_map(|(key, state)| match state {
-            OneKeyState::Parked { .. } if !self.staged.contains_key(key) => Some(OneKeyRow {
+        self.parked()
+            .filter(|(key, _)| !self.staged.contains_key(*key))
+            .map(|(key, state)| OneKeyRow {
                 key: key.clone(),
                 state: state.clone(),
-            }),
-            _ => None,
-        })
+            })
     }
 
     /// Parked keys whose reading is due: the checkpoint has reached the horizon of every chunk, so a
@@ -143,7 +162,7 @@ where
         self.staged.is_empty()
             && self.one_key.values().all(|state| match state {
                 OneKeyState::Read { horizon, .. } => horizon <= checkpoint,
-                OneKeyState::Parked { .. } => false,
+                OneKeyState::Parked { .. } => true,
             })
     }
 

@@ -9,7 +9,7 @@ use crossfade_rules::ledger::Outcome;
 
 use crate::bug::Bug;
 use crate::source::{Change, Img, KEYS, Key, Row, Txn};
-use crate::target::Op;
+use crate::target::{BatchWrite, Op, Write};
 use crate::world::{Batch, Event, Process, Rereads, State, World};
 
 /// A change cannot be decided now.
@@ -25,7 +25,13 @@ impl World {
             if self.scenario.retry {
                 events.push(Event::BatchFails);
             }
-            if let Some(key) = self.scenario.park
+            if let Some(key) = self.scenario.refuse
+                && !process.frontier.has_one_key(&key)
+                && batch.ops.iter().any(|op| op.puts(key))
+            {
+                events.push(Event::Refuse(key));
+            }
+            if let Some(key) = self.scenario.park.or(self.scenario.refuse)
                 && batch.change == 0
                 && process.frontier.due(&process.from).contains(&key)
             {
@@ -91,6 +97,7 @@ impl World {
             }
             Event::CommitBatch => self.commit_batch(state),
             Event::BatchFails => self.batch_fails(state),
+            Event::Refuse(key) => self.refuse(state, key),
             Event::ReadParked(key) => self.read_parked(state, key),
             Event::BuildIndex if state.target.duplicates() => {
                 state.fault = Some("a unique index cannot be built");
@@ -332,6 +339,19 @@ impl World {
                 Rereads::First => begin_batch_with(state, key, row),
             }
         }
+    }
+
+    /// The batch's target transaction fails at a row: its key is parked by a transaction of its own that leaves the checkpoint where it is,
+    /// and the batch is decided again.
+    fn refuse(&self, state: &mut State, key: Key) {
+        if self.has(Bug::RefusedSkipped) {
+            let batch = &mut state.process.as_mut().unwrap().batch;
+            return batch.ops.retain(|op| !op.puts(key));
+        }
+        let from = state.process.as_ref().unwrap().from;
+        self.run(state, &Write::Batch(BatchWrite::parks(key, from)));
+        self.batch_fails(state);
+        state.process.as_mut().unwrap().frontier.park(key);
     }
 
     fn batch_fails(&self, state: &mut State) {

@@ -91,6 +91,8 @@ pub enum Bug {
     PartsAfterRewrite,
     /// Changes to a parked key are left without being owed to it.
     ParkedNotOwed,
+    /// A row that the target refuses is left out of its batch, and not parked.
+    RefusedSkipped,
     /// A chunk is committed before the source has flushed up to its horizon.
     FlushNotAwaited,
 }
@@ -141,6 +143,7 @@ impl Bug {
         Bug::PartsPendingAfterCrash,
         Bug::PartsAfterRewrite,
         Bug::ParkedNotOwed,
+        Bug::RefusedSkipped,
         Bug::FlushNotAwaited,
     ];
 }

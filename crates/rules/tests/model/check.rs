@@ -92,6 +92,7 @@ pub fn not_stuck(world: &World, state: &State) -> bool {
                 | Event::SourceCrash
                 | Event::LoaderDies(_)
                 | Event::BatchFails
+                | Event::Refuse(_)
                 | Event::ZombieWrites
         )
     };

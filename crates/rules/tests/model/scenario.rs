@@ -30,6 +30,8 @@ pub struct Scenario {
     pub two_writes: bool,
     /// Loading may park this key.
     pub park: Option<Key>,
+    /// The target refuses the rows of this key, until it is read by itself.
+    pub refuse: Option<Key>,
     /// Target transactions may outlive their process.
     pub zombies: bool,
     /// The applier's target transaction may fail.
@@ -55,6 +57,7 @@ impl Scenario {
             rewrite: false,
             two_writes: false,
             park: None,
+            refuse: None,
             zombies: false,
             retry: false,
             index: false,
@@ -72,7 +75,7 @@ impl Scenario {
     pub fn reads_again(&self) -> bool {
         let thin =
             |change: &Change| matches!(change, Change::Update { img, .. } if img.b.is_none());
-        self.park.is_some() || self.txns.iter().flatten().any(thin)
+        self.park.or(self.refuse).is_some() || self.txns.iter().flatten().any(thin)
     }
 
     pub fn table(&self) -> Table {
@@ -388,6 +391,30 @@ fn loads() -> Vec<Scenario> {
                     vec![Change::Truncate],
                     vec![put(0, 51)],
                     vec![thin(0, 0, 52)],
+                ],
+            )
+        },
+        Scenario {
+            refuse: Some(0),
+            ..new(
+                "a row is refused",
+                &[0, 1],
+                vec![
+                    vec![whole(0, 0, 50), put(2, 53)],
+                    vec![thin(0, 2, 51)],
+                    vec![thin(1, 0, 52)],
+                ],
+            )
+        },
+        Scenario {
+            refuse: Some(0),
+            ..new(
+                "a row is refused, then truncated",
+                &[0, 1],
+                vec![
+                    vec![put(0, 51)],
+                    vec![Change::Truncate],
+                    vec![thin(1, 1, 52), put(0, 53)],
                 ],
             )
         },

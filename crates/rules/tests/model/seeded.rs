@@ -253,6 +253,7 @@ pub const SEEDED: &[(Bug, &str, usize, &str)] = &[
         EQUAL,
     ),
     (Bug::ParkedNotOwed, "a key is parked", 2, EQUAL),
+    (Bug::RefusedSkipped, "a row is refused", 2, EQUAL),
     (
         Bug::FlushNotAwaited,
         "the source loses its unflushed end",

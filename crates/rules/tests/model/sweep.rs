@@ -86,6 +86,10 @@ fn in_surroundings(plain: &Scenario) -> Vec<Scenario> {
             ..plain.clone()
         },
         Scenario {
+            refuse: Some(0),
+            ..plain.clone()
+        },
+        Scenario {
             before: 1,
             ..plain.clone()
         },

@@ -81,6 +81,37 @@ pub struct BatchWrite {
     pub settled: u64,
 }
 
+impl Op {
+    /// Whether it writes a row of this key.
+    pub fn puts(&self, key: Key) -> bool {
+        match self {
+            Op::Put(put, _) => *put == key,
+            Op::Update { new, .. } => *new == key,
+            Op::Delete(_) | Op::Truncate(_) | Op::Count(..) => false,
+        }
+    }
+}
+
+impl BatchWrite {
+    /// A key is parked at this checkpoint.
+    pub fn parks(key: Key, at: u8) -> Self {
+        BatchWrite {
+            keyless: false,
+            ops: Vec::new(),
+            checkpoint: Some((at, at)),
+            owed: None,
+            one_key: vec![KeyRow {
+                key,
+                state: OneKeyState::Parked {
+                    owed: Default::default(),
+                },
+            }],
+            captured: 0,
+            settled: 0,
+        }
+    }
+}
+
 /// What the target, or a rule, refused.
 pub type Fault = &'static str;
 

@@ -121,6 +121,7 @@ pub enum Event {
     Decide,
     CommitBatch,
     BatchFails,
+    Refuse(Key),
     ReadParked(Key),
     BuildIndex,
     /// Bugs' own.
@@ -426,6 +427,7 @@ impl Model for World {
             Event::Decide
             | Event::CommitBatch
             | Event::BatchFails
+            | Event::Refuse(_)
             | Event::ReadParked(_)
             | Event::BuildIndex
             | Event::DecideEarly(_)

@@ -54,6 +54,7 @@ impl Sight<'_> {
     pub(super) fn leave(&mut self, table: TableId, key: &Key, to: LeftTo, t: TransactionId) {
         if let Sight::Shared(state) = self {
             state.tables[table.0 as usize].frontier.leave(key, to, &t);
+            state.parked_changed |= to == LeftTo::Key;
         }
     }
 

@@ -1,0 +1,185 @@
+//! Parked rows are read again on the source: when one has changed, and every now and then, for its column on the target may have been
+//! widened. What the target takes is no longer parked; it is a row like any other, and unverified until both sides are read again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_control::EntryId;
+use crossfade_model::Key;
+use crossfade_rules::frontier::{OneKeyRow, OneKeyState};
+use crossfade_store::RecordWrite;
+use tokio::sync::mpsc;
+
+use crate::commands::may_pass;
+use crate::durable;
+use crate::error::EngineError;
+use crate::progress::Event;
+use crate::refused::Refused;
+use crate::session::{Session, State};
+use crate::switch::prepare::refused;
+use crate::verify::collect::VerifyRequest;
+use crate::verify::repair::{self, RepairKey};
+
+/// Rows that wait at once at most: where more are refused, the tables do not fit, and the run ends.
+pub(crate) const MOST_PARKED: usize = 100;
+
+/// How often rows are tried that have not changed.
+pub(crate) const EVERY: Duration = Duration::from_secs(30);
+
+/// How long it is at least from one try to the next.
+const REST: Duration = Duration::from_secs(2);
+
+/// A row's key; `None` for a table without.
+pub(crate) fn key_of(session: &Session, refused: &Refused) -> Result<Option<Key>, EngineError> {
+    let mapping = session.table(refused.id)?;
+    if mapping.source.key.is_none() {
+        return Ok(None);
+    }
+    Ok(mapping.key_encoder().key_of(&refused.cells).ok())
+}
+
+/// Whether the row of this key is parked.
+pub(crate) fn is_parked(session: &Session, refused: &Refused) -> Result<bool, EngineError> {
+    let Some(key) = key_of(session, refused)? else {
+        return Ok(false);
+    };
+    let state = session.lock();
+    Ok(state.tables[refused.id.0 as usize].frontier.is_parked(&key))
+}
+
+/// What of a parked row is durable.
+pub(crate) fn record(
+    session: &Session,
+    key: &Key,
+    refused: &Refused,
+) -> Result<RecordWrite, EngineError> {
+    let row = OneKeyRow {
+        key: key.clone(),
+        state: OneKeyState::Parked { owed: Vec::new() },
+    };
+    durable::one_key_record(session.table(refused.id)?, row, refused.cells.clone())
+}
+
+/// The row's record is durable: memory follows, and people are told.
+pub(crate) fn note(session: &Session, key: Key, refused: &Refused, entry: EntryId) {
+    {
+        let mut state = session.lock();
+        let at = &mut state.tables[refused.id.0 as usize];
+        at.one_key_cells.insert(key.clone(), refused.cells.clone());
+        at.frontier.park(key);
+        at.parked_cleared = false;
+    }
+    session.observer.event(&Event::Warning {
+        what: format!(
+            "{}; it waits in quarantine as entry {entry}, and is tried again when it changes and every {} seconds; everything else goes on",
+            refused.told(),
+            EVERY.as_secs(),
+        ),
+    });
+    session.notify();
+}
+
+/// Tries until the attempt stops.
+pub(crate) async fn run(
+    session: Arc<Session>,
+    requests: mpsc::Sender<VerifyRequest>,
+) -> Result<(), EngineError> {
+    let mut stop = session.stop.clone();
+    loop {
+        let Some(keys) = session.wait_for(due).await else {
+            return Ok(());
+        };
+        match repair::repair(&session, &requests, keys).await {
+            Ok(repaired) => taken(&session, repaired.rows),
+            Err(EngineError::Ending) => return Ok(()),
+            Err(error) if may_pass(&error) => return Err(error),
+            // said of these rows, not of the stream
+            Err(error) => tracing::warn!(%error, "parked rows could not be read again"),
+        }
+        tokio::select! {
+            _ = stop.changed() => return Ok(()),
+            () = tokio::time::sleep(REST) => {}
+        }
+        let changed = session.wait_for(|state| state.parked_changed.then_some(()));
+        // the attempt's end is seen above
+        let _ = tokio::time::timeout(EVERY - REST, changed).await;
+    }
+}
+
+/// What to do about parked rows.
+const FIX: &str =
+    "`crossfade quarantine list` names them: mend them on the source or widen the target's columns";
+
+/// A run that is to follow, or to switch, while rows are parked.
+///
+/// # Errors
+/// Where some are: the target does not follow.
+pub(crate) fn refuse(session: &Session) -> Result<(), EngineError> {
+    match told(session) {
+        Some((table, what)) => Err(EngineError::Stopped {
+            code: "apply.rows_parked",
+            table: Some(table),
+            key: None,
+            what,
+            fix: format!("{FIX}, and run again"),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// As [`refuse`], for a switch: the run goes on.
+pub(crate) fn refuse_switch(session: &Session) -> Result<(), EngineError> {
+    match told(session) {
+        Some((_, what)) => Err(refused("switch.rows_parked", what, FIX)),
+        None => Ok(()),
+    }
+}
+
+/// The first table with parked rows, and how many there are in all, in words.
+fn told(session: &Session) -> Option<(String, String)> {
+    let state = session.lock();
+    let mut tables = session.tables().iter().zip(&state.tables);
+    let (mapping, _) = tables.find(|(_, at)| at.frontier.parked_count() > 0)?;
+    let what = format!(
+        "{} rows that the target refused wait in quarantine; everything else is applied up to {}",
+        state.parked(),
+        session.source.show_position(state.checkpoint),
+    );
+    Some((mapping.called(), what))
+}
+
+/// All that is parked, once nothing else is missing: not before the horizons of all copies, at which a unique value that two snapshots
+/// showed twice is at one row only.
+fn due(state: &mut State) -> Option<Vec<RepairKey>> {
+    if state.paused || state.gate_closed || !state.followed_beside_parked() {
+        return None;
+    }
+    let keys: Vec<RepairKey> = (0..)
+        .map(crossfade_model::TableId)
+        .zip(&state.tables)
+        .flat_map(|(id, table)| {
+            let due = table.frontier.due(&state.checkpoint);
+            let cells = due
+                .into_iter()
+                .filter_map(|key| table.one_key_cells.get(&key));
+            cells.map(move |cells| (id, cells.clone()))
+        })
+        .collect();
+    if keys.is_empty() {
+        return None;
+    }
+    state.parked_changed = false;
+    Some(keys)
+}
+
+fn taken(session: &Session, rows: u64) {
+    session.lock().parked_tried = true;
+    session.notify();
+    if rows > 0 {
+        session.observer.event(&Event::Warning {
+            what: format!(
+                "{rows} rows that had been refused were taken by the target; `crossfade verify` shows that they are equal"
+            ),
+        });
+    }
+}

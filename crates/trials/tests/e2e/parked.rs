@@ -1,0 +1,309 @@
+//! Rows that the target refuses in the stream: whatever else is written meanwhile, and wherever the run dies, once the target takes them
+//! both sides are equal.
+
+use std::collections::BTreeMap;
+
+use crossfade_trials::patience::{LONG, wait_until};
+use crossfade_trials::seed::{generator, seed};
+use crossfade_trials::{Database, Engine, Trial};
+use rand::Rng as _;
+use rand::rngs::StdRng;
+
+/// Rows hold keys up to here.
+const KEYS: u32 = 40;
+
+/// The target refuses numbers from here on.
+const LIMIT: u32 = 100;
+
+fn make(database: &Database) {
+    let text = match database {
+        Database::Mysql(_) => "varchar(4000)",
+        _ => "text",
+    };
+    database.run(&format!(
+        "CREATE TABLE t (k integer NOT NULL PRIMARY KEY, u integer NOT NULL UNIQUE, n integer NOT NULL, big {text})"
+    ));
+    if let Database::Postgres(_) = database {
+        database.run("ALTER TABLE t ALTER big SET STORAGE EXTERNAL");
+    }
+}
+
+/// Narrows the target's table behind the run's back.
+fn narrow(database: &Database) {
+    database.run(&match database {
+        // triggers are nothing to the applier, and a check cannot be added otherwise
+        Database::Sqlite(_) => rewrite(&format!("rtrim(sql, ')') || ', CHECK (n < {LIMIT}))'")),
+        _ => format!("ALTER TABLE t ADD CONSTRAINT narrow CHECK (n < {LIMIT})"),
+    });
+}
+
+fn widen(database: &Database) {
+    database.run(&match database {
+        Database::Sqlite(_) => rewrite(&format!("replace(sql, ', CHECK (n < {LIMIT})', '')")),
+        _ => "ALTER TABLE t DROP CONSTRAINT narrow".to_owned(),
+    });
+}
+
+/// Changes the definition of a SQLite table in place, and tells other connections.
+fn rewrite(sql: &str) -> String {
+    format!(
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = {sql} WHERE name = 't' AND type = 'table';
+         PRAGMA writable_schema = RESET; CREATE TABLE told (x); DROP TABLE told"
+    )
+}
+
+/// What the source holds: by key the unique value.
+struct Rows {
+    rows: BTreeMap<u32, u32>,
+    next: u32,
+    /// Numbers are below this.
+    below: u32,
+}
+
+impl Rows {
+    fn some(&self, random: &mut StdRng) -> Option<u32> {
+        let at = random.random_range(0..self.rows.len().max(1));
+        self.rows.keys().nth(at).copied()
+    }
+
+    fn fresh(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    /// The statements of one change.
+    fn change(&mut self, random: &mut StdRng) -> String {
+        let n = random.random_range(0..self.below);
+        let key = random.random_range(1..=KEYS);
+        let Some(one) = self.some(random) else {
+            return self.insert(key, n);
+        };
+        match random.random_range(0..8) {
+            0 | 1 if !self.rows.contains_key(&key) => self.insert(key, n),
+            2 => {
+                self.rows.remove(&one);
+                format!("DELETE FROM t WHERE k = {one};")
+            }
+            3 if !self.rows.contains_key(&key) => {
+                if let Some(u) = self.rows.remove(&one) {
+                    self.rows.insert(key, u);
+                }
+                format!("UPDATE t SET k = {key}, n = {n} WHERE k = {one};")
+            }
+            4 => self.exchange(one, random),
+            5 => {
+                let u = self.fresh();
+                self.rows.insert(one, u);
+                format!("UPDATE t SET u = {u}, n = {n} WHERE k = {one};")
+            }
+            6 => format!("UPDATE t SET big = 'x{n}' WHERE k = {one};"),
+            _ => format!("UPDATE t SET n = {n} WHERE k = {one};"),
+        }
+    }
+
+    fn insert(&mut self, key: u32, n: u32) -> String {
+        let u = self.fresh();
+        self.rows.insert(key, u);
+        let big = "b".repeat(3000);
+        format!("INSERT INTO t VALUES ({key}, {u}, {n}, '{big}');")
+    }
+
+    /// Two rows exchange their unique values.
+    fn exchange(&mut self, one: u32, random: &mut StdRng) -> String {
+        let other = self.some(random).unwrap_or(one);
+        let (a, b) = (self.rows[&one], self.rows[&other]);
+        self.rows.insert(one, b);
+        self.rows.insert(other, a);
+        format!(
+            "UPDATE t SET u = -1 WHERE k = {one}; UPDATE t SET u = {a} WHERE k = {other}; UPDATE t SET u = {b} WHERE k = {one};"
+        )
+    }
+
+    fn transaction(&mut self, random: &mut StdRng) -> String {
+        let changes: String = (0..random.random_range(1..6))
+            .map(|_| self.change(random))
+            .collect();
+        format!("BEGIN; {changes} COMMIT")
+    }
+}
+
+fn parked(trial: &Trial) -> u64 {
+    let status = trial.status();
+    status["progress"]["parked"].as_u64().unwrap_or_default()
+}
+
+/// Writes at random through a narrow target, dying at some points, then widens it: without another write everything is there.
+fn refused_at_random(source: Engine, target: Engine, batch_changes: u64) {
+    let seed = seed("parked");
+    let mut random = generator(seed, 1);
+    let trial = Trial::new(source, target).option("batch_changes", batch_changes);
+    make(&trial.source);
+    let mut rows = Rows {
+        rows: BTreeMap::new(),
+        next: 0,
+        below: LIMIT,
+    };
+    for _ in 0..20 {
+        let sql = rows.transaction(&mut random);
+        trial.source.run(&sql);
+    }
+    trial.follow();
+    narrow(&trial.target);
+    // one in ten is too large
+    rows.below = LIMIT * 10 / 9;
+    for point in ["park.entered", "park.durable", "apply.before_commit"] {
+        let armed = format!("{point}:{}", random.random_range(1..4));
+        let mut running = trial.start_with(&["run"], &[("CROSSFADE_KILL", &armed)]);
+        for _ in 0..60 {
+            let sql = rows.transaction(&mut random);
+            trial.source.run(&sql);
+        }
+        // rows that are there already may be all that is refused
+        for n in 0.. {
+            if !running.is_running() || n > 200 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let ended = running.kill();
+        eprintln!("{armed}: {:?}", ended.code);
+    }
+    let mut running = trial.start(&["run", "--json"]);
+    trial.source.run(&format!(
+        "DELETE FROM t WHERE k IN (1000, 1001);
+         INSERT INTO t VALUES (1000, 1000000, {LIMIT}, NULL);
+         INSERT INTO t VALUES (1001, 1000001, 1, NULL)"
+    ));
+    let last = "SELECT count(*) FROM t WHERE k > 999";
+    wait_until("the last row", LONG, || {
+        let said = || {
+            let out = running.stdout_so_far();
+            let last = out.lines().rev().find(|line| !line.contains("progress"));
+            format!("{}\n{last:?}", running.stderr_so_far())
+        };
+        let said = said();
+        assert!(running.is_running(), "{said}");
+        trial.target.number(last) == 1
+    });
+    wait_until("status knows", LONG, || parked(&trial) > 0);
+    eprintln!("{} rows are parked", parked(&trial));
+    let too_large = format!("SELECT count(*) FROM t WHERE n >= {LIMIT}");
+    assert_eq!(trial.target.number(&too_large), 0);
+    widen(&trial.target);
+    if random.random_bool(0.5) {
+        trial.call(&["quarantine", "retry", "--all"]).expect(0);
+    }
+    wait_until("nothing is parked", LONG, || parked(&trial) == 0);
+    running.interrupt();
+    running.wait(LONG).expect(0);
+    trial.assert_equal();
+    assert!(trial.source.number(&too_large) > 0);
+    trial.verify();
+}
+
+#[test]
+fn rows_refused_at_random_are_all_there_in_the_end_pg15_to_pg18() {
+    refused_at_random(Engine::Pg15, Engine::Pg18, 500);
+}
+
+#[test]
+fn rows_refused_at_random_in_transactions_of_several_batches() {
+    refused_at_random(Engine::Pg17, Engine::Pg17, 3);
+}
+
+#[test]
+fn rows_refused_at_random_are_all_there_in_the_end_mysql_to_pg17() {
+    refused_at_random(Engine::Mysql97, Engine::Pg17, 500);
+}
+
+#[test]
+fn rows_refused_at_random_are_all_there_in_the_end_pg18_to_mariadb() {
+    refused_at_random(Engine::Pg18, Engine::Maria118, 500);
+}
+
+#[test]
+fn rows_refused_at_random_are_all_there_in_the_end_sqlite_to_mysql() {
+    refused_at_random(Engine::Sqlite, Engine::Mysql97, 500);
+}
+
+#[test]
+fn rows_refused_at_random_are_all_there_in_the_end_mariadb_to_sqlite() {
+    refused_at_random(Engine::Maria1011, Engine::Sqlite, 500);
+}
+
+/// A run that is to reach something says what keeps it from that, and a later one reaches it.
+#[test]
+fn a_run_that_is_to_follow_says_that_rows_wait() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17);
+    make(&trial.source);
+    trial.source.run("INSERT INTO t VALUES (1, 1, 1, NULL)");
+    trial.follow();
+    narrow(&trial.target);
+    trial.source.run(&format!(
+        "INSERT INTO t VALUES (2, 2, {LIMIT}, NULL); INSERT INTO t VALUES (3, 3, 3, NULL)"
+    ));
+    for _ in 0..2 {
+        trial
+            .call(&["run", "--until", "followed"])
+            .expect(1)
+            .says(&["apply.rows_parked", "quarantine list"]);
+        assert_eq!(trial.target.number("SELECT count(*) FROM t"), 2);
+    }
+    trial.call(&["run", "--until", "verified"]).expect(2);
+    widen(&trial.target);
+    trial.follow();
+    trial.verify();
+    trial.assert_equal();
+}
+
+/// More rows than may wait end the run, and none of the rest is lost.
+#[test]
+fn more_refused_rows_than_may_wait_end_the_run() {
+    let trial = Trial::new(Engine::Pg17, Engine::Pg18);
+    make(&trial.source);
+    trial.follow();
+    narrow(&trial.target);
+    trial.source.run(&format!(
+        "INSERT INTO t SELECT i, i, {LIMIT}, NULL FROM generate_series(1, 130) i"
+    ));
+    trial
+        .call(&["run", "--until", "followed"])
+        .expect(1)
+        .says(&["quarantine as entry"]);
+    widen(&trial.target);
+    trial.verify();
+    trial.assert_equal();
+}
+
+/// A unique value that a parked row's image on the target still has, and that another row has by now on the source.
+#[test]
+fn a_unique_value_that_a_parked_row_has_given_up_does_not_stop_the_run() {
+    for (source, target) in [
+        (Engine::Pg15, Engine::Pg17),
+        (Engine::Pg17, Engine::Mysql97),
+    ] {
+        let trial = Trial::new(source, target);
+        make(&trial.source);
+        trial
+            .source
+            .run("INSERT INTO t VALUES (1, 1, 1, NULL), (2, 2, 2, NULL)");
+        trial.follow();
+        narrow(&trial.target);
+        let running = trial.following(&[]);
+        trial
+            .source
+            .run(&format!("UPDATE t SET u = 10, n = {LIMIT} WHERE k = 1"));
+        trial.source.run("UPDATE t SET u = 1 WHERE k = 2");
+        trial.source.run("INSERT INTO t VALUES (3, 2, 3, NULL)");
+        trial.source.run("INSERT INTO t VALUES (4, 4, 4, NULL)");
+        let arrived = || trial.target.number("SELECT count(*) FROM t WHERE k = 4") == 1;
+        wait_until("a later row", LONG, arrived);
+        wait_until("status knows", LONG, || parked(&trial) == 3);
+        trial.source.run("UPDATE t SET n = 5 WHERE k = 1");
+        wait_until("nothing is parked", LONG, || parked(&trial) == 0);
+        running.interrupt();
+        running.wait(LONG).expect(0);
+        trial.assert_equal();
+        trial.verify();
+    }
+}
