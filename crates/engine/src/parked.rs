@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_control::EntryId;
-use crossfade_model::Key;
+use crossfade_model::{Key, TableId};
 use crossfade_rules::frontier::{OneKeyRow, OneKeyState};
 use crossfade_store::RecordWrite;
 use tokio::sync::mpsc;
@@ -47,17 +47,20 @@ pub(crate) fn is_parked(session: &Session, refused: &Refused) -> Result<bool, En
     Ok(state.tables[refused.id.0 as usize].frontier.is_parked(&key))
 }
 
-/// What of a parked row is durable.
+/// What of a parked row is durable. Its cells must be known already.
 pub(crate) fn record(
     session: &Session,
+    table: TableId,
     key: &Key,
-    refused: &Refused,
 ) -> Result<RecordWrite, EngineError> {
     let row = OneKeyRow {
         key: key.clone(),
         state: OneKeyState::Parked { owed: Vec::new() },
     };
-    durable::one_key_record(session.table(refused.id)?, row, refused.cells.clone())
+    let state = session.lock();
+    let known = state.tables[table.0 as usize].one_key_cells.get(key);
+    let cells = known.cloned().unwrap_or_default();
+    durable::one_key_record(session.table(table)?, row, cells)
 }
 
 /// The row's record is durable: memory follows, and people are told.
@@ -65,7 +68,6 @@ pub(crate) fn note(session: &Session, key: Key, refused: &Refused, entry: EntryI
     {
         let mut state = session.lock();
         let at = &mut state.tables[refused.id.0 as usize];
-        at.one_key_cells.insert(key.clone(), refused.cells.clone());
         at.frontier.park(key);
         at.parked_cleared = false;
     }
@@ -155,7 +157,7 @@ fn due(state: &mut State) -> Option<Vec<RepairKey>> {
         return None;
     }
     let keys: Vec<RepairKey> = (0..)
-        .map(crossfade_model::TableId)
+        .map(TableId)
         .zip(&state.tables)
         .flat_map(|(id, table)| {
             let due = table.frontier.due(&state.checkpoint);

@@ -31,6 +31,7 @@ pub(crate) async fn write(
     to: Position,
 ) -> Result<(), EngineError> {
     let mut mode = MergeMode::Fast;
+    let mut refused = None;
     for attempt in 1.. {
         let result = try_write(session, applier, effects, records, from, to, mode).await;
         let Err(EngineError::Store(error)) = result else {
@@ -47,6 +48,11 @@ pub(crate) async fn write(
             Next::With(careful) => {
                 applier.rollback().await?;
                 mode = careful;
+                refused = (error.kind == ErrorKind::RowRefused).then_some(error);
+            }
+            // rows that exchange a unique value cannot be written one by one: what was refused before is the cause
+            Next::Stop if error.kind == ErrorKind::UniqueViolation => {
+                return Err(refused.unwrap_or(error).into());
             }
             Next::Again | Next::Stop => return Err(error.into()),
         }

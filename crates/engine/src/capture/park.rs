@@ -49,7 +49,10 @@ pub(super) async fn park(
     }
     let mut records = Vec::with_capacity(rows.len());
     for (key, refused, _) in &rows {
-        records.push(parked::record(session, key, refused)?);
+        session.lock().tables[table.0 as usize]
+            .one_key_cells
+            .insert(key.clone(), refused.cells.clone());
+        records.push(parked::record(session, table, key)?);
     }
     loader.begin().await?;
     loader.records(&records).await?;

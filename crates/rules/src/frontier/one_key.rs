@@ -78,10 +78,10 @@ where
         self.staged.contains_key(key) || self.one_key.contains_key(key)
     }
 
-    /// The row of `key` is not in the target and will be read again: a unique conflict while loading,
-    /// or a retry from quarantine. Until then its changes are left to that reading. To be called once the
-    /// same is durable; for a chunk's load under the same lock as, and before, [`Self::loaded`]. A key whose
-    /// change could not be applied is owed that change's transaction: [`Self::leave`] it at once.
+    /// The row of `key` is not in the target, or not as it should be, and will be read again: the target refused it, in a chunk's load or in
+    /// the stream, or it was read too early ([`Self::ahead_of`]) and is in another one's way. Until then its changes are left to that
+    /// reading. To be called once the same is durable; for a chunk's load before [`Self::loaded`]. The batch at hand is then decided
+    /// again, which owes it what the batch would have changed.
     pub fn park(&mut self, key: K) {
         self.one_key
             .insert(key, OneKeyState::Parked { owed: Vec::new() });
@@ -94,6 +94,16 @@ where
         Q: Ord + ?Sized,
     {
         matches!(self.one_key.get(key), Some(OneKeyState::Parked { .. }))
+    }
+
+    /// Keys whose rows are newer than the checkpoint: read by themselves, also by the batch at hand, and nobody has yet passed the horizon.
+    pub fn ahead_of(&self, checkpoint: &P) -> Vec<K> {
+        let ahead = self.one_key.iter().filter(|(key, state)| {
+            matches!(state, OneKeyState::Read { horizon, .. } if horizon > checkpoint)
+                && !self.staged.contains_key(*key)
+        });
+        let ahead = ahead.map(|(key, _)| key).chain(self.staged.keys());
+        ahead.cloned().collect()
     }
 
     /// How many keys are parked; also those that the batch at hand has read, until it is durable.

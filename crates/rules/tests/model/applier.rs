@@ -26,8 +26,8 @@ impl World {
                 events.push(Event::BatchFails);
             }
             if let Some(key) = self.scenario.refuse
-                && !process.frontier.has_one_key(&key)
-                && batch.ops.iter().any(|op| op.puts(key))
+                && (!process.frontier.has_one_key(&key) && batch.ops.iter().any(|op| op.puts(key))
+                    || process.frontier.ahead_of(&process.from).contains(&key))
             {
                 events.push(Event::Refuse(key));
             }
@@ -348,8 +348,11 @@ impl World {
             let batch = &mut state.process.as_mut().unwrap().batch;
             return batch.ops.retain(|op| !op.puts(key));
         }
-        let from = state.process.as_ref().unwrap().from;
-        self.run(state, &Write::Batch(BatchWrite::parks(key, from)));
+        let process = state.process.as_ref().unwrap();
+        // a row that was read too early is taken off the target with it
+        let gone = process.frontier.has_one_key(&key);
+        let write = BatchWrite::parks(key, gone, process.from);
+        self.run(state, &Write::Batch(write));
         self.batch_fails(state);
         state.process.as_mut().unwrap().frontier.park(key);
     }

@@ -93,11 +93,11 @@ impl Op {
 }
 
 impl BatchWrite {
-    /// A key is parked at this checkpoint.
-    pub fn parks(key: Key, at: u8) -> Self {
+    /// A key is parked at this checkpoint, and its row `gone`.
+    pub fn parks(key: Key, gone: bool, at: u8) -> Self {
         BatchWrite {
             keyless: false,
-            ops: Vec::new(),
+            ops: gone.then_some(Op::Delete(key)).into_iter().collect(),
             checkpoint: Some((at, at)),
             owed: None,
             one_key: vec![KeyRow {

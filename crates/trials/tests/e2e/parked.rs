@@ -190,7 +190,8 @@ fn refused_at_random(source: Engine, target: Engine, batch_changes: u64) {
     let too_large = format!("SELECT count(*) FROM t WHERE n >= {LIMIT}");
     assert_eq!(trial.target.number(&too_large), 0);
     widen(&trial.target);
-    if random.random_bool(0.5) {
+    // or, somewhere, just wait
+    if source != Engine::Pg15 {
         trial.call(&["quarantine", "retry", "--all"]).expect(0);
     }
     wait_until("nothing is parked", LONG, || parked(&trial) == 0);
@@ -298,7 +299,7 @@ fn a_unique_value_that_a_parked_row_has_given_up_does_not_stop_the_run() {
         trial.source.run("INSERT INTO t VALUES (4, 4, 4, NULL)");
         let arrived = || trial.target.number("SELECT count(*) FROM t WHERE k = 4") == 1;
         wait_until("a later row", LONG, arrived);
-        wait_until("status knows", LONG, || parked(&trial) == 3);
+        wait_until("status knows", LONG, || parked(&trial) == 1);
         trial.source.run("UPDATE t SET n = 5 WHERE k = 1");
         wait_until("nothing is parked", LONG, || parked(&trial) == 0);
         running.interrupt();
