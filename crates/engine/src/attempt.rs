@@ -444,10 +444,7 @@ async fn reached(
 async fn until_finished(run: &Run, session: &Session) -> Result<(), EngineError> {
     let waits = !matches!(run.until, Until::Stopped);
     session
-        .wait_for(|state| {
-            let hangs = state.parked_tried && state.parked() > 0 && state.followed_beside_parked();
-            (state.finished || waits && hangs).then_some(())
-        })
+        .wait_for(|state| (state.finished || waits && state.hangs()).then_some(()))
         .await
         .ok_or(EngineError::Ending)?;
     if session.lock().finished {
@@ -464,7 +461,7 @@ async fn until_finished(run: &Run, session: &Session) -> Result<(), EngineError>
 /// Rows that wait in quarantine are not followed.
 async fn refuse_parked(session: &Session) -> Result<(), EngineError> {
     session
-        .wait_for(|state| (state.parked_tried || state.parked() == 0).then_some(()))
+        .wait_for(|state| (state.followed() || state.hangs()).then_some(()))
         .await
         .ok_or(EngineError::Ending)?;
     parked::refuse(session)

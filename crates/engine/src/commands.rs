@@ -180,7 +180,8 @@ async fn compare(
     let control = &run.migration.control;
     let ready = session
         .wait_for(|state| match (state.paused, &asked) {
-            (false, _) => state.finished.then_some(true),
+            // what only waits for rows in quarantine is compared too, and these are tried again
+            (false, _) => (state.finished || state.hangs()).then_some(true),
             (true, Asked::Report(_) | Asked::Switch(..) | Asked::Gates) => Some(false),
             // nobody need wait for it: it is obeyed after `resume`
             (true, Asked::Retry { .. }) => None,

@@ -464,7 +464,9 @@ pub(crate) fn table_state(
                 mapping.called()
             ))
         })?;
+    let parked = frontier.parked_rows();
     Ok(TableState {
+        refusals: parked.map(|row| (row.key, String::new())).collect(),
         frontier,
         bounds,
         keying: if keyed {

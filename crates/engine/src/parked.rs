@@ -38,13 +38,20 @@ pub(crate) fn key_of(session: &Session, refused: &Refused) -> Result<Option<Key>
     Ok(mapping.key_encoder().key_of(&refused.cells).ok())
 }
 
-/// Whether the row of this key is parked.
-pub(crate) fn is_parked(session: &Session, refused: &Refused) -> Result<bool, EngineError> {
-    let Some(key) = key_of(session, refused)? else {
-        return Ok(false);
-    };
-    let state = session.lock();
-    Ok(state.tables[refused.id.0 as usize].frontier.is_parked(&key))
+/// What of refused rows is to be durable, by their keys.
+pub(crate) fn records(
+    session: &Session,
+    keys: &[Key],
+    found: &[Refused],
+) -> Result<Vec<RecordWrite>, EngineError> {
+    let mut records = Vec::with_capacity(keys.len());
+    for (key, refused) in keys.iter().zip(found) {
+        session.lock().tables[refused.id.0 as usize]
+            .one_key_cells
+            .insert(key.clone(), refused.cells.clone());
+        records.push(record(session, refused.id, key)?);
+    }
+    Ok(records)
 }
 
 /// What of a parked row is durable. Its cells must be known already.
@@ -67,7 +74,10 @@ pub(crate) fn record(
 pub(crate) fn note(session: &Session, key: Key, refused: &Refused, entry: EntryId) {
     {
         let mut state = session.lock();
+        // it has not been tried by itself
+        state.parked_tried = false;
         let at = &mut state.tables[refused.id.0 as usize];
+        at.refusals.insert(key.clone(), refused.why().to_owned());
         at.frontier.park(key);
         at.parked_cleared = false;
     }
@@ -92,7 +102,7 @@ pub(crate) async fn run(
             return Ok(());
         };
         match repair::repair(&session, &requests, keys).await {
-            Ok(repaired) => taken(&session, repaired.rows),
+            Ok(repaired) => tried(&session, repaired.rows),
             Err(EngineError::Ending) => return Ok(()),
             Err(error) if may_pass(&error) => return Err(error),
             // said of these rows, not of the stream
@@ -137,6 +147,23 @@ pub(crate) fn refuse_switch(session: &Session) -> Result<(), EngineError> {
     }
 }
 
+/// Waits until the target is complete, for a switch that needs it.
+///
+/// # Errors
+/// Where rows are parked: it is not, and what is there lacks their changes.
+pub(crate) async fn finished(session: &Session) -> Result<(), EngineError> {
+    session
+        .wait_for(|state| (state.finished || state.hangs()).then_some(()))
+        .await
+        .ok_or(EngineError::Ending)?;
+    refuse_switch(session)?;
+    // they may have been taken just now
+    session
+        .wait_for(|state| state.finished.then_some(()))
+        .await
+        .ok_or(EngineError::Ending)
+}
+
 /// The first table with parked rows, and how many there are in all, in words.
 fn told(session: &Session) -> Option<(String, String)> {
     let state = session.lock();
@@ -174,8 +201,15 @@ fn due(state: &mut State) -> Option<Vec<RepairKey>> {
     Some(keys)
 }
 
-fn taken(session: &Session, rows: u64) {
-    session.lock().parked_tried = true;
+fn tried(session: &Session, rows: u64) {
+    {
+        let mut state = session.lock();
+        state.parked_tried = true;
+        for table in &mut state.tables {
+            let frontier = &table.frontier;
+            table.refusals.retain(|key, _| frontier.is_parked(key));
+        }
+    }
     session.notify();
     if rows > 0 {
         session.observer.event(&Event::Warning {

@@ -13,6 +13,7 @@ use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, StoreError, Upsert}
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EngineError;
+use crate::parked::MOST_PARKED;
 use crate::run::Run;
 use crate::session::Session;
 use crate::verify::differ::row_key;
@@ -45,6 +46,11 @@ impl Refused {
     pub fn told(&self) -> String {
         let (table, key) = (&self.table, &self.seen.key.text);
         format!("table {table}, key {key}: {}", self.seen.why)
+    }
+
+    /// What the target said.
+    pub fn why(&self) -> &str {
+        &self.seen.why
     }
 }
 
@@ -91,10 +97,20 @@ pub(crate) async fn keep(
     }
 }
 
+/// How rows are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In place of those that are there, found by the key.
+    Keyed,
+    /// As new rows: the target's table has no key, or not yet.
+    Added,
+}
+
 /// What the search works on: a target connection whose transactions are all rolled back.
 struct Search<'a> {
     applier: &'a mut dyn Applier,
     mapping: &'a TableMapping,
+    form: Form,
     /// Keys of rows that the batch takes away: they give up unique values.
     deletes: &'a [Row],
 }
@@ -104,11 +120,13 @@ enum Tried {
     Taken,
     /// One is refused by its values.
     Refused(StoreError),
-    /// A unique value is another row's, which may not be among those that were tried; whether one is refused is not known.
+    /// A unique value is another row's, or a row that one builds on is not there, and that may not be among those that were tried; whether
+    /// one is refused is not known.
     Unclear,
 }
 
-/// Looks for the row that made a batch fail, and keeps it for [`record`]. That none is found changes nothing: the batch has failed.
+/// Looks for the rows that made a batch fail, one more than may wait at most, and keeps them for the session. That none is found changes
+/// nothing: the batch has failed.
 pub(crate) async fn note_batch(
     session: &Session,
     applier: &mut dyn Applier,
@@ -118,20 +136,25 @@ pub(crate) async fn note_batch(
     if !is_of(error, ErrorKind::RowRefused) {
         return;
     }
+    let mut found = Vec::new();
     for (table, effect) in effects {
         let Ok(mapping) = session.table(*table) else {
             continue;
         };
-        let (rows, deletes): (Vec<Upsert>, &[Row]) = match effect {
-            Effect::Keyed { upserts, deletes } => (upserts.clone(), deletes),
-            Effect::Multiset { inserts, .. } => (inserts.iter().map(whole).collect(), &[]),
+        let (rows, form, deletes): (Vec<Upsert>, Form, &[Row]) = match effect {
+            Effect::Keyed { upserts, deletes } => (upserts.clone(), Form::Keyed, deletes),
+            Effect::Multiset { inserts, .. } => {
+                (inserts.iter().map(whole).collect(), Form::Added, &[])
+            }
             Effect::Clear(_) => continue,
         };
-        if let Some((_, refused)) = find(session, applier, mapping, &rows, deletes).await {
-            *session.refused() = Some(refused);
-            return;
+        let most = MOST_PARKED + 1 - found.len();
+        found.extend(search(session, applier, mapping, (rows, form, deletes), most).await);
+        if found.len() > MOST_PARKED {
+            break;
         }
     }
+    *session.refused() = found;
 }
 
 /// Whether this is a store's error of that kind.
@@ -144,20 +167,56 @@ pub(crate) async fn of_rows(
     session: &Session,
     applier: &mut dyn Applier,
     mapping: &TableMapping,
-    rows: &[Row],
+    (rows, form): (&[Row], Form),
     most: usize,
 ) -> Vec<Refused> {
-    let mut rest: Vec<Upsert> = rows.iter().map(whole).collect();
+    let rows = rows.iter().map(whole).collect();
+    search(session, applier, mapping, (rows, form, &[]), most).await
+}
+
+/// The refused ones of rows.
+async fn search(
+    session: &Session,
+    applier: &mut dyn Applier,
+    mapping: &TableMapping,
+    (mut rest, form, deletes): (Vec<Upsert>, Form, &[Row]),
+    most: usize,
+) -> Vec<Refused> {
+    let mut search = Search {
+        applier,
+        mapping,
+        form,
+        deletes,
+    };
     let mut out = Vec::new();
+    // where they are refused by themselves, no row can be told innocent
+    match search.tried(&[]).await {
+        Ok(Tried::Taken) => {}
+        Ok(Tried::Refused(_) | Tried::Unclear) => return out,
+        Err(error) => {
+            not_looked_for(&error);
+            return out;
+        }
+    }
     while out.len() < most {
-        let Some((at, refused)) = find(session, applier, mapping, &rest, &[]).await else {
-            break;
-        };
-        out.push(refused);
-        // those before it are taken
-        rest.drain(..=at);
+        match search.first(session, &rest).await {
+            Ok(Some((at, refused))) => {
+                out.push(refused);
+                // those before it are taken
+                rest.drain(..=at);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                not_looked_for(&error);
+                break;
+            }
+        }
     }
     out
+}
+
+fn not_looked_for(error: &StoreError) {
+    tracing::warn!(%error, "the rows that are refused could not be looked for");
 }
 
 fn whole(row: &Row) -> Upsert {
@@ -168,49 +227,8 @@ fn whole(row: &Row) -> Upsert {
     }
 }
 
-/// The first of the rows that is refused, and its place.
-async fn find(
-    session: &Session,
-    applier: &mut dyn Applier,
-    mapping: &TableMapping,
-    rows: &[Upsert],
-    deletes: &[Row],
-) -> Option<(usize, Refused)> {
-    let mut search = Search {
-        applier,
-        mapping,
-        deletes,
-    };
-    let found = match search.row(rows).await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::warn!(%error, "the row that is refused could not be looked for");
-            return None;
-        }
-    };
-    let (at, error) = found?;
-    let row = &rows[at];
-    let columns = search.columns(row, &error).await.unwrap_or_default();
-    let key = row_key(mapping, &row.row, KeySide::Source)?;
-    let position = session.source.show_position(session.lock().checkpoint);
-    let refused = Refused {
-        id: mapping.id,
-        cells: mapping.key_only(&row.row),
-        table: mapping.called(),
-        seen: Seen {
-            key,
-            kind: KIND.to_owned(),
-            columns,
-            cause: "value_refused".to_owned(),
-            why: why(&error),
-        },
-        position,
-    };
-    Some((at, refused))
-}
-
 /// The store's words, its code and what to do. Errors of stores hold no cell's value.
-fn why(error: &StoreError) -> String {
+pub(crate) fn why(error: &StoreError) -> String {
     let code = error.server_code.as_deref().unwrap_or(error.code);
     let fix = error
         .fix
@@ -220,6 +238,39 @@ fn why(error: &StoreError) -> String {
 }
 
 impl Search<'_> {
+    /// The first of the rows that is refused, and its place.
+    async fn first(
+        &mut self,
+        session: &Session,
+        rows: &[Upsert],
+    ) -> Result<Option<(usize, Refused)>, StoreError> {
+        let Some((at, error)) = self.row(rows).await? else {
+            return Ok(None);
+        };
+        let Some(row) = rows.get(at) else {
+            return Ok(None);
+        };
+        let columns = self.columns(row, &error).await.unwrap_or_default();
+        let Some(key) = row_key(self.mapping, &row.row, KeySide::Source) else {
+            return Ok(None);
+        };
+        let position = session.source.show_position(session.lock().checkpoint);
+        let refused = Refused {
+            id: self.mapping.id,
+            cells: self.mapping.key_only(&row.row),
+            table: self.mapping.called(),
+            seen: Seen {
+                key,
+                kind: KIND.to_owned(),
+                columns,
+                cause: "value_refused".to_owned(),
+                why: why(&error),
+            },
+            position,
+        };
+        Ok(Some((at, refused)))
+    }
+
     /// The first of the rows that is refused by itself, by halves. Rows that are refused only together have none to name.
     async fn row(&mut self, rows: &[Upsert]) -> Result<Option<(usize, StoreError)>, StoreError> {
         let mut parts = vec![(0, rows.len())];
@@ -271,19 +322,18 @@ impl Search<'_> {
 
     /// Writes rows and takes them back.
     async fn tried(&mut self, rows: &[Upsert]) -> Result<Tried, StoreError> {
-        if rows.is_empty() {
+        if rows.is_empty() && self.deletes.is_empty() {
             return Ok(Tried::Taken);
         }
-        let effect = if self.mapping.source.key.is_some() {
-            Effect::Keyed {
+        let effect = match self.form {
+            Form::Keyed => Effect::Keyed {
                 upserts: rows.to_vec(),
                 deletes: self.deletes.to_vec(),
-            }
-        } else {
-            Effect::Multiset {
+            },
+            Form::Added => Effect::Multiset {
                 inserts: rows.iter().map(|u| u.row.clone()).collect(),
                 deletes: Vec::new(),
-            }
+            },
         };
         self.applier.rollback().await?;
         self.applier.begin().await?;
@@ -295,15 +345,22 @@ impl Search<'_> {
         match applied {
             Ok(()) => Ok(Tried::Taken),
             Err(error) if error.kind == ErrorKind::RowRefused => Ok(Tried::Refused(error)),
-            Err(error) if error.kind == ErrorKind::UniqueViolation => Ok(Tried::Unclear),
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::UniqueViolation | ErrorKind::RowAbsent
+                ) =>
+            {
+                Ok(Tried::Unclear)
+            }
             Err(error) => Err(error),
         }
     }
 }
 
-/// Puts the row that ended an attempt into quarantine, durably, and tells so with the error.
+/// Puts the first row that ended an attempt into quarantine, durably, and tells so with the error.
 pub(crate) async fn record(run: &Run, session: &Session, error: EngineError) -> EngineError {
-    let Some(refused) = session.refused().take() else {
+    let Some(refused) = std::mem::take(&mut *session.refused()).into_iter().next() else {
         return error;
     };
     let EngineError::Store(mut error) = error else {

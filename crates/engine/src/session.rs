@@ -62,6 +62,8 @@ pub(crate) struct TableState {
     pub parts: Option<Parts>,
     /// Cells of keys that have a frontier of their own.
     pub one_key_cells: HashMap<Key, Row>,
+    /// What the target said of rows that are parked because it refused them; empty where they were parked by an earlier attempt.
+    pub refusals: HashMap<Key, String>,
     /// The target has no row of a parked key any more.
     pub parked_cleared: bool,
     pub copied_rows: u64,
@@ -150,9 +152,23 @@ impl State {
         })
     }
 
-    /// Rows that the target refused: they wait in quarantine, everything else goes on.
+    /// Rows that are parked: everything else goes on.
     pub fn parked(&self) -> usize {
         self.tables.iter().map(|t| t.frontier.parked_count()).sum()
+    }
+
+    /// Those of them that wait in quarantine, as the target refused them.
+    pub fn waiting(&self) -> usize {
+        let of = |table: &TableState| {
+            let keys = table.refusals.keys();
+            keys.filter(|key| table.frontier.is_parked(*key)).count()
+        };
+        self.tables.iter().map(of).sum()
+    }
+
+    /// Nothing but parked rows is between the target and the source, and these were tried.
+    pub fn hangs(&self) -> bool {
+        self.parked_tried && self.parked() > 0 && self.followed_beside_parked()
     }
 
     /// The stream has brought these events.
@@ -236,8 +252,8 @@ pub(crate) struct Session {
     /// Writes on the target that are not this migration's.
     pub strangers: Marks,
     gates: Mutex<Watch>,
-    /// The row that a batch failed at, where it is one.
-    refused: Mutex<Option<Refused>>,
+    /// The rows that a batch failed at, where they were found.
+    refused: Mutex<Vec<Refused>>,
     state: Mutex<State>,
     proofs: Mutex<Option<Proofs>>,
     changed: Notify,
@@ -346,8 +362,8 @@ impl Session {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The row that the target refused. Held for short computations only.
-    pub fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
+    /// The rows that the target refused. Held for short computations only.
+    pub fn refused(&self) -> MutexGuard<'_, Vec<Refused>> {
         // a panic while it was held ends the attempt without naming the row
         self.refused
             .lock()

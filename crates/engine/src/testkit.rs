@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use crossfade_model::{
     Canonical, Cell, Change, Column, ColumnMapping, Key, KeyEncoder, KeyOrder, LogicalType,
@@ -177,6 +179,7 @@ pub fn state(mappings: &[TableMapping], splits: &[&str]) -> State {
                 loading: 0,
                 parts: None,
                 one_key_cells: Default::default(),
+                refusals: HashMap::new(),
                 parked_cleared: false,
                 copied_rows: 0,
                 ledger: Default::default(),

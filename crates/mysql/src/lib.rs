@@ -70,6 +70,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     captures_in_place: true,
     // a table is stored by its key: adding it later writes all rows again
     key_after_load: false,
+    differing_keys_are_equal: true,
 };
 
 /// A database of a MySQL or MariaDB server.

@@ -28,6 +28,8 @@ pub(crate) fn capabilities() -> Capabilities {
         streams_transactions: true,
         captures_in_place: false,
         key_after_load: true,
+        // the plan refuses such a key
+        differing_keys_are_equal: false,
     }
 }
 

@@ -76,6 +76,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     streams_transactions: false,
     captures_in_place: false,
     key_after_load: false,
+    differing_keys_are_equal: true,
 };
 
 /// Which part a store plays.

@@ -50,4 +50,6 @@ pub struct Capabilities {
     pub captures_in_place: bool,
     /// The primary key can be added to a filled table (and so is built after the load).
     pub key_after_load: bool,
+    /// Keys whose texts differ may be one value to it ('a' and 'A'): a row can go from one to the other, and never has both.
+    pub differing_keys_are_equal: bool,
 }

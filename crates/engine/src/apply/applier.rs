@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::apply::ahead::Next;
+use crate::apply::big::tables_of;
 use crate::apply::decide::{Decided, PendingTransaction, Rereads, Sight, Verdict, decide};
 use crate::apply::gather::Gathered;
 use crate::apply::reread::Reread;
@@ -218,6 +219,9 @@ impl ApplierTask {
             self.last_idle = Instant::now();
         }
         self.idle_end = None;
+        let changes = transactions.iter().flat_map(|t| &t.changes);
+        self.equal_keys_out_of_the_way(|| changes.flat_map(tables_of).collect())
+            .await?;
         let mut ahead = ahead.filter(|_| self.session.lock().applies_all());
         let effects = loop {
             let decided = match ahead.take() {
@@ -230,9 +234,9 @@ impl ApplierTask {
             kill::point("apply.decided");
             let effects = decided.effects.len();
             self.remember(transactions.iter().map(|t| t.id));
-            match self.write(decided, from, end).await {
+            match self.write(decided, (from, end), true).await {
                 Ok(()) => break effects,
-                // decided again, everything but that row goes on
+                // decided again, everything but these rows goes on
                 Err(error) if self.park(&error).await? => {}
                 Err(error) => return Err(error),
             }
@@ -404,11 +408,12 @@ impl ApplierTask {
         Ok(())
     }
 
+    /// Writes what was decided. Where a row of it is refused, the session has it, if rows are to be looked for.
     pub(super) async fn write(
         &mut self,
         decided: Decided,
-        from: Position,
-        to: Position,
+        (from, to): (Position, Position),
+        looks_for_rows: bool,
     ) -> Result<(), EngineError> {
         let session = Arc::clone(&self.session);
         if decided.left {
@@ -429,7 +434,9 @@ impl ApplierTask {
         let applier = self.applier.as_mut();
         let written = write::write(&session, applier, effects, &records, from, to).await;
         if let Err(error) = written {
-            refused::note_batch(&session, self.applier.as_mut(), effects, &error).await;
+            if looks_for_rows {
+                refused::note_batch(&session, self.applier.as_mut(), effects, &error).await;
+            }
             self.expired = expired;
             return Err(error);
         }

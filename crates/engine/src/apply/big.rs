@@ -47,6 +47,8 @@ impl ApplierTask {
         let session = Arc::clone(&self.session);
         let touched = touched_by(big).await?;
         self.tables_ready(&touched).await?;
+        self.equal_keys_out_of_the_way(|| touched.iter().copied().collect())
+            .await?;
         let careful = session.careful.load(Ordering::Relaxed);
         let mode = if careful {
             MergeMode::DeleteThenInsert
@@ -289,7 +291,7 @@ fn unready(state: &State, touched: &[TableId]) -> Option<TableId> {
     touched.iter().find(waits).copied()
 }
 
-fn tables_of(change: &Change) -> Vec<TableId> {
+pub(super) fn tables_of(change: &Change) -> Vec<TableId> {
     match change {
         Change::Insert { table, .. }
         | Change::Update { table, .. }

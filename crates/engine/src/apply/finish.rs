@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_model::Sequence;
+use crossfade_store::ErrorKind;
 
 use crate::error::EngineError;
 use crate::kill;
@@ -13,35 +14,42 @@ use crate::sequences;
 use crate::session::Session;
 use crate::strangers;
 
+/// Pause before indexes are built again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How often sequences are raised while following.
 const SEQUENCES_EVERY: Duration = Duration::from_secs(30);
 
-/// Waits until the target follows, completes its schema (`was_followed`: it was complete before this attempt), then keeps sequences raised until the attempt stops.
+/// Waits until the target follows, completes its schema (`was_followed`: it was complete before this attempt), then keeps sequences raised
+/// until the attempt stops.
 pub(crate) async fn run(
     session: Arc<Session>,
     planned: Vec<Sequence>,
     was_followed: bool,
     begun: std::time::Instant,
 ) -> Result<(), EngineError> {
-    let Some(position) = session
-        .wait_for(|state| {
+    let position = loop {
+        let ready = session.wait_for(|state| {
             // what is built below is there already, whatever was parked since
             let ready = was_followed && state.followed_beside_parked() || state.followed();
             ready.then_some(state.checkpoint)
-        })
-        .await
-    else {
-        return Ok(());
+        });
+        let Some(position) = ready.await else {
+            return Ok(());
+        };
+        match build_indexes(&session).await {
+            // a row was parked meanwhile, and what is left of it has another one's value
+            Err(EngineError::Store(error))
+                if error.kind == ErrorKind::UniqueViolation && session.lock().parked() > 0 =>
+            {
+                tokio::time::sleep(AGAIN).await;
+            }
+            built => {
+                built?;
+                break position;
+            }
+        }
     };
-    for mapping in session.tables() {
-        // the key is there; the other indexes that do not constrain come with it
-        session.target.build_key(mapping).await?;
-    }
-    kill::point("unique.before");
-    for mapping in session.tables() {
-        session.target.build_unique_indexes(mapping).await?;
-    }
-    kill::point("unique.after");
     let later = session.target.build_foreign_keys(session.tables()).await?;
     kill::point("foreign_keys.after");
     for omission in later {
@@ -57,10 +65,13 @@ pub(crate) async fn run(
     strangers::watch(&session).await?;
     session.lock().finished = true;
     session.notify();
-    session.observer.event(&Event::Followed {
-        position: session.source.show_position(position),
-        seconds: begun.elapsed().as_secs_f64(),
-    });
+    // with parked rows it is not yet
+    if session.lock().followed() {
+        session.observer.event(&Event::Followed {
+            position: session.source.show_position(position),
+            seconds: begun.elapsed().as_secs_f64(),
+        });
+    }
     let mut stop = session.stop.clone();
     loop {
         tokio::select! {
@@ -68,4 +79,17 @@ pub(crate) async fn run(
             () = tokio::time::sleep(SEQUENCES_EVERY) => sequences::keep(&session, &planned).await?,
         }
     }
+}
+
+async fn build_indexes(session: &Session) -> Result<(), EngineError> {
+    for mapping in session.tables() {
+        // the key is there; the other indexes that do not constrain come with it
+        session.target.build_key(mapping).await?;
+    }
+    kill::point("unique.before");
+    for mapping in session.tables() {
+        session.target.build_unique_indexes(mapping).await?;
+    }
+    kill::point("unique.after");
+    Ok(())
 }

@@ -11,11 +11,10 @@ use crossfade_model::{Position, Snapshot};
 use crossfade_store::ErrorKind;
 
 use crate::apply::applier::ApplierTask;
-use crate::apply::decide::{Rereads, Sight, Verdict, decide};
+use crate::apply::decide::{Decided, Rereads, Sight, Verdict, decide};
 use crate::apply::steps::NetKey;
 use crate::error::EngineError;
-use crate::parked;
-use crate::refused;
+use crate::refused::{self, Form};
 use crate::verify::collect::Collector;
 use crate::verify::repair::{Answer, ReadRow, Repairs};
 
@@ -40,15 +39,12 @@ impl ApplierTask {
                 answer.again.push(row.key);
             }
         }
-        if self.repaired(&ready, &view, horizon).await? {
+        if self.repaired(&ready, (&view, horizon)).await?.is_none() {
             answer.written += ready.len() as u64;
         } else {
             // one by one, so that only what is refused is left out
-            for row in ready {
-                if self
-                    .repaired(std::slice::from_ref(&row), &view, horizon)
-                    .await?
-                {
+            for row in &ready {
+                if self.repaired_alone(row, (&view, horizon)).await? {
                     answer.written += 1;
                 } else {
                     answer.refused += 1;
@@ -82,15 +78,70 @@ impl ApplierTask {
         Ok(frontier.accept_one_key(&key, view, None).is_accepted())
     }
 
-    /// Writes the rows; false where the target refuses one of them, and none is written.
+    /// Writes one row; false where the target refuses it.
+    async fn repaired_alone(
+        &mut self,
+        row: &ReadRow,
+        seen: (&Snapshot, Position),
+    ) -> Result<bool, EngineError> {
+        let one = std::slice::from_ref(row);
+        let Some(mut refusal) = self.repaired(one, seen).await? else {
+            return Ok(true);
+        };
+        // what has a unique value of its own may be a row that is older than it, or newer
+        if refused::is_of(&refusal, ErrorKind::UniqueViolation)
+            && self.conflicting_out_of_the_way(&refusal).await?
+        {
+            match self.repaired(one, seen).await? {
+                None => return Ok(true),
+                Some(error) => refusal = error,
+            }
+        }
+        self.note_refusal(row, &refusal).await?;
+        Ok(false)
+    }
+
+    /// Enters in quarantine what the target says now of a parked row. Of any other what was seen is a difference already.
+    async fn note_refusal(
+        &mut self,
+        row: &ReadRow,
+        refusal: &EngineError,
+    ) -> Result<(), EngineError> {
+        let session = Arc::clone(&self.session);
+        let (table, cells) = &row.key;
+        let (EngineError::Store(error), Some(image)) = (refusal, &row.row) else {
+            return Ok(());
+        };
+        let Ok(key) = self.encoders[table.0 as usize].key_of(cells) else {
+            return Ok(());
+        };
+        let why = refused::why(error);
+        {
+            let state = session.lock();
+            let at = &state.tables[table.0 as usize];
+            if !at.frontier.is_parked(&key) || at.refusals.get(&key) == Some(&why) {
+                return Ok(());
+            }
+        }
+        let rows = (std::slice::from_ref(image), Form::Keyed);
+        let applier = self.applier.as_mut();
+        let found = refused::of_rows(&session, applier, session.table(*table)?, rows, 1).await;
+        for refused in found {
+            refused::enter(&session, &refused).await?;
+            let at = &mut session.lock().tables[table.0 as usize];
+            at.refusals.insert(key.clone(), why.clone());
+        }
+        Ok(())
+    }
+
+    /// Writes the rows; what the target says where it refuses one of them, and none is written.
     async fn repaired(
         &mut self,
         rows: &[ReadRow],
-        view: &Snapshot,
-        horizon: Position,
-    ) -> Result<bool, EngineError> {
+        (view, horizon): (&Snapshot, Position),
+    ) -> Result<Option<EngineError>, EngineError> {
         if rows.is_empty() {
-            return Ok(true);
+            return Ok(None);
         }
         let session = Arc::clone(&self.session);
         let mut rereads = Rereads::new();
@@ -98,33 +149,28 @@ impl ApplierTask {
             let (table, cells) = &row.key;
             // a key that has no form on the source is no row of it: the target's store refuses what it cannot find
             let Ok(key) = self.encoders[table.0 as usize].key_of(cells) else {
-                return Ok(false);
+                return Ok(Some(EngineError::internal(
+                    "a key has no form on the source",
+                )));
             };
             let cells = session.table(*table)?.key_only(cells);
             let net = NetKey::new(key.clone(), Cow::Owned(cells));
             rereads.insert((*table, key), (net, row.row.clone()));
         }
-        let decided = {
-            let mut state = session.lock();
-            for table in &mut state.tables {
-                table.frontier.discard_staged();
-            }
-            for ((table, key), (net, _)) in &rereads {
-                let at = &mut state.tables[table.0 as usize];
-                at.frontier
-                    .stage_one_key(key.clone(), view.clone(), horizon);
-                let cells = net.cells(session.table(*table)?);
-                at.one_key_cells.insert(key.clone(), cells);
-            }
-            let nothing = std::iter::empty();
-            let sight = Sight::Shared(&mut state);
-            decide(sight, session.tables(), &self.encoders, nothing, &rereads)?
-        };
-        let Verdict::Decided(decided) = decided else {
-            return Err(EngineError::internal("a repair waits for a change"));
-        };
+        let mut decided = self.decided_again(&rereads, (view, horizon))?;
         let checkpoint = session.lock().checkpoint;
-        match self.write(decided, checkpoint, checkpoint).await {
+        let at = (checkpoint, checkpoint);
+        let mut written = self.write(decided, at, false).await;
+        if let ([ReadRow { row: None, .. }], Err(error)) = (rows, &written)
+            && refused::is_of(error, ErrorKind::RowRefused)
+        {
+            // a key that the target cannot even look for: it has no row of it, and none is to be there
+            self.applier.rollback().await?;
+            decided = self.decided_again(&rereads, (view, horizon))?;
+            decided.effects.clear();
+            written = self.write(decided, at, false).await;
+        }
+        match written {
             Ok(()) => {}
             Err(EngineError::Store(error))
                 if matches!(
@@ -133,17 +179,10 @@ impl ApplierTask {
                 ) =>
             {
                 self.applier.rollback().await?;
-                let refused = session.refused().take();
                 for table in &mut session.lock().tables {
                     table.frontier.discard_staged();
                 }
-                // of any other row what was seen is a difference already
-                if let ([_], Some(refused)) = (rows, refused)
-                    && parked::is_parked(&session, &refused)?
-                {
-                    refused::enter(&session, &refused).await?;
-                }
-                return Ok(false);
+                return Ok(Some(error.into()));
             }
             Err(error) => return Err(error),
         }
@@ -152,6 +191,32 @@ impl ApplierTask {
                 proofs.repaired(row.key.0.0 as usize, &row.key.1);
             }
         }
-        Ok(true)
+        Ok(None)
+    }
+
+    /// Stages the rows that were read, and decides what is to be written.
+    fn decided_again(
+        &self,
+        rereads: &Rereads,
+        (view, horizon): (&Snapshot, Position),
+    ) -> Result<Decided, EngineError> {
+        let session = &self.session;
+        let mut state = session.lock();
+        for table in &mut state.tables {
+            table.frontier.discard_staged();
+        }
+        for ((table, key), (net, _)) in rereads {
+            let at = &mut state.tables[table.0 as usize];
+            at.frontier
+                .stage_one_key(key.clone(), view.clone(), horizon);
+            let cells = net.cells(session.table(*table)?);
+            at.one_key_cells.insert(key.clone(), cells);
+        }
+        let nothing = std::iter::empty();
+        let sight = Sight::Shared(&mut state);
+        match decide(sight, session.tables(), &self.encoders, nothing, rereads)? {
+            Verdict::Decided(decided) => Ok(decided),
+            _ => Err(EngineError::internal("a repair waits for a change")),
+        }
     }
 }

@@ -11,7 +11,7 @@ use crossfade_store::{
 };
 
 use crate::capture::bounds;
-use crate::capture::park::{self, Without};
+use crate::capture::park::{self, Looked, Without};
 use crate::durable::{self, ChunkRecord};
 use crate::error::EngineError;
 use crate::kill;
@@ -26,6 +26,9 @@ const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Tries of one chunk that met a deadlock or a busy store.
 const CHUNK_TRIES: u32 = 20;
+
+/// Tries of a chunk of which a row was refused that is not found.
+const BLIND_TRIES: u32 = 2;
 
 /// What a loader does next.
 #[derive(Debug, PartialEq)]
@@ -131,6 +134,7 @@ async fn chunk_with_retries(
     table: TableId,
     chunk: ChunkId,
 ) -> Result<(), EngineError> {
+    let mut blind = 0;
     for attempt in 1.. {
         let result = load(session, loader, table, chunk).await;
         let Err(EngineError::Store(error)) = &result else {
@@ -152,12 +156,22 @@ async fn chunk_with_retries(
             }
             return note_altered(session, name, what).await;
         }
-        let mut without = false;
-        if error.kind == ErrorKind::RowRefused {
-            loader.rollback().await?;
-            without = park::park(session, loader, table, chunk).await?;
-        }
-        let passing = without || matches!(error.kind, ErrorKind::Conflict | ErrorKind::Busy);
+        let passing = match error.kind {
+            ErrorKind::Conflict | ErrorKind::Busy => true,
+            ErrorKind::RowRefused => {
+                loader.rollback().await?;
+                match park::park(session, loader, table, chunk).await? {
+                    Looked::Parked => true,
+                    // it may have been mended since it was read
+                    Looked::NothingFound => {
+                        blind += 1;
+                        blind <= BLIND_TRIES
+                    }
+                    Looked::Cannot => false,
+                }
+            }
+            _ => false,
+        };
         if !passing || attempt >= CHUNK_TRIES {
             return result;
         }

@@ -8,59 +8,60 @@ use crossfade_store::{Loader, ReadForm, RowBlock};
 
 use crate::error::EngineError;
 use crate::parked::{self, MOST_PARKED};
-use crate::refused::{self, Refused};
-use crate::session::Session;
+use crate::refused::{self, Form, Refused};
+use crate::session::{Keying, Session};
+
+/// What came of looking for the rows of a chunk that the target refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// They are parked.
+    Parked,
+    /// None is refused now, or the stores could not be asked.
+    NothingFound,
+    /// They cannot be parked: the error has to end the attempt.
+    Cannot,
+}
 
 /// Looks for the rows of a chunk that the target refuses, and parks them: each is entered in quarantine, then all become durable in one
-/// target transaction. False where none was found or there are too many: the error has to end the attempt.
+/// target transaction.
 pub(super) async fn park(
     session: &Session,
     loader: &mut dyn Loader,
     table: TableId,
     chunk: ChunkId,
-) -> Result<bool, EngineError> {
-    let room = MOST_PARKED.saturating_sub(session.lock().parked());
-    let mut found = match of_chunk(session, table, chunk, room + 1).await {
-        Ok(found) => found,
+) -> Result<Looked, EngineError> {
+    let room = MOST_PARKED.saturating_sub(session.lock().waiting());
+    let found = match of_chunk(session, table, chunk, room + 1).await {
+        Ok(found) if !found.is_empty() => found,
+        Ok(_) => return Ok(Looked::NothingFound),
         Err(error) => {
             tracing::warn!(%error, "the rows that are refused could not be looked for");
-            return Ok(false);
+            return Ok(Looked::NothingFound);
         }
     };
-    let mut rows = Vec::new();
-    let fit = found.len() <= room;
-    for refused in found.drain(..) {
-        let key = parked::key_of(session, &refused)?;
-        match (key, fit) {
-            (Some(key), true) => {
-                let Some(entry) = refused::enter(session, &refused).await? else {
-                    return Ok(false);
-                };
-                rows.push((key, refused, entry));
-            }
-            _ => {
-                *session.refused() = Some(refused);
-                return Ok(false);
-            }
-        }
+    let mut keys = Vec::with_capacity(found.len());
+    for refused in &found {
+        keys.extend(parked::key_of(session, refused)?);
     }
-    if rows.is_empty() {
-        return Ok(false);
+    if keys.len() != found.len() || keys.len() > room {
+        *session.refused() = found;
+        return Ok(Looked::Cannot);
     }
-    let mut records = Vec::with_capacity(rows.len());
-    for (key, refused, _) in &rows {
-        session.lock().tables[table.0 as usize]
-            .one_key_cells
-            .insert(key.clone(), refused.cells.clone());
-        records.push(parked::record(session, table, key)?);
+    let mut entries = Vec::with_capacity(found.len());
+    for refused in &found {
+        let Some(entry) = refused::enter(session, refused).await? else {
+            return Ok(Looked::Cannot);
+        };
+        entries.push(entry);
     }
+    let records = parked::records(session, &keys, &found)?;
     loader.begin().await?;
     loader.records(&records).await?;
     loader.commit().await?;
-    for (key, refused, entry) in rows {
-        parked::note(session, key, &refused, entry);
+    for ((key, refused), entry) in keys.into_iter().zip(&found).zip(entries) {
+        parked::note(session, key, refused, entry);
     }
-    Ok(true)
+    Ok(Looked::Parked)
 }
 
 /// Reads the chunk once more, by a snapshot of its own: a row that has changed since the first reading is seen as it is now, and the
@@ -72,10 +73,15 @@ async fn of_chunk(
     most: usize,
 ) -> Result<Vec<Refused>, EngineError> {
     let mapping = session.table(table)?;
-    let (range, mut without) = {
+    let (range, mut without, form) = {
         let state = session.lock();
         let at = &state.tables[table.0 as usize];
-        (at.range(chunk), Without::of(mapping, &at.frontier))
+        // before its key is built a row would be looked for in the whole table
+        let form = match at.keying {
+            Keying::Keyed if mapping.source.key.is_some() => Form::Keyed,
+            _ => Form::Added,
+        };
+        (at.range(chunk), Without::of(mapping, &at.frontier), form)
     };
     let mut applier = session.tenure.open_applier().await?;
     let mut snapshot = session
@@ -89,7 +95,9 @@ async fn of_chunk(
             continue;
         };
         let more = most - found.len();
-        found.extend(refused::of_rows(session, applier.as_mut(), mapping, &rows, more).await);
+        found.extend(
+            refused::of_rows(session, applier.as_mut(), mapping, (&rows, form), more).await,
+        );
         if found.len() >= most || session.stopping() {
             break;
         }

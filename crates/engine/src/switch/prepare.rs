@@ -75,11 +75,7 @@ pub(crate) async fn prepare(
             at_ms: millis(begun.elapsed()),
         });
     };
-    session
-        .wait_for(|state| state.finished.then_some(()))
-        .await
-        .ok_or(EngineError::Ending)?;
-    parked::refuse_switch(session)?;
+    parked::finished(session).await?;
     gates::early(run, session, order).await?;
     let base = run.base();
     let sides = &run.migration.sides;

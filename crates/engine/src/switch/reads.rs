@@ -6,6 +6,7 @@ use crossfade_plan::Phase;
 use crossfade_route as routes;
 
 use crate::error::EngineError;
+use crate::parked;
 use crate::run::Run;
 use crate::session::Session;
 use crate::switch::lane::Direction;
@@ -52,10 +53,7 @@ pub(crate) async fn lead(
             "`crossfade rollback` takes both back",
         ));
     }
-    session
-        .wait_for(|state| state.finished.then_some(()))
-        .await
-        .ok_or(EngineError::Ending)?;
+    parked::finished(session).await?;
     let mut report = tell::blank(&run.home, run.direction, order, now());
     report.traffic = order.what.clone();
     let back = back(order);

@@ -308,3 +308,123 @@ fn a_unique_value_that_a_parked_row_has_given_up_does_not_stop_the_run() {
         trial.verify();
     }
 }
+
+/// A refused row that is renamed to a key which the stores hold equal is there under that key, and what was its old one takes nothing away.
+#[test]
+fn a_parked_row_that_is_renamed_to_an_equal_key_stays() {
+    for engine in [Engine::Mysql97, Engine::Maria1011, Engine::Sqlite] {
+        let trial = Trial::new(engine, engine);
+        let key = match engine {
+            Engine::Sqlite => "text COLLATE NOCASE",
+            _ => "varchar(20) COLLATE utf8mb4_general_ci",
+        };
+        trial.source.run(&format!(
+            "CREATE TABLE t (k {key} NOT NULL PRIMARY KEY, n integer NOT NULL)"
+        ));
+        trial
+            .source
+            .run("INSERT INTO t VALUES ('A', 1), ('B', 1), ('C', 1)");
+        trial.follow();
+        narrow(&trial.target);
+        let running = trial.following(&[]);
+        trial.source.run(&format!("UPDATE t SET n = {LIMIT}"));
+        wait_until("all are parked", LONG, || parked(&trial) == 3);
+        trial
+            .source
+            .run("UPDATE t SET k = 'a', n = 2 WHERE k = 'A'");
+        trial
+            .source
+            .run("DELETE FROM t WHERE k = 'B'; INSERT INTO t VALUES ('b', 3)");
+        wait_until("one is parked", LONG, || parked(&trial) == 1);
+        // another one is refused, so that what is left of parked rows is looked at once more
+        trial
+            .source
+            .run(&format!("INSERT INTO t VALUES ('D', {LIMIT})"));
+        wait_until("two are parked", LONG, || parked(&trial) == 2);
+        assert_eq!(
+            trial
+                .target
+                .number("SELECT count(*) FROM t WHERE n IN (2, 3)"),
+            2
+        );
+        widen(&trial.target);
+        trial.call(&["quarantine", "retry", "--all"]).expect(0);
+        wait_until("nothing is parked", LONG, || parked(&trial) == 0);
+        running.interrupt();
+        running.wait(LONG).expect(0);
+        trial.assert_equal();
+        trial.verify();
+    }
+}
+
+/// Many rows of one transaction are refused: they wait, beside those of it that are not.
+#[test]
+fn many_rows_of_one_transaction_wait_at_once() {
+    for (source, target) in [
+        (Engine::Pg17, Engine::Pg18),
+        (Engine::Mysql97, Engine::Pg15),
+    ] {
+        let trial = Trial::new(source, target).option("batch_changes", 100);
+        make(&trial.source);
+        trial
+            .source
+            .run("INSERT INTO t VALUES (1000, 1000, 1, NULL)");
+        trial.follow();
+        narrow(&trial.target);
+        let running = trial.following(&[]);
+        // in one batch, and in a transaction of several
+        for (low, high) in [(0, 50), (100, 500)] {
+            let rows: Vec<String> = (low..high)
+                .map(|i| format!("({i}, {i}, {}, NULL)", if i % 10 == 7 { LIMIT } else { 1 }))
+                .collect();
+            trial
+                .source
+                .run(&format!("INSERT INTO t VALUES {}", rows.join(", ")));
+        }
+        wait_until("they are parked", LONG, || parked(&trial) == 45);
+        trial.source.run("UPDATE t SET n = 2 WHERE k = 1000");
+        wait_until("a later change", LONG, || {
+            trial.target.number("SELECT n FROM t WHERE k = 1000") == 2
+        });
+        assert_eq!(trial.target.number("SELECT count(*) FROM t"), 451 - 45);
+        trial.source.run("UPDATE t SET n = 3");
+        wait_until("nothing is parked", LONG, || parked(&trial) == 0);
+        running.interrupt();
+        running.wait(LONG).expect(0);
+        trial.assert_equal();
+        trial.verify();
+    }
+}
+
+/// Rows that are refused before the target is complete keep neither a comparison nor a retry waiting for ever.
+#[test]
+fn a_target_that_waits_for_rows_is_compared_and_tried() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17);
+    make(&trial.source);
+    trial.source.run(&format!(
+        "INSERT INTO t VALUES (1, 1, 1, NULL), (2, 2, {LIMIT}, NULL)"
+    ));
+    trial.die_at("chunk.rows", 1);
+    narrow(&trial.target);
+    let mut running = trial.start(&["run"]);
+    wait_until("it is parked", LONG, || {
+        assert!(running.is_running(), "{}", running.stderr_so_far());
+        parked(&trial) == 1
+    });
+    trial
+        .call(&["verify"])
+        .expect(2)
+        .says(&["key 2: on the source only"]);
+    trial
+        .call(&["switch", "writes", "--owner", "me", "--within", "30s"])
+        .expect(2)
+        .says(&["quarantine"]);
+    trial.call(&["quarantine", "retry", "--all"]).expect(2);
+    widen(&trial.target);
+    trial.call(&["quarantine", "retry", "--all"]).expect(0);
+    wait_until("nothing is parked", LONG, || parked(&trial) == 0);
+    running.interrupt();
+    running.wait(LONG).expect(0);
+    trial.verify();
+    trial.assert_equal();
+}
