@@ -418,7 +418,7 @@ fn a_target_that_waits_for_rows_is_compared_and_tried() {
     trial
         .call(&["switch", "writes", "--owner", "me", "--within", "30s"])
         .expect(2)
-        .says(&["quarantine"]);
+        .says(&["switch.not_followed"]);
     trial.call(&["quarantine", "retry", "--all"]).expect(2);
     widen(&trial.target);
     trial.call(&["quarantine", "retry", "--all"]).expect(0);
