@@ -65,18 +65,27 @@ pub(crate) async fn run(
     strangers::watch(&session).await?;
     session.lock().finished = true;
     session.notify();
-    // with parked rows it is not yet
-    if session.lock().followed() {
-        session.observer.event(&Event::Followed {
-            position: session.source.show_position(position),
-            seconds: begun.elapsed().as_secs_f64(),
-        });
-    }
     let mut stop = session.stop.clone();
+    let mut told = false;
+    let mut keep_at = tokio::time::Instant::now() + SEQUENCES_EVERY;
     loop {
         tokio::select! {
             _ = stop.changed() => return Ok(()),
-            () = tokio::time::sleep(SEQUENCES_EVERY) => sequences::keep(&session, &planned).await?,
+            // with parked rows it is not yet
+            followed = session.wait_for(|state| state.followed().then_some(())), if !told => {
+                if followed.is_none() {
+                    return Ok(());
+                }
+                told = true;
+                session.observer.event(&Event::Followed {
+                    position: session.source.show_position(position),
+                    seconds: begun.elapsed().as_secs_f64(),
+                });
+            }
+            () = tokio::time::sleep_until(keep_at) => {
+                sequences::keep(&session, &planned).await?;
+                keep_at = tokio::time::Instant::now() + SEQUENCES_EVERY;
+            }
         }
     }
 }

@@ -71,7 +71,8 @@ impl Case {
                 "{entry}"
             );
             assert_eq!(entry["state"], "open", "{entry}");
-            assert!(entry["times_seen"].as_u64() > Some(times), "{entry}");
+            // the same words of one run are entered once
+            assert!(entry["times_seen"].as_u64() >= Some(times), "{entry}");
         }
         let id = only_entry(trial)["id"].to_string();
         quarantine(trial, &["show", &id]).expect(0);
