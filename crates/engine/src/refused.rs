@@ -1,6 +1,6 @@
 //! The row that a target refuses: found by trying, named in quarantine, never skipped.
 //!
-//! In the stream it is parked (`apply/park.rs`), and all else goes on. Where it cannot be (a table without key, a switch at work, too
+//! In the stream it is parked (`apply/park.rs`), and all else goes on. Where it cannot be (a table without key, too
 //! many) nothing of its batch is written: the attempt ends with the store's error, and the next one begins at the same checkpoint, so
 //! that the row is met again until it or the target's column was mended.
 
