@@ -106,7 +106,8 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         applied_commit_time: 0,
         recent,
         finished: false,
-        parked_tried: false,
+        parks: 1,
+        parked_tried: 0,
         parked_changed: false,
         altered: None,
     };

@@ -276,17 +276,25 @@ struct OneKeyRecord {
     row: OneKeyRow<Key, Snapshot, TransactionId, Position>,
     /// The key's cells at their columns' places, others NULL.
     cells: Row,
+    /// It is parked since the target refused the row.
+    #[serde(default)]
+    refused: bool,
 }
 
 pub(crate) fn one_key_record(
     mapping: &TableMapping,
     row: OneKeyRow<Key, Snapshot, TransactionId, Position>,
     cells: Row,
+    refused: bool,
 ) -> Result<RecordWrite, EngineError> {
     put(
         "one_key",
         one_key_id(mapping, &row.key),
-        &OneKeyRecord { row, cells },
+        &OneKeyRecord {
+            row,
+            cells,
+            refused,
+        },
     )
 }
 
@@ -360,6 +368,8 @@ pub(crate) struct StoredTable {
     pub bounds: HashMap<Key, Vec<Cell>>,
     pub parts: Option<Parts>,
     pub one_key_cells: HashMap<Key, Row>,
+    /// Keys that are parked since the target refused their rows.
+    pub refused: Vec<Key>,
     pub copied_rows: u64,
     pub ledger: LedgerCounts,
     pub owed_stored: bool,
@@ -380,6 +390,7 @@ pub(crate) fn stored_table(
         bounds: HashMap::new(),
         parts: None,
         one_key_cells: HashMap::new(),
+        refused: Vec::new(),
         copied_rows: 0,
         ledger: LedgerCounts::default(),
         owed_stored: false,
@@ -410,7 +421,10 @@ pub(crate) fn stored_table(
             }
             "one_key" => {
                 let one: OneKeyRecord = from_json(record)?;
-                let cells = placed(mapping, &one.row.key, one.cells);
+                let cells = placed(mapping, &one.row.key, one.cells)?;
+                if one.refused {
+                    stored.refused.push(one.row.key.clone());
+                }
                 stored.one_key_cells.insert(one.row.key.clone(), cells);
                 stored.frontier.one_key.push(one.row);
             }
@@ -422,14 +436,14 @@ pub(crate) fn stored_table(
 }
 
 /// A key's cells at the places that its columns have now: a parked key may have been stored before columns came or went.
-fn placed(mapping: &TableMapping, key: &Key, cells: Row) -> Row {
+fn placed(mapping: &TableMapping, key: &Key, cells: Row) -> Result<Row, EngineError> {
     let encoder = mapping.key_encoder();
     let is_it = |row: &Row| encoder.key_of(row).is_ok_and(|found| found == *key);
     let Some(columns) = mapping.source.key.as_ref().map(|key| &key.columns) else {
-        return cells;
+        return Ok(cells);
     };
     if cells.0.len() == mapping.columns.len() && is_it(&cells) {
-        return cells;
+        return Ok(cells);
     }
     let mut places = columns.clone();
     places.sort_unstable();
@@ -440,7 +454,18 @@ fn placed(mapping: &TableMapping, key: &Key, cells: Row) -> Row {
             *to = cell.clone();
         }
     }
-    if is_it(&row) { row } else { cells }
+    if is_it(&row) {
+        return Ok(row);
+    }
+    Err(EngineError::Stopped {
+        code: "engine.parked_key",
+        table: Some(mapping.called()),
+        key: None,
+        what: "the key's columns have changed places while a row of it waited to be read again"
+            .to_owned(),
+        fix: "Put them back into their old order and run until the row is taken, or `abort` and begin again"
+            .to_owned(),
+    })
 }
 
 /// A table's state from its durable rows and the bounds that cut what is not loaded.
@@ -464,9 +489,9 @@ pub(crate) fn table_state(
                 mapping.called()
             ))
         })?;
-    let parked = frontier.parked_rows();
+    let refused = stored.refused.into_iter();
     Ok(TableState {
-        refusals: parked.map(|row| (row.key, String::new())).collect(),
+        refusals: refused.map(|key| (key, String::new())).collect(),
         frontier,
         bounds,
         keying: if keyed {

@@ -49,16 +49,17 @@ pub(crate) fn records(
         session.lock().tables[refused.id.0 as usize]
             .one_key_cells
             .insert(key.clone(), refused.cells.clone());
-        records.push(record(session, refused.id, key)?);
+        records.push(record(session, refused.id, key, true)?);
     }
     Ok(records)
 }
 
-/// What of a parked row is durable. Its cells must be known already.
+/// What of a parked row is durable, and whether it is parked since the target refused it. Its cells must be known already.
 pub(crate) fn record(
     session: &Session,
     table: TableId,
     key: &Key,
+    refused: bool,
 ) -> Result<RecordWrite, EngineError> {
     let row = OneKeyRow {
         key: key.clone(),
@@ -67,7 +68,7 @@ pub(crate) fn record(
     let state = session.lock();
     let known = state.tables[table.0 as usize].one_key_cells.get(key);
     let cells = known.cloned().unwrap_or_default();
-    durable::one_key_record(session.table(table)?, row, cells)
+    durable::one_key_record(session.table(table)?, row, cells, refused)
 }
 
 /// The row's record is durable: memory follows, and people are told.
@@ -75,7 +76,7 @@ pub(crate) fn note(session: &Session, key: Key, refused: &Refused, entry: EntryI
     {
         let mut state = session.lock();
         // it has not been tried by itself
-        state.parked_tried = false;
+        state.parks += 1;
         let at = &mut state.tables[refused.id.0 as usize];
         at.refusals.insert(key.clone(), refused.why().to_owned());
         at.frontier.park(key);
@@ -98,15 +99,13 @@ pub(crate) async fn run(
 ) -> Result<(), EngineError> {
     let mut stop = session.stop.clone();
     loop {
-        let Some(keys) = session.wait_for(due).await else {
+        let Some((keys, parks)) = session.wait_for(due).await else {
             return Ok(());
         };
-        match repair::repair(&session, &requests, keys).await {
-            Ok(repaired) => tried(&session, repaired.rows),
+        match read_again(&session, &requests, keys).await {
+            Ok(rows) => tried(&session, parks, rows),
             Err(EngineError::Ending) => return Ok(()),
-            Err(error) if may_pass(&error) => return Err(error),
-            // said of these rows, not of the stream
-            Err(error) => tracing::warn!(%error, "parked rows could not be read again"),
+            Err(error) => return Err(error),
         }
         tokio::select! {
             _ = stop.changed() => return Ok(()),
@@ -170,8 +169,9 @@ fn told(session: &Session) -> Option<(String, String)> {
     let mut tables = session.tables().iter().zip(&state.tables);
     let (mapping, _) = tables.find(|(_, at)| at.frontier.parked_count() > 0)?;
     let what = format!(
-        "{} rows that the target refused wait in quarantine; everything else is applied up to {}",
+        "{} rows wait to be read again, {} of them in quarantine because the target refused them; everything else is applied up to {}",
         state.parked(),
+        state.waiting(),
         session.source.show_position(state.checkpoint),
     );
     Some((mapping.called(), what))
@@ -179,7 +179,7 @@ fn told(session: &Session) -> Option<(String, String)> {
 
 /// All that is parked, once nothing else is missing: not before the horizons of all copies, at which a unique value that two snapshots
 /// showed twice is at one row only.
-fn due(state: &mut State) -> Option<Vec<RepairKey>> {
+fn due(state: &mut State) -> Option<(Vec<RepairKey>, u64)> {
     if state.paused || state.gate_closed || !state.followed_beside_parked() {
         return None;
     }
@@ -198,13 +198,33 @@ fn due(state: &mut State) -> Option<Vec<RepairKey>> {
         return None;
     }
     state.parked_changed = false;
-    Some(keys)
+    Some((keys, state.parks))
 }
 
-fn tried(session: &Session, rows: u64) {
+/// Has the rows read again and written; how many were. What cannot be done for all at once is done for each.
+async fn read_again(
+    session: &Arc<Session>,
+    requests: &mpsc::Sender<VerifyRequest>,
+    keys: Vec<RepairKey>,
+) -> Result<u64, EngineError> {
+    let mut rows = 0;
+    let mut parts = vec![keys];
+    while let Some(some) = parts.pop() {
+        match repair::repair(session, requests, some.clone()).await {
+            Ok(repaired) => rows += repaired.rows,
+            Err(error) if may_pass(&error) => return Err(error),
+            Err(_) if some.len() > 1 => parts.extend(some.into_iter().map(|key| vec![key])),
+            // said of this row, not of the stream
+            Err(error) => tracing::warn!(%error, "a parked row could not be read again"),
+        }
+    }
+    Ok(rows)
+}
+
+fn tried(session: &Session, parks: u64, rows: u64) {
     {
         let mut state = session.lock();
-        state.parked_tried = true;
+        state.parked_tried = parks;
         for table in &mut state.tables {
             let frontier = &table.frontier;
             table.refusals.retain(|key, _| frontier.is_parked(key));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossfade_control::quarantine::{KeySide, Seen};
 use crossfade_control::{ControlError, EntryId};
 use crossfade_model::{Cell, Row, TableId, TableMapping};
-use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, StoreError, Upsert};
+use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, Recovery, StoreError, Upsert};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EngineError;
@@ -111,8 +111,8 @@ struct Search<'a> {
     applier: &'a mut dyn Applier,
     mapping: &'a TableMapping,
     form: Form,
-    /// Keys of rows that the batch takes away: they give up unique values.
-    deletes: &'a [Row],
+    /// Keys of rows that the batch takes away, as far as they are taken: they give up unique values.
+    deletes: Vec<Row>,
 }
 
 /// What came of trying rows.
@@ -127,14 +127,17 @@ enum Tried {
 
 /// Looks for the rows that made a batch fail, one more than may wait at most, and keeps them for the session. That none is found changes
 /// nothing: the batch has failed.
+///
+/// # Errors
+/// A store's that may pass.
 pub(crate) async fn note_batch(
     session: &Session,
     applier: &mut dyn Applier,
     effects: &[(TableId, Effect)],
     error: &EngineError,
-) {
+) -> Result<(), EngineError> {
     if !is_of(error, ErrorKind::RowRefused) {
-        return;
+        return Ok(());
     }
     let mut found = Vec::new();
     for (table, effect) in effects {
@@ -149,12 +152,14 @@ pub(crate) async fn note_batch(
             Effect::Clear(_) => continue,
         };
         let most = MOST_PARKED + 1 - found.len();
-        found.extend(search(session, applier, mapping, (rows, form, deletes), most).await);
+        let rows = (rows, form, deletes.to_vec());
+        found.extend(search(session, applier, mapping, rows, most).await?);
         if found.len() > MOST_PARKED {
             break;
         }
     }
     *session.refused() = found;
+    Ok(())
 }
 
 /// Whether this is a store's error of that kind.
@@ -169,54 +174,34 @@ pub(crate) async fn of_rows(
     mapping: &TableMapping,
     (rows, form): (&[Row], Form),
     most: usize,
-) -> Vec<Refused> {
+) -> Result<Vec<Refused>, EngineError> {
     let rows = rows.iter().map(whole).collect();
-    search(session, applier, mapping, (rows, form, &[]), most).await
+    search(session, applier, mapping, (rows, form, Vec::new()), most).await
 }
 
-/// The refused ones of rows.
+/// The refused ones of rows that come and of keys that go.
 async fn search(
     session: &Session,
     applier: &mut dyn Applier,
     mapping: &TableMapping,
-    (mut rest, form, deletes): (Vec<Upsert>, Form, &[Row]),
+    (rows, form, goes): (Vec<Upsert>, Form, Vec<Row>),
     most: usize,
-) -> Vec<Refused> {
+) -> Result<Vec<Refused>, EngineError> {
     let mut search = Search {
         applier,
         mapping,
         form,
-        deletes,
+        deletes: Vec::new(),
     };
     let mut out = Vec::new();
-    // where they are refused by themselves, no row can be told innocent
-    match search.tried(&[]).await {
-        Ok(Tried::Taken) => {}
-        Ok(Tried::Refused(_) | Tried::Unclear) => return out,
+    match search.all(session, rows, goes, most, &mut out).await {
+        Err(error) if error.recovery() == Recovery::Retry => return Err(error.into()),
         Err(error) => {
-            not_looked_for(&error);
-            return out;
+            tracing::warn!(%error, "the rows that are refused could not be looked for");
         }
+        Ok(()) => {}
     }
-    while out.len() < most {
-        match search.first(session, &rest).await {
-            Ok(Some((at, refused))) => {
-                out.push(refused);
-                // those before it are taken
-                rest.drain(..=at);
-            }
-            Ok(None) => break,
-            Err(error) => {
-                not_looked_for(&error);
-                break;
-            }
-        }
-    }
-    out
-}
-
-fn not_looked_for(error: &StoreError) {
-    tracing::warn!(%error, "the rows that are refused could not be looked for");
+    Ok(out)
 }
 
 fn whole(row: &Row) -> Upsert {
@@ -238,37 +223,86 @@ pub(crate) fn why(error: &StoreError) -> String {
 }
 
 impl Search<'_> {
-    /// The first of the rows that is refused, and its place.
-    async fn first(
+    /// All that are refused, `most` of them at most: first of what goes, each key by itself, for where that is refused no row could be told
+    /// innocent.
+    async fn all(
         &mut self,
         session: &Session,
-        rows: &[Upsert],
-    ) -> Result<Option<(usize, Refused)>, StoreError> {
-        let Some((at, error)) = self.row(rows).await? else {
-            return Ok(None);
+        mut rest: Vec<Upsert>,
+        goes: Vec<Row>,
+        most: usize,
+        out: &mut Vec<Refused>,
+    ) -> Result<(), StoreError> {
+        let mut parts = vec![goes];
+        while let Some(mut some) = parts.pop() {
+            if some.is_empty() {
+                continue;
+            }
+            match self.goes(&some).await? {
+                None => self.deletes.extend(some),
+                Some(error) if some.len() == 1 => {
+                    let named = some.first();
+                    let named = named.and_then(|key| self.named(session, key, &error, Vec::new()));
+                    out.extend(named);
+                    if out.len() >= most {
+                        return Ok(());
+                    }
+                }
+                Some(_) => {
+                    let half = some.split_off(some.len() / 2);
+                    parts.extend([half, some]);
+                }
+            }
+        }
+        while out.len() < most {
+            let Some((at, error)) = self.row(&rest).await? else {
+                break;
+            };
+            let Some(row) = rest.get(at).cloned() else {
+                break;
+            };
+            let columns = self.columns(&row, &error).await.unwrap_or_default();
+            out.extend(self.named(session, &row.row, &error, columns));
+            // those before it are taken
+            rest.drain(..=at);
+        }
+        Ok(())
+    }
+
+    /// What the target says where it refuses that these keys go.
+    async fn goes(&mut self, keys: &[Row]) -> Result<Option<StoreError>, StoreError> {
+        let effect = Effect::Keyed {
+            upserts: Vec::new(),
+            deletes: keys.to_vec(),
         };
-        let Some(row) = rows.get(at) else {
-            return Ok(None);
-        };
-        let columns = self.columns(row, &error).await.unwrap_or_default();
-        let Some(key) = row_key(self.mapping, &row.row, KeySide::Source) else {
-            return Ok(None);
-        };
-        let position = session.source.show_position(session.lock().checkpoint);
-        let refused = Refused {
+        match self.write(&effect).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind == ErrorKind::RowRefused => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn named(
+        &self,
+        session: &Session,
+        row: &Row,
+        error: &StoreError,
+        columns: Vec<String>,
+    ) -> Option<Refused> {
+        let key = row_key(self.mapping, row, KeySide::Source)?;
+        Some(Refused {
             id: self.mapping.id,
-            cells: self.mapping.key_only(&row.row),
+            cells: self.mapping.key_only(row),
             table: self.mapping.called(),
             seen: Seen {
                 key,
                 kind: KIND.to_owned(),
                 columns,
                 cause: "value_refused".to_owned(),
-                why: why(&error),
+                why: why(error),
             },
-            position,
-        };
-        Ok(Some((at, refused)))
+            position: session.source.show_position(session.lock().checkpoint),
+        })
     }
 
     /// The first of the rows that is refused by itself, by halves. Rows that are refused only together have none to name.
@@ -322,27 +356,20 @@ impl Search<'_> {
 
     /// Writes rows and takes them back.
     async fn tried(&mut self, rows: &[Upsert]) -> Result<Tried, StoreError> {
-        if rows.is_empty() && self.deletes.is_empty() {
+        if rows.is_empty() {
             return Ok(Tried::Taken);
         }
         let effect = match self.form {
             Form::Keyed => Effect::Keyed {
                 upserts: rows.to_vec(),
-                deletes: self.deletes.to_vec(),
+                deletes: self.deletes.clone(),
             },
             Form::Added => Effect::Multiset {
                 inserts: rows.iter().map(|u| u.row.clone()).collect(),
                 deletes: Vec::new(),
             },
         };
-        self.applier.rollback().await?;
-        self.applier.begin().await?;
-        let applied = self
-            .applier
-            .apply(self.mapping, &effect, MergeMode::DeleteThenInsert)
-            .await;
-        self.applier.rollback().await?;
-        match applied {
+        match self.write(&effect).await {
             Ok(()) => Ok(Tried::Taken),
             Err(error) if error.kind == ErrorKind::RowRefused => Ok(Tried::Refused(error)),
             Err(error)
@@ -355,6 +382,16 @@ impl Search<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes, and takes it back.
+    async fn write(&mut self, effect: &Effect) -> Result<(), StoreError> {
+        self.applier.rollback().await?;
+        self.applier.begin().await?;
+        let mode = MergeMode::DeleteThenInsert;
+        let applied = self.applier.apply(self.mapping, effect, mode).await;
+        self.applier.rollback().await?;
+        applied
     }
 }
 

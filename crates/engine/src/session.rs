@@ -117,8 +117,10 @@ pub(crate) struct State {
     pub recent: Vec<TransactionId>,
     /// Unique indexes and foreign keys are there.
     pub finished: bool,
-    /// Parked rows were read again since the attempt began.
-    pub parked_tried: bool,
+    /// How often rows were parked since the attempt began, and once more.
+    pub parks: u64,
+    /// That number when the rows that were parked then were read again for the last time.
+    pub parked_tried: u64,
     /// A parked row was changed on the source since it was read last.
     pub parked_changed: bool,
     /// A table's shape on the source is no longer the planned one: nothing more is loaded, and the stream goes on by the
@@ -168,7 +170,7 @@ impl State {
 
     /// Nothing but parked rows is between the target and the source, and these were tried.
     pub fn hangs(&self) -> bool {
-        self.parked_tried && self.parked() > 0 && self.followed_beside_parked()
+        self.parked_tried == self.parks && self.parked() > 0 && self.followed_beside_parked()
     }
 
     /// The stream has brought these events.

@@ -200,7 +200,8 @@ pub fn state(mappings: &[TableMapping], splits: &[&str]) -> State {
         applied_commit_time: 0,
         recent: Vec::new(),
         finished: false,
-        parked_tried: false,
+        parks: 1,
+        parked_tried: 0,
         parked_changed: false,
         altered: None,
     }

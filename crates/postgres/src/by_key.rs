@@ -74,6 +74,9 @@ pub async fn read(
     }
     let values =
         values(&selection.key, keys).ok_or_else(|| defect("postgres.key", "a key is not whole"))?;
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
     let names: Vec<&str> = selection
         .key
         .iter()
@@ -124,15 +127,21 @@ pub async fn rows(client: &Client, label: &str, source: &str, width: usize) -> R
     Ok(rows)
 }
 
+/// The keys as SQL, without those that no row here can have: text holds no zero byte and nothing but its encoding (manual, "Character
+/// Types").
 fn values(key: &[KeyPart<'_>], keys: &[Row]) -> Option<String> {
     let mut scratch = String::new();
     let mut values = Vec::with_capacity(keys.len());
-    for row in keys {
+    'keys: for row in keys {
         let mut literals = Vec::with_capacity(key.len());
         for part in key {
-            let text = cell_text::of(part.class, row.0.get(part.place)?, &mut scratch);
-            let text = std::str::from_utf8(text.ok()??).ok()?;
-            literals.push(format!("{}::{}", quote_literal(text), part.column.declared));
+            let text = cell_text::of(part.class, row.0.get(part.place)?, &mut scratch).ok()??;
+            match std::str::from_utf8(text) {
+                Ok(text) if !text.contains('\0') => {
+                    literals.push(format!("{}::{}", quote_literal(text), part.column.declared));
+                }
+                _ => continue 'keys,
+            }
         }
         values.push(format!("({})", literals.join(", ")));
     }

@@ -434,10 +434,10 @@ impl ApplierTask {
         let applier = self.applier.as_mut();
         let written = write::write(&session, applier, effects, &records, from, to).await;
         if let Err(error) = written {
-            if looks_for_rows {
-                refused::note_batch(&session, self.applier.as_mut(), effects, &error).await;
-            }
             self.expired = expired;
+            if looks_for_rows {
+                refused::note_batch(&session, self.applier.as_mut(), effects, &error).await?;
+            }
             return Err(error);
         }
         self.committed(to, &counts);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossfade_model::{Change, Position, TableId};
+use crossfade_model::{Change, Position, TableId, TableMapping};
 use crossfade_rules::ledger::LedgerCounts;
 use crossfade_store::{Effect, ErrorKind, MergeMode, StoreError};
 
@@ -12,6 +12,7 @@ use crate::apply::applier::ApplierTask;
 use crate::apply::clearing::{self, Partial};
 use crate::apply::gather::BigTransaction;
 use crate::apply::keeping;
+use crate::apply::park::Which;
 use crate::apply::waiting::{self, Look};
 use crate::apply::write::{self, frontier_records, ledger_records};
 use crate::durable;
@@ -51,6 +52,9 @@ impl ApplierTask {
             .await?;
         let careful = session.careful.load(Ordering::Relaxed);
         let mode = if careful {
+            // last of all: a parked row that was read again since the last try may hold a value of the transaction's
+            let of = |mapping: &TableMapping| touched.contains(&mapping.id);
+            self.out_of_the_way(Which::All, of).await?;
             MergeMode::DeleteThenInsert
         } else {
             MergeMode::Fast
@@ -90,7 +94,7 @@ impl ApplierTask {
         let applied = keeping::apply(applier, label, mapping, effect, mode).await;
         if let Err(error) = &applied {
             let piece = [(table, effect.clone())];
-            refused::note_batch(&session, self.applier.as_mut(), &piece, error).await;
+            refused::note_batch(&session, self.applier.as_mut(), &piece, error).await?;
         }
         applied
     }

@@ -50,7 +50,19 @@ pub(crate) async fn run(
             }
         }
     };
-    let later = session.target.build_foreign_keys(session.tables()).await?;
+    let later = loop {
+        let parents_are_there = session.lock().followed();
+        let later = session.target.build_foreign_keys(session.tables()).await?;
+        // a row that is parked may be a parent
+        if later.is_empty() || parents_are_there && session.lock().parked() == 0 {
+            break later;
+        }
+        tokio::time::sleep(AGAIN).await;
+        let ready = session.wait_for(|state| state.followed().then_some(()));
+        if ready.await.is_none() {
+            return Ok(());
+        }
+    };
     kill::point("foreign_keys.after");
     for omission in later {
         session.observer.event(&Event::Warning {

@@ -9,7 +9,7 @@ pub(crate) mod finish;
 pub(crate) mod gather;
 pub(crate) mod keeping;
 pub(crate) mod meeting;
-mod park;
+pub(crate) mod park;
 mod repair;
 pub(crate) mod requests;
 mod reread;

@@ -18,6 +18,15 @@ use crate::parked::{self, MOST_PARKED};
 use crate::refused::{self, Refused};
 use crate::session::{Keying, Session};
 
+/// Which rows are out of the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All that are not of the checkpoint.
+    All,
+    /// What is left of parked ones.
+    Parked,
+}
+
 /// A table's rows on the target that are not of the checkpoint.
 struct Uneven {
     mapping: TableMapping,
@@ -33,7 +42,7 @@ impl ApplierTask {
     pub(super) async fn park(&mut self, error: &EngineError) -> Result<bool, EngineError> {
         let session = Arc::clone(&self.session);
         if refused::is_of(error, ErrorKind::UniqueViolation) {
-            return self.conflicting_out_of_the_way(error).await;
+            return self.conflicting_out_of_the_way(error, Which::All).await;
         }
         let found = std::mem::take(&mut *session.refused());
         let room = MOST_PARKED.saturating_sub(session.lock().waiting());
@@ -77,6 +86,7 @@ impl ApplierTask {
     pub(super) async fn conflicting_out_of_the_way(
         &mut self,
         error: &EngineError,
+        which: Which,
     ) -> Result<bool, EngineError> {
         let table = match error {
             EngineError::Store(error) => error.table.clone(),
@@ -85,7 +95,8 @@ impl ApplierTask {
         let named =
             |mapping: &TableMapping| table.as_ref() == Some(&mapping.target.name.to_string());
         let any = self.session.tables().iter().any(named);
-        self.out_of_the_way(|mapping| !any || named(mapping)).await
+        self.out_of_the_way(which, |mapping| !any || named(mapping))
+            .await
     }
 
     /// Before changes of these tables are applied: where keys that differ may be equal, a row that was read by itself, newer than the
@@ -111,18 +122,19 @@ impl ApplierTask {
         let touched = touched();
         meet.retain(|table| touched.contains(table));
         let of = |mapping: &TableMapping| meet.contains(&mapping.id);
-        self.out_of_the_way(of).await.map(drop)
+        self.out_of_the_way(Which::All, of).await.map(drop)
     }
 
     /// Takes every row off the target's tables that is not of the checkpoint, since a unique value that it has may be another row's there:
     /// what is left of parked rows, and rows that were read by themselves and are newer, which are parked with it and read again later. Then
     /// only rows of the checkpoint are in each other's way. False where there was none.
-    async fn out_of_the_way(
+    pub(super) async fn out_of_the_way(
         &mut self,
+        which: Which,
         of: impl Fn(&TableMapping) -> bool,
     ) -> Result<bool, EngineError> {
         let session = Arc::clone(&self.session);
-        let mut uneven = uneven(&session, of);
+        let mut uneven = uneven(&session, which, of);
         if uneven.is_empty() {
             return Ok(false);
         }
@@ -136,7 +148,7 @@ impl ApplierTask {
         for table in &uneven {
             self.take_off(&table.mapping, &table.gone).await?;
             for key in &table.ahead {
-                records.push(parked::record(&session, table.mapping.id, key)?);
+                records.push(parked::record(&session, table.mapping.id, key, false)?);
             }
         }
         self.applier.records(&records).await?;
@@ -150,8 +162,11 @@ impl ApplierTask {
         }
         let mut state = session.lock();
         for Uneven { mapping, ahead, .. } in uneven {
-            // at once: nothing is wrong with these rows
-            state.parked_changed |= !ahead.is_empty();
+            if !ahead.is_empty() {
+                // at once: nothing is wrong with these rows
+                state.parked_changed = true;
+                state.parks += 1;
+            }
             let at = &mut state.tables[mapping.id.0 as usize];
             at.parked_cleared = true;
             for key in ahead {
@@ -163,30 +178,51 @@ impl ApplierTask {
 
     /// Leaves out keys that the target cannot even look for: it has no row of them.
     async fn keep_what_can_go(&mut self, table: &mut Uneven) -> Result<(), EngineError> {
-        if self.can_go(&table.mapping, &table.gone).await? {
-            return Ok(());
+        let all = self.can_go(&table.mapping, &table.gone).await;
+        if !is_refused(&all) {
+            return all;
         }
         let mut gone = Vec::with_capacity(table.gone.len());
         for row in std::mem::take(&mut table.gone) {
-            if self
+            let taken = self
                 .can_go(&table.mapping, std::slice::from_ref(&row))
-                .await?
-            {
+                .await;
+            if !is_refused(&taken) {
+                taken?;
                 gone.push(row);
+            } else if self.may_be_there(&table.mapping, &row).await? {
+                return taken;
             }
         }
         table.gone = gone;
         Ok(())
     }
 
-    async fn can_go(&mut self, mapping: &TableMapping, gone: &[Row]) -> Result<bool, EngineError> {
+    async fn can_go(&mut self, mapping: &TableMapping, gone: &[Row]) -> Result<(), EngineError> {
         self.applier.rollback().await?;
         self.applier.begin().await?;
         let taken = self.take_off(mapping, gone).await;
         self.applier.rollback().await?;
-        match taken {
-            Err(error) if refused::is_of(&error, ErrorKind::RowRefused) => Ok(false),
-            taken => taken.map(|()| true),
+        taken
+    }
+
+    /// Whether the target may hold a row of this key: not where it cannot even look for it.
+    pub(super) async fn may_be_there(
+        &mut self,
+        mapping: &TableMapping,
+        key: &Row,
+    ) -> Result<bool, EngineError> {
+        self.applier.rollback().await?;
+        self.applier.begin().await?;
+        let read = self
+            .applier
+            .read_keys(mapping, std::slice::from_ref(key))
+            .await;
+        self.applier.rollback().await?;
+        match read {
+            Ok(rows) => Ok(!rows.is_empty()),
+            Err(error) if error.kind == ErrorKind::RowRefused => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -204,8 +240,12 @@ impl ApplierTask {
     }
 }
 
+fn is_refused(taken: &Result<(), EngineError>) -> bool {
+    matches!(taken, Err(error) if refused::is_of(error, ErrorKind::RowRefused))
+}
+
 /// Whether the source may hold keys of this table equal that differ.
-fn may_be_equal(mapping: &TableMapping) -> bool {
+pub(crate) fn may_be_equal(mapping: &TableMapping) -> bool {
     let columns: Vec<&Column> = mapping.source.captured().collect();
     mapping.source.key.as_ref().is_some_and(|key| {
         let mut key_columns = key.columns.iter().filter_map(|&at| columns.get(at));
@@ -214,14 +254,17 @@ fn may_be_equal(mapping: &TableMapping) -> bool {
 }
 
 /// The tables with rows that are not of the checkpoint.
-fn uneven(session: &Session, of: impl Fn(&TableMapping) -> bool) -> Vec<Uneven> {
+fn uneven(session: &Session, which: Which, of: impl Fn(&TableMapping) -> bool) -> Vec<Uneven> {
     let state = session.lock();
     let mut out = Vec::new();
     for (mapping, at) in session.tables().iter().zip(&state.tables) {
         if at.keying != Keying::Keyed || !of(mapping) {
             continue;
         }
-        let ahead = at.frontier.ahead_of(&state.checkpoint);
+        let ahead = match which {
+            Which::All => at.frontier.ahead_of(&state.checkpoint),
+            Which::Parked => Vec::new(),
+        };
         if ahead.is_empty() && (at.parked_cleared || at.frontier.parked_count() == 0) {
             continue;
         }

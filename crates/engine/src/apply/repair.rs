@@ -12,6 +12,7 @@ use crossfade_store::ErrorKind;
 
 use crate::apply::applier::ApplierTask;
 use crate::apply::decide::{Decided, Rereads, Sight, Verdict, decide};
+use crate::apply::park::Which;
 use crate::apply::steps::NetKey;
 use crate::error::EngineError;
 use crate::refused::{self, Form};
@@ -88,9 +89,11 @@ impl ApplierTask {
         let Some(mut refusal) = self.repaired(one, seen).await? else {
             return Ok(true);
         };
-        // what has a unique value of its own may be a row that is older than it, or newer
+        // what has its unique value may be what is left of a parked row; a row that is newer than the checkpoint has it rightly
         if refused::is_of(&refusal, ErrorKind::UniqueViolation)
-            && self.conflicting_out_of_the_way(&refusal).await?
+            && self
+                .conflicting_out_of_the_way(&refusal, Which::Parked)
+                .await?
         {
             match self.repaired(one, seen).await? {
                 None => return Ok(true),
@@ -125,7 +128,7 @@ impl ApplierTask {
         }
         let rows = (std::slice::from_ref(image), Form::Keyed);
         let applier = self.applier.as_mut();
-        let found = refused::of_rows(&session, applier, session.table(*table)?, rows, 1).await;
+        let found = refused::of_rows(&session, applier, session.table(*table)?, rows, 1).await?;
         for refused in found {
             refused::enter(&session, &refused).await?;
             let at = &mut session.lock().tables[table.0 as usize];
@@ -161,11 +164,11 @@ impl ApplierTask {
         let checkpoint = session.lock().checkpoint;
         let at = (checkpoint, checkpoint);
         let mut written = self.write(decided, at, false).await;
-        if let ([ReadRow { row: None, .. }], Err(error)) = (rows, &written)
+        if let ([ReadRow { row: None, key }], Err(error)) = (rows, &written)
             && refused::is_of(error, ErrorKind::RowRefused)
+            && !self.may_be_there(session.table(key.0)?, &key.1).await?
         {
             // a key that the target cannot even look for: it has no row of it, and none is to be there
-            self.applier.rollback().await?;
             decided = self.decided_again(&rereads, (view, horizon))?;
             decided.effects.clear();
             written = self.write(decided, at, false).await;

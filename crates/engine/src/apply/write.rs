@@ -176,7 +176,8 @@ pub(crate) fn frontier_records(
                 .get(&row.key)
                 .cloned()
                 .unwrap_or_default();
-            records.push(durable::one_key_record(mapping, row, cells)?);
+            let refused = table.refusals.contains_key(&row.key);
+            records.push(durable::one_key_record(mapping, row, cells, refused)?);
         }
     }
     for (table, key) in expired.drain(..) {

@@ -6,6 +6,7 @@ use crossfade_model::{Key, KeyEncoder, TableId, TableMapping};
 use crossfade_rules::frontier::ChunkId;
 use crossfade_store::{Loader, ReadForm, RowBlock};
 
+use crate::commands::may_pass;
 use crate::error::EngineError;
 use crate::parked::{self, MOST_PARKED};
 use crate::refused::{self, Form, Refused};
@@ -34,6 +35,7 @@ pub(super) async fn park(
     let found = match of_chunk(session, table, chunk, room + 1).await {
         Ok(found) if !found.is_empty() => found,
         Ok(_) => return Ok(Looked::NothingFound),
+        Err(error) if may_pass(&error) => return Err(error),
         Err(error) => {
             tracing::warn!(%error, "the rows that are refused could not be looked for");
             return Ok(Looked::NothingFound);
@@ -96,7 +98,7 @@ async fn of_chunk(
         };
         let more = most - found.len();
         found.extend(
-            refused::of_rows(session, applier.as_mut(), mapping, (&rows, form), more).await,
+            refused::of_rows(session, applier.as_mut(), mapping, (&rows, form), more).await?,
         );
         if found.len() >= most || session.stopping() {
             break;

@@ -12,6 +12,7 @@ use crossfade_rules::proof::{self, Repair as Rule};
 use crossfade_store::{Recovery, Source};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::apply::park;
 use crate::error::EngineError;
 use crate::progress::{Repair, VerifyReport};
 use crate::session::Session;
@@ -23,6 +24,8 @@ use crate::verify::pair::{ask, seeing_snapshot};
 const KEYS_AT_ONCE: usize = 200;
 /// Readings of a row that is changed meanwhile at most.
 const MOST_TRIES: u32 = 40;
+/// How long the stream may take to what was read.
+const MOST_BEHIND: Duration = Duration::from_secs(10);
 /// Pause between them.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -212,6 +215,16 @@ async fn some_of(
         let _ = requests.send(VerifyRequest::Cancel).await;
         return read.map(|_| None);
     };
+    if session.source.capabilities().differing_keys_are_equal
+        && park::may_be_equal(mapping)
+        && !passed(session, horizon).await?
+    {
+        let _ = requests.send(VerifyRequest::Cancel).await;
+        return Ok(Some(Answer {
+            again: some.to_vec(),
+            ..Answer::default()
+        }));
+    }
     let answer = ask(requests, |reply| {
         VerifyRequest::Repair(Repairs {
             rows,
@@ -225,6 +238,17 @@ async fn some_of(
         .await
         .map(Some)
         .map_err(|_| EngineError::Ending)
+}
+
+/// Waits until the stream has passed what was read, where a row that is newer than the checkpoint could be taken for another one's; false
+/// where that takes too long.
+async fn passed(session: &Session, horizon: Position) -> Result<bool, EngineError> {
+    let passed = session.wait_for(|state| (state.checkpoint >= horizon).then_some(()));
+    match tokio::time::timeout(MOST_BEHIND, passed).await {
+        Ok(Some(())) => Ok(true),
+        Ok(None) => Err(EngineError::Ending),
+        Err(_) => Ok(false),
+    }
 }
 
 type Read = (Vec<ReadRow>, Snapshot, Position);

@@ -2,6 +2,7 @@
 //! both sides are equal.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossfade_trials::patience::{LONG, wait_until};
 use crossfade_trials::seed::{generator, seed};
@@ -422,6 +423,92 @@ fn a_target_that_waits_for_rows_is_compared_and_tried() {
     trial.call(&["quarantine", "retry", "--all"]).expect(2);
     widen(&trial.target);
     trial.call(&["quarantine", "retry", "--all"]).expect(0);
+    wait_until("nothing is parked", LONG, || parked(&trial) == 0);
+    running.interrupt();
+    running.wait(LONG).expect(0);
+    trial.verify();
+    trial.assert_equal();
+}
+
+/// Where differing keys may be equal, a row that is taken up again is there to stay, however much is written beside it.
+#[test]
+fn a_mended_row_is_taken_beside_a_steady_writer() {
+    for engine in [Engine::Mysql97, Engine::Sqlite] {
+        let trial = Trial::new(engine, engine);
+        let key = match engine {
+            Engine::Sqlite => "text COLLATE NOCASE",
+            _ => "varchar(20) COLLATE utf8mb4_general_ci",
+        };
+        trial.source.run(&format!(
+            "CREATE TABLE t (k {key} NOT NULL PRIMARY KEY, n integer NOT NULL)"
+        ));
+        trial
+            .source
+            .run("INSERT INTO t VALUES ('a', 1), ('busy', 1)");
+        trial.follow();
+        narrow(&trial.target);
+        let running = trial.following(&[]);
+        trial
+            .source
+            .run(&format!("UPDATE t SET n = {LIMIT} WHERE k = 'a'"));
+        wait_until("it is parked", LONG, || parked(&trial) == 1);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut n = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    n += 1;
+                    let n = n % LIMIT;
+                    trial
+                        .source
+                        .run(&format!("UPDATE t SET n = {n} WHERE k = 'busy'"));
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+            });
+            trial.source.run("UPDATE t SET n = 2 WHERE k = 'a'");
+            wait_until("nothing is parked", LONG, || parked(&trial) == 0);
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            assert_eq!(parked(&trial), 0);
+            assert_eq!(trial.target.number("SELECT n FROM t WHERE k = 'a'"), 2);
+            stop.store(true, Ordering::Relaxed);
+        });
+        running.interrupt();
+        running.wait(LONG).expect(0);
+        trial.verify();
+        trial.assert_equal();
+    }
+}
+
+/// A row comes and goes in one transaction, and the target cannot even look for its key.
+#[test]
+fn a_key_that_the_target_cannot_hold_comes_and_goes() {
+    let trial = Trial::new(Engine::Mysql97, Engine::Pg17);
+    trial
+        .source
+        .run("CREATE TABLE t (k varchar(40) PRIMARY KEY, n integer NOT NULL)");
+    trial.source.run("INSERT INTO t VALUES ('1', 1)");
+    trial.follow();
+    let running = trial.following(&[]);
+    let bad = |word: &str| format!("CONCAT('{word}', CHAR(0))");
+    trial.source.run(&format!(
+        "BEGIN; INSERT INTO t VALUES ({word}, 2); DELETE FROM t WHERE k = {word}; INSERT INTO t VALUES ('5', 5); COMMIT",
+        word = bad("word")
+    ));
+    trial
+        .source
+        .run(&format!("INSERT INTO t VALUES ({}, 3)", bad("other")));
+    trial.source.run("INSERT INTO t VALUES ('6', 6)");
+    let arrived = || {
+        trial
+            .target
+            .number("SELECT count(*) FROM t WHERE n IN (5, 6)")
+            == 2
+    };
+    wait_until("the rows beside it", LONG, arrived);
+    wait_until("the other waits", LONG, || parked(&trial) == 1);
+    trial
+        .source
+        .run(&format!("DELETE FROM t WHERE k = {}", bad("other")));
     wait_until("nothing is parked", LONG, || parked(&trial) == 0);
     running.interrupt();
     running.wait(LONG).expect(0);
