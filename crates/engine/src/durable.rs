@@ -421,7 +421,7 @@ pub(crate) fn stored_table(
             }
             "one_key" => {
                 let one: OneKeyRecord = from_json(record)?;
-                let cells = placed(mapping, &one.row.key, one.cells)?;
+                let cells = placed(mapping, &one.row, one.cells)?;
                 if one.refused {
                     stored.refused.push(one.row.key.clone());
                 }
@@ -436,7 +436,12 @@ pub(crate) fn stored_table(
 }
 
 /// A key's cells at the places that its columns have now: a parked key may have been stored before columns came or went.
-fn placed(mapping: &TableMapping, key: &Key, cells: Row) -> Result<Row, EngineError> {
+fn placed(
+    mapping: &TableMapping,
+    of: &OneKeyRow<Key, Snapshot, TransactionId, Position>,
+    cells: Row,
+) -> Result<Row, EngineError> {
+    let key = &of.key;
     let encoder = mapping.key_encoder();
     let is_it = |row: &Row| encoder.key_of(row).is_ok_and(|found| found == *key);
     let Some(columns) = mapping.source.key.as_ref().map(|key| &key.columns) else {
@@ -456,6 +461,10 @@ fn placed(mapping: &TableMapping, key: &Key, cells: Row) -> Result<Row, EngineEr
     }
     if is_it(&row) {
         return Ok(row);
+    }
+    // one that was read settles by itself
+    if !matches!(of.state, OneKeyState::Parked { .. }) {
+        return Ok(cells);
     }
     Err(EngineError::Stopped {
         code: "engine.parked_key",

@@ -18,13 +18,16 @@ use crate::refused::Refused;
 use crate::session::{Session, State};
 use crate::switch::prepare::refused;
 use crate::verify::collect::VerifyRequest;
-use crate::verify::repair::{self, RepairKey};
+use crate::verify::repair::{self, RepairKey, Repaired};
 
 /// Rows that wait at once at most: where more are refused, the tables do not fit, and the run ends.
 pub(crate) const MOST_PARKED: usize = 100;
 
 /// How often rows are tried that have not changed.
 pub(crate) const EVERY: Duration = Duration::from_secs(30);
+
+/// Tries of rows that came too late, one after the other: they were changed again, or the target is not there yet.
+const MOST_LATE: u32 = 5;
 
 /// How long it is at least from one try to the next.
 const REST: Duration = Duration::from_secs(2);
@@ -98,18 +101,26 @@ pub(crate) async fn run(
     requests: mpsc::Sender<VerifyRequest>,
 ) -> Result<(), EngineError> {
     let mut stop = session.stop.clone();
+    let mut late = 0;
     loop {
         let Some((keys, parks)) = session.wait_for(due).await else {
             return Ok(());
         };
         match read_again(&session, &requests, keys).await {
-            Ok(rows) => tried(&session, parks, rows),
+            Ok(again) => {
+                late = if again.late > 0 { late + 1 } else { 0 };
+                let is_tried = late == 0 || late >= MOST_LATE;
+                tried(&session, is_tried.then_some(parks), again.rows);
+            }
             Err(EngineError::Ending) => return Ok(()),
             Err(error) => return Err(error),
         }
         tokio::select! {
             _ = stop.changed() => return Ok(()),
             () = tokio::time::sleep(REST) => {}
+        }
+        if (1..MOST_LATE).contains(&late) {
+            continue;
         }
         let changed = session.wait_for(|state| state.parked_changed.then_some(()));
         // the attempt's end is seen above
@@ -201,30 +212,34 @@ fn due(state: &mut State) -> Option<(Vec<RepairKey>, u64)> {
     Some((keys, state.parks))
 }
 
-/// Has the rows read again and written; how many were. What cannot be done for all at once is done for each.
+/// Has the rows read again and written. What cannot be done for all at once is done for each.
 async fn read_again(
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
     keys: Vec<RepairKey>,
-) -> Result<u64, EngineError> {
-    let mut rows = 0;
+) -> Result<Repaired, EngineError> {
+    let mut all = Repaired::default();
     let mut parts = vec![keys];
     while let Some(some) = parts.pop() {
         match repair::repair(session, requests, some.clone()).await {
-            Ok(repaired) => rows += repaired.rows,
+            Ok(repaired) => {
+                all.rows += repaired.rows;
+                all.late += repaired.late;
+            }
             Err(error) if may_pass(&error) => return Err(error),
             Err(_) if some.len() > 1 => parts.extend(some.into_iter().map(|key| vec![key])),
             // said of this row, not of the stream
             Err(error) => tracing::warn!(%error, "a parked row could not be read again"),
         }
     }
-    Ok(rows)
+    Ok(all)
 }
 
-fn tried(session: &Session, parks: u64, rows: u64) {
+/// Notes a try; `parks` where it was one of all that were parked then.
+fn tried(session: &Session, parks: Option<u64>, rows: u64) {
     {
         let mut state = session.lock();
-        state.parked_tried = parks;
+        state.parked_tried = parks.unwrap_or(state.parked_tried);
         for table in &mut state.tables {
             let frontier = &table.frontier;
             table.refusals.retain(|key, _| frontier.is_parked(key));

@@ -12,6 +12,7 @@ use crossfade_model::{Cell, Row, TableId, TableMapping};
 use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, Recovery, StoreError, Upsert};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::apply::keeping;
 use crate::error::EngineError;
 use crate::parked::MOST_PARKED;
 use crate::run::Run;
@@ -109,6 +110,8 @@ pub(crate) enum Form {
 /// What the search works on: a target connection whose transactions are all rolled back.
 struct Search<'a> {
     applier: &'a mut dyn Applier,
+    /// The target's.
+    label: &'a str,
     mapping: &'a TableMapping,
     form: Form,
     /// Keys of rows that the batch takes away, as far as they are taken: they give up unique values.
@@ -189,6 +192,7 @@ async fn search(
 ) -> Result<Vec<Refused>, EngineError> {
     let mut search = Search {
         applier,
+        label: session.target.label(),
         mapping,
         form,
         deletes: Vec::new(),
@@ -389,9 +393,18 @@ impl Search<'_> {
         self.applier.rollback().await?;
         self.applier.begin().await?;
         let mode = MergeMode::DeleteThenInsert;
-        let applied = self.applier.apply(self.mapping, effect, mode).await;
+        // as it is written, with what is not the mapping's own
+        let applied = keeping::apply(self.applier, self.label, self.mapping, effect, mode).await;
         self.applier.rollback().await?;
-        applied
+        applied.map_err(|error| match error {
+            EngineError::Store(error) => error,
+            other => StoreError::new(
+                ErrorKind::Internal,
+                "engine.search",
+                self.label,
+                other.to_string(),
+            ),
+        })
     }
 }
 

@@ -199,7 +199,8 @@ impl Plan {
             let (Some(column), Some(cell)) = (self.columns.get(place), row.0.get(place)) else {
                 return Err(self.no_key());
             };
-            if !matches!(column.kind, Kind::Text { .. }) {
+            // a UUID is one value however it is spelled
+            if !matches!(column.kind, Kind::Text { .. }) || column.class == Canonical::Uuid {
                 continue;
             }
             out.push_str(&format!(" AND {} = ", bytes_of(&column.quoted)));

@@ -62,6 +62,8 @@ impl ApplierTask {
         match self.try_big(big, from, mode).await {
             Ok(counts) => {
                 self.committed(big.end, &counts);
+                // of the next one nothing is known
+                session.careful.store(false, Ordering::Relaxed);
                 session.lock().applied_commit_time = big.committed_at;
                 Ok(())
             }
@@ -237,8 +239,8 @@ impl ApplierTask {
             for (table, effect) in decided.effects {
                 let mapping = session.table(table)?;
                 if let Some(effect) = clearing::cleared(mapping, effect) {
-                    self.applier
-                        .apply(mapping, &effect, MergeMode::DeleteThenInsert)
+                    debug_assert_eq!(mapping.id, table);
+                    self.piece(table, &effect, MergeMode::DeleteThenInsert)
                         .await?;
                 }
             }

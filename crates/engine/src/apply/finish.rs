@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_model::Sequence;
+use crossfade_model::{Omission, Sequence};
 use crossfade_store::ErrorKind;
 
 use crate::error::EngineError;
@@ -28,6 +28,7 @@ pub(crate) async fn run(
     was_followed: bool,
     begun: std::time::Instant,
 ) -> Result<(), EngineError> {
+    let mut warned = false;
     let position = loop {
         let ready = session.wait_for(|state| {
             // what is built below is there already, whatever was parked since
@@ -42,6 +43,11 @@ pub(crate) async fn run(
             Err(EngineError::Store(error))
                 if error.kind == ErrorKind::UniqueViolation && session.lock().parked() > 0 =>
             {
+                if !std::mem::replace(&mut warned, true) {
+                    session.observer.event(&Event::Warning {
+                        what: format!("an index waits until no row waits in quarantine: {error}"),
+                    });
+                }
                 tokio::time::sleep(AGAIN).await;
             }
             built => {
@@ -50,28 +56,25 @@ pub(crate) async fn run(
             }
         }
     };
-    let later = loop {
-        let parents_are_there = session.lock().followed();
+    let mut again = loop {
+        let whole = session.lock().followed();
         let later = session.target.build_foreign_keys(session.tables()).await?;
         // a row that is parked may be a parent
-        if later.is_empty() || parents_are_there && session.lock().parked() == 0 {
-            break later;
+        let is_certain = whole && session.lock().parked() == 0;
+        let again = !later.is_empty() && !is_certain;
+        // what was complete before goes on as it is: what else is to be done does not wait for a person
+        if again && !was_followed {
+            tokio::time::sleep(AGAIN).await;
+            let ready = session.wait_for(|state| state.followed().then_some(()));
+            if ready.await.is_none() {
+                return Ok(());
+            }
+            continue;
         }
-        tokio::time::sleep(AGAIN).await;
-        let ready = session.wait_for(|state| state.followed().then_some(()));
-        if ready.await.is_none() {
-            return Ok(());
-        }
+        tell_omissions(&session, later);
+        break again;
     };
     kill::point("foreign_keys.after");
-    for omission in later {
-        session.observer.event(&Event::Warning {
-            what: format!(
-                "{} {} is not there yet: {}",
-                omission.kind, omission.name, omission.why
-            ),
-        });
-    }
     sequences::raise(&session, &planned).await?;
     // only now: the load would have paid for it
     strangers::watch(&session).await?;
@@ -89,6 +92,10 @@ pub(crate) async fn run(
                     return Ok(());
                 }
                 told = true;
+                if std::mem::take(&mut again) {
+                    let later = session.target.build_foreign_keys(session.tables()).await?;
+                    tell_omissions(&session, later);
+                }
                 session.observer.event(&Event::Followed {
                     position: session.source.show_position(position),
                     seconds: begun.elapsed().as_secs_f64(),
@@ -113,4 +120,15 @@ async fn build_indexes(session: &Session) -> Result<(), EngineError> {
     }
     kill::point("unique.after");
     Ok(())
+}
+
+fn tell_omissions(session: &Session, later: Vec<Omission>) {
+    for omission in later {
+        session.observer.event(&Event::Warning {
+            what: format!(
+                "{} {} is not there yet: {}",
+                omission.kind, omission.name, omission.why
+            ),
+        });
+    }
 }

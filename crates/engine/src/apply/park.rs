@@ -258,7 +258,8 @@ fn uneven(session: &Session, which: Which, of: impl Fn(&TableMapping) -> bool) -
     let state = session.lock();
     let mut out = Vec::new();
     for (mapping, at) in session.tables().iter().zip(&state.tables) {
-        if at.keying != Keying::Keyed || !of(mapping) {
+        // what others have of a row would go with it, and would not come again
+        if at.keying != Keying::Keyed || !of(mapping) || keeping::keeps(mapping) {
             continue;
         }
         let ahead = match which {

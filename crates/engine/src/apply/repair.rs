@@ -45,11 +45,14 @@ impl ApplierTask {
         } else {
             // one by one, so that only what is refused is left out
             for row in &ready {
-                if self.repaired_alone(row, (&view, horizon)).await? {
+                let Some(refusal) = self.repaired_alone(row, (&view, horizon)).await? else {
                     answer.written += 1;
-                } else {
-                    answer.refused += 1;
-                }
+                    continue;
+                };
+                answer.refused += 1;
+                let older = self.session.lock().checkpoint < horizon;
+                answer.late +=
+                    u64::from(older && refused::is_of(&refusal, ErrorKind::UniqueViolation));
             }
         }
         // a comparison that has gone away is no reason to stop
@@ -79,15 +82,15 @@ impl ApplierTask {
         Ok(frontier.accept_one_key(&key, view, None).is_accepted())
     }
 
-    /// Writes one row; false where the target refuses it.
+    /// Writes one row; what the target says where it refuses it.
     async fn repaired_alone(
         &mut self,
         row: &ReadRow,
         seen: (&Snapshot, Position),
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Option<EngineError>, EngineError> {
         let one = std::slice::from_ref(row);
         let Some(mut refusal) = self.repaired(one, seen).await? else {
-            return Ok(true);
+            return Ok(None);
         };
         // what has its unique value may be what is left of a parked row; a row that is newer than the checkpoint has it rightly
         if refused::is_of(&refusal, ErrorKind::UniqueViolation)
@@ -96,12 +99,12 @@ impl ApplierTask {
                 .await?
         {
             match self.repaired(one, seen).await? {
-                None => return Ok(true),
+                None => return Ok(None),
                 Some(error) => refusal = error,
             }
         }
         self.note_refusal(row, &refusal).await?;
-        Ok(false)
+        Ok(Some(refusal))
     }
 
     /// Enters in quarantine what the target says now of a parked row. Of any other what was seen is a difference already.

@@ -135,6 +135,8 @@ pub(crate) struct Answer {
     pub again: Vec<RepairKey>,
     /// The target refused them: another row has their unique value, say.
     pub refused: u64,
+    /// How many of these by a row that is older than the reading, and may not have the value there any more.
+    pub late: u64,
 }
 
 /// What a repair came to.
@@ -144,6 +146,8 @@ pub(crate) struct Repaired {
     pub rows: u64,
     /// Rows that one of the stores refused, or that were changed again and again.
     pub refused: u64,
+    /// How many of these may be taken once the stream has passed what was read, or they stand still.
+    pub late: u64,
 }
 
 /// Reads these rows again, and has them written.
@@ -167,10 +171,16 @@ pub(crate) async fn repair(
             let mapping = session.table(table)?;
             for some in keys.chunks(at_once) {
                 match some_of(session, requests, mapping, some).await? {
-                    Some(answer) => {
+                    Some(Outcome::Answered(answer)) => {
                         repaired.rows += answer.written;
                         repaired.refused += answer.refused;
+                        repaired.late += answer.late;
                         again.extend(answer.again);
+                    }
+                    // the stream is far behind: nobody is to wait for it here
+                    Some(Outcome::Behind) => {
+                        repaired.refused += some.len() as u64;
+                        repaired.late += some.len() as u64;
                     }
                     // the source cannot read one of them
                     None if some.len() == 1 => repaired.refused += 1,
@@ -188,6 +198,7 @@ pub(crate) async fn repair(
         tokio::time::sleep(AGAIN).await;
     }
     repaired.refused += pending.len() as u64;
+    repaired.late += pending.len() as u64;
     Ok(repaired)
 }
 
@@ -199,6 +210,13 @@ fn by_table(keys: Vec<RepairKey>) -> BTreeMap<TableId, Vec<RepairKey>> {
     tables
 }
 
+/// What became of rows that were read.
+enum Outcome {
+    Answered(Answer),
+    /// The stream takes long to what was read.
+    Behind,
+}
+
 /// Reads some rows of one table outside the applier, which goes on meanwhile, and has them written; `None` where the source
 /// cannot read by one of these keys.
 async fn some_of(
@@ -206,7 +224,7 @@ async fn some_of(
     requests: &mpsc::Sender<VerifyRequest>,
     mapping: &TableMapping,
     some: &[RepairKey],
-) -> Result<Option<Answer>, EngineError> {
+) -> Result<Option<Outcome>, EngineError> {
     let unseen = ask(requests, |reply| VerifyRequest::Begin { reply }).await?;
     let unseen = unseen.await.map_err(|_| EngineError::Ending)?;
     let read = read(session, mapping, some, &unseen).await;
@@ -220,10 +238,7 @@ async fn some_of(
         && !passed(session, horizon).await?
     {
         let _ = requests.send(VerifyRequest::Cancel).await;
-        return Ok(Some(Answer {
-            again: some.to_vec(),
-            ..Answer::default()
-        }));
+        return Ok(Some(Outcome::Behind));
     }
     let answer = ask(requests, |reply| {
         VerifyRequest::Repair(Repairs {
@@ -236,7 +251,7 @@ async fn some_of(
     answer
         .await?
         .await
-        .map(Some)
+        .map(|answer| Some(Outcome::Answered(answer)))
         .map_err(|_| EngineError::Ending)
 }
 

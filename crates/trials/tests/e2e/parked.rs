@@ -515,3 +515,33 @@ fn a_key_that_the_target_cannot_hold_comes_and_goes() {
     trial.verify();
     trial.assert_equal();
 }
+
+/// What is left of a parked row is in the way of a unique value; columns of the target that nobody fills stay as they are.
+#[test]
+fn a_column_that_is_not_the_migrations_outlives_a_parked_row() {
+    let trial = Trial::new(Engine::Pg15, Engine::Pg17).as_superuser();
+    make(&trial.source);
+    trial.target.run(
+        "CREATE TABLE t (k integer PRIMARY KEY, u integer NOT NULL, n integer NOT NULL, big text, legacy text)",
+    );
+    trial
+        .source
+        .run("INSERT INTO t VALUES (1, 1, 1, NULL), (2, 2, 2, NULL)");
+    trial.follow();
+    trial
+        .target
+        .run("CREATE UNIQUE INDEX ON t (u); SET session_replication_role = replica; UPDATE t SET legacy = 'mine' WHERE k = 1");
+    narrow(&trial.target);
+    let running = trial.start(&["run"]);
+    trial
+        .source
+        .run(&format!("UPDATE t SET u = 10, n = {LIMIT} WHERE k = 1"));
+    wait_until("it is parked", LONG, || parked(&trial) == 1);
+    // the value that the parked row's image still has: nothing may be taken off for it
+    trial.source.run("UPDATE t SET u = 1 WHERE k = 2");
+    let ended = running.wait(LONG).expect(1);
+    assert!(ended.text().contains("unique"), "{}", ended.text());
+    widen(&trial.target);
+    let legacy = "SELECT count(*) FROM t WHERE k = 1 AND legacy = 'mine'";
+    assert_eq!(trial.target.number(legacy), 1);
+}
