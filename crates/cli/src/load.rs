@@ -37,8 +37,11 @@ pub struct Loaded {
 /// # Errors
 /// A file that cannot be read or is wrong; a URL that its store cannot read.
 pub fn load(named: &File) -> Result<Loaded, Failure> {
-    let file = read(&named.file)?;
+    let mut file = read(&named.file)?;
     let folder = stores::folder_of(&named.file);
+    if let Some(shadow) = &mut file.shadow {
+        shadow.file = folder.join(&shadow.file);
+    }
     let sides = stores::sides(&file.source, &file.target, &folder)?;
     let lead = routes::lead(&file, &folder)?;
     Ok(Loaded::new(file, sides, lead, control_path(named)))
@@ -159,6 +162,7 @@ impl Loaded {
             sides: self.sides.clone(),
             lead: Arc::clone(&self.lead),
             gates: self.file.gates,
+            shadow: self.file.shadow.clone(),
             abort_conditions: self.file.abort_conditions.clone(),
             standbys: self.file.standbys.clone(),
         })

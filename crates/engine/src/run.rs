@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{CommandId, Comparison, ControlStore, Lease, SwitchOrder};
 use crossfade_model::TransactionId;
+use crossfade_plan::shadow::Shadow;
 use crossfade_plan::verify_options::VerifyOptions;
 use crossfade_plan::{AbortConditions, Phase, Plan, Projection, RunOptions, Standbys};
 use crossfade_rules::gates::GateLimits;
@@ -47,6 +48,8 @@ pub struct Migration {
     pub lead: Arc<Lead>,
     /// What a switch asks for.
     pub gates: GateLimits,
+    /// Where the numbers of shadow reads are, with the whole path.
+    pub shadow: Option<Shadow>,
     /// What is watched after it.
     pub abort_conditions: AbortConditions,
     /// Who must hold what a switch has done before authority is given away; of this lane's source and target.

@@ -12,6 +12,7 @@ use crate::options::{OPTIONS, RunOptions};
 use crate::picture::Problem;
 use crate::projection::Projection;
 use crate::route::RouteSection;
+use crate::shadow::Shadow;
 use crate::standbys::Standbys;
 use crate::store_url::{self, StoreUrl};
 use crate::table_entry::TableEntry;
@@ -44,6 +45,8 @@ pub struct MigrationFile {
     pub gates: GateLimits,
     /// What is watched after a switch of writes.
     pub abort_conditions: AbortConditions,
+    /// Where the numbers of shadow reads are, if anybody compares reads.
+    pub shadow: Option<Shadow>,
 }
 
 /// A name or pattern, and the line it stands in.
@@ -160,6 +163,7 @@ impl Reader<'_> {
                 "run",
                 "gates",
                 "abort_conditions",
+                "shadow",
             ],
         );
         let migration = self.section(document, "migration");
@@ -174,7 +178,9 @@ impl Reader<'_> {
             Some(value) => self.tables(value),
         };
         let projections = self.projections(document.get("projection"));
-        let gates = self.gates(document.get("gates"));
+        let shadow = self.shadow(document.get("shadow"));
+        let mut gates = self.gates(document.get("gates"));
+        gates.shadow = shadow.as_ref().map(|shadow| shadow.limits);
         let abort_conditions = self.abort_conditions(document.get("abort_conditions"));
         let routes = self.routes(document.get("route"));
         let standbys = self.standbys(document.get("standbys"));
@@ -201,6 +207,7 @@ impl Reader<'_> {
             run,
             gates,
             abort_conditions,
+            shadow,
         })
     }
 

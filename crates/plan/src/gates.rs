@@ -237,7 +237,13 @@ impl Reader<'_> {
     }
 
     /// A whole number within bounds; `None` also where it is not written.
-    fn whole(&mut self, table: &DeTable<'_>, key: &str, least: u64, most: u64) -> Option<u64> {
+    pub(crate) fn whole(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &str,
+        least: u64,
+        most: u64,
+    ) -> Option<u64> {
         let value = table.get(key)?;
         let found = whole_number(value)
             .and_then(|whole| u64::try_from(whole).ok())
@@ -253,7 +259,13 @@ impl Reader<'_> {
         found
     }
 
-    fn narrow(&mut self, table: &DeTable<'_>, key: &str, least: u64, most: u64) -> Option<u32> {
+    pub(crate) fn narrow(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &str,
+        least: u64,
+        most: u64,
+    ) -> Option<u32> {
         self.whole(table, key, least, most)
             .and_then(|whole| u32::try_from(whole).ok())
     }

@@ -10,6 +10,7 @@
 //! | [`plan`] | the plan and its hash |
 //! | `route` | what `[route]` can say |
 //! | [`standbys`] | what `[standbys]` can say |
+//! | [`shadow`] | what `[shadow]` can say |
 //! | [`phases`] | the lifecycle as data: authority and way back of each phase, its moves and their gates |
 
 pub mod assemble;
@@ -22,6 +23,7 @@ mod picture;
 pub mod plan;
 mod projection;
 mod route;
+pub mod shadow;
 pub mod standbys;
 pub mod store_url;
 pub mod table_entry;

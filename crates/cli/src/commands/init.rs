@@ -254,6 +254,8 @@ impl Written<'_> {
         text.push_str(crossfade_plan::gates::COMMENTED);
         text.push('\n');
         text.push_str(crossfade_plan::standbys::COMMENTED);
+        text.push('\n');
+        text.push_str(crossfade_plan::shadow::COMMENTED);
         text
     }
 

@@ -122,6 +122,7 @@ fn plain(file: &MigrationFile) -> MigrationFile {
         projections: Vec::new(),
         routes: Vec::new(),
         standbys: Default::default(),
+        shadow: None,
         ..file.clone()
     }
 }
@@ -158,6 +159,7 @@ async fn migration(
         abort_conditions: Default::default(),
         // a failover in the middle of a rehearsal costs a rehearsal
         standbys: Default::default(),
+        shadow: None,
         options: file.run,
         // what is rehearsed needs no rehearsal
         gates: GateLimits {

@@ -146,5 +146,6 @@ pub(crate) async fn of(
         gates: home.gates,
         abort_conditions: home.abort_conditions.clone(),
         standbys: home.standbys.exchanged(),
+        shadow: home.shadow.clone(),
     }))
 }

@@ -66,7 +66,13 @@ pub(super) fn judge(gate: Gate, limits: &GateLimits, known: &Evidence) -> Judged
         },
         Gate::Shadow => match &limits.shadow {
             None => Some(not_configured("no shadow reads are configured")),
-            Some(limits) => known.shadow.as_ref().map(|e| shadow(limits, e)),
+            Some(limits) => Some(match &known.shadow {
+                Some(found) => shadow(limits, found),
+                None => unknown(
+                    "the file that `[shadow]` names is not there, not to be read or too old",
+                    "let whoever compares the reads keep their numbers in it",
+                ),
+            }),
         },
         Gate::DdlFrozen => known.ddl.as_ref().map(ddl_frozen),
     };

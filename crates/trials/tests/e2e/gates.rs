@@ -217,3 +217,41 @@ fn a_rehearsal_lets_the_switch_through() {
     running.interrupt();
     running.wait(LONG).expect(0);
 }
+
+/// Reads that the application compares: their numbers are looked at, and only while somebody keeps them.
+#[test]
+fn shadow_reads_that_differ_refuse_the_switch() {
+    let limits = "lag_window_seconds = 2\nrehearsal = \"off\"\n\n[shadow]\nfile = \"numbers.json\"\nleast_reads = 100\ndifferent_per_million = 1000\n";
+    let trial = made(Engine::Sqlite, Engine::Sqlite, limits);
+    let numbers = trial.folder().join("numbers.json");
+    let keep = |text: &str| std::fs::write(&numbers, text).unwrap();
+    let running = trial.following(&[]);
+    trial.call(&["verify", "--json"]).expect(0);
+    for (text, expected) in [
+        (None, "unknown"),
+        (Some("{\"compared\": 99, \"different\": 0}"), "unknown"),
+        (Some("{\"compared\": 99"), "unknown"),
+        (Some("{\"compared\": 10000, \"different\": 11}"), "unmet"),
+        (
+            Some("{\"compared\": 10000, \"different\": 10, \"since\": \"noon\"}"),
+            "met",
+        ),
+    ] {
+        text.into_iter().for_each(keep);
+        let gates = trial.call(&["gates", "--json"]).json();
+        assert_eq!(state(&gates, "shadow"), expected, "{text:?} {gates}");
+        if expected != "met" {
+            assert_eq!(codes(&switch(&trial, &[]).expect(2)), ["gate.shadow"]);
+        }
+    }
+    // nobody has written it for a long time
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7_200);
+    let file = std::fs::File::options().write(true).open(&numbers).unwrap();
+    file.set_modified(long_ago).unwrap();
+    let gates = trial.call(&["gates", "--json"]).json();
+    assert_eq!(state(&gates, "shadow"), "unknown", "{gates}");
+    keep("{\"compared\": 20000, \"different\": 0}");
+    switch(&trial, &[]).expect(0);
+    running.interrupt();
+    running.wait(LONG).expect(0);
+}

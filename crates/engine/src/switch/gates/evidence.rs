@@ -11,6 +11,7 @@ use crate::error::EngineError;
 use crate::progress::StrangersSeen;
 use crate::run::{Migration, Run};
 use crate::session::Session;
+use crate::switch::gates::shadow;
 use crate::switch::lane::Direction;
 use crate::switch::way_back;
 use crate::verify::compare::now;
@@ -118,7 +119,7 @@ pub(crate) async fn gather(
         }),
         mapping,
         rehearsal: Some(rehearsals.evidence(&run.home, as_planned)),
-        shadow: None,
+        shadow: run.home.shadow.as_ref().and_then(shadow::read),
         // the run looks at the tables' shapes every second
         ddl: Some(ddl.unwrap_or(DdlFreeze::Watched)),
     })
@@ -154,6 +155,7 @@ pub(crate) async fn durable(
         strangers,
         mapping: lossy(home, direction).await,
         rehearsal: Some(rehearsals.evidence(home, true)),
+        shadow: home.shadow.as_ref().and_then(shadow::read),
         ..Evidence::default()
     })
 }

@@ -4,6 +4,7 @@
 //! A rollback asks for less: nobody rehearses an emergency, and its lag is watched for seconds only.
 
 pub(crate) mod evidence;
+mod shadow;
 pub(crate) mod watch;
 
 use std::time::{Duration, Instant};
@@ -57,6 +58,8 @@ fn of_lane(home: &Migration, direction: Direction) -> GateLimits {
         Direction::Reverse => GateLimits {
             lag_window_ms: home.gates.lag_window_ms.min(BACK_WINDOW_MS),
             rehearsal_days: None,
+            // they were compared before the switch
+            shadow: None,
             ..home.gates
         },
     }
