@@ -106,6 +106,7 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         applied_commit_time: 0,
         recent,
         finished: false,
+        keys_awaited: false,
         parks: 1,
         parked_tried: 0,
         parked_changed: false,

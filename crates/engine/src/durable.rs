@@ -421,7 +421,7 @@ pub(crate) fn stored_table(
             }
             "one_key" => {
                 let one: OneKeyRecord = from_json(record)?;
-                let cells = placed(mapping, &one.row, one.cells)?;
+                let cells = placed(mapping, &one.row, one.cells, state.checkpoint)?;
                 if one.refused {
                     stored.refused.push(one.row.key.clone());
                 }
@@ -440,6 +440,7 @@ fn placed(
     mapping: &TableMapping,
     of: &OneKeyRow<Key, Snapshot, TransactionId, Position>,
     cells: Row,
+    checkpoint: Option<Position>,
 ) -> Result<Row, EngineError> {
     let key = &of.key;
     let encoder = mapping.key_encoder();
@@ -463,7 +464,7 @@ fn placed(
         return Ok(row);
     }
     // one that was read settles by itself
-    if !matches!(of.state, OneKeyState::Parked { .. }) {
+    if matches!(of.state, OneKeyState::Read { horizon, .. } if Some(horizon) <= checkpoint) {
         return Ok(cells);
     }
     Err(EngineError::Stopped {

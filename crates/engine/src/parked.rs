@@ -102,6 +102,7 @@ pub(crate) async fn run(
 ) -> Result<(), EngineError> {
     let mut stop = session.stop.clone();
     let mut late = 0;
+    let mut behind = None;
     loop {
         let Some((keys, parks)) = session.wait_for(due).await else {
             return Ok(());
@@ -109,7 +110,13 @@ pub(crate) async fn run(
         match read_again(&session, &requests, keys).await {
             Ok(again) => {
                 late = if again.late > 0 { late + 1 } else { 0 };
-                let is_tried = late == 0 || late >= MOST_LATE;
+                // the stream is to have come to where the source was at the first of them
+                let passed = {
+                    let state = session.lock();
+                    behind = behind.filter(|_| late > 1).or(Some(state.source_end));
+                    behind.is_none_or(|end| state.checkpoint >= end)
+                };
+                let is_tried = late == 0 || late >= MOST_LATE && passed;
                 tried(&session, is_tried.then_some(parks), again.rows);
             }
             Err(EngineError::Ending) => return Ok(()),
@@ -117,12 +124,12 @@ pub(crate) async fn run(
         }
         tokio::select! {
             _ = stop.changed() => return Ok(()),
-            () = tokio::time::sleep(REST) => {}
+            () = tokio::time::sleep(REST * late.clamp(1, MOST_LATE)) => {}
         }
-        if (1..MOST_LATE).contains(&late) {
-            continue;
-        }
-        let changed = session.wait_for(|state| state.parked_changed.then_some(()));
+        // one that was parked meanwhile is tried soon: somebody may wait to hear whether it is refused still
+        let changed = session.wait_for(|state| {
+            (state.parked_changed || state.parked_tried != state.parks).then_some(())
+        });
         // the attempt's end is seen above
         let _ = tokio::time::timeout(EVERY - REST, changed).await;
     }
@@ -169,7 +176,7 @@ pub(crate) async fn finished(session: &Session) -> Result<(), EngineError> {
     refuse_switch(session)?;
     // they may have been taken just now
     session
-        .wait_for(|state| state.finished.then_some(()))
+        .wait_for(|state| (state.finished && !state.keys_awaited).then_some(()))
         .await
         .ok_or(EngineError::Ending)
 }

@@ -117,6 +117,8 @@ pub(crate) struct State {
     pub recent: Vec<TransactionId>,
     /// Unique indexes and foreign keys are there.
     pub finished: bool,
+    /// But for foreign keys that may come once no row is parked.
+    pub keys_awaited: bool,
     /// How often rows were parked since the attempt began, and once more.
     pub parks: u64,
     /// That number when the rows that were parked then were read again for the last time.

@@ -199,6 +199,7 @@ pub fn state(mappings: &[TableMapping], splits: &[&str]) -> State {
         transactions: 0,
         applied_commit_time: 0,
         recent: Vec::new(),
+        keys_awaited: false,
         finished: false,
         parks: 1,
         parked_tried: 0,

@@ -53,7 +53,9 @@ impl ApplierTask {
         let careful = session.careful.load(Ordering::Relaxed);
         let mode = if careful {
             // last of all: a parked row that was read again since the last try may hold a value of the transaction's
-            let of = |mapping: &TableMapping| touched.contains(&mapping.id);
+            let of = |mapping: &TableMapping| {
+                touched.contains(&mapping.id) && !keeping::keeps_columns(mapping)
+            };
             self.out_of_the_way(Which::All, of).await?;
             MergeMode::DeleteThenInsert
         } else {

@@ -56,7 +56,7 @@ pub(crate) async fn run(
             }
         }
     };
-    let mut again = loop {
+    let again = loop {
         let whole = session.lock().followed();
         let later = session.target.build_foreign_keys(session.tables()).await?;
         // a row that is parked may be a parent
@@ -78,7 +78,11 @@ pub(crate) async fn run(
     sequences::raise(&session, &planned).await?;
     // only now: the load would have paid for it
     strangers::watch(&session).await?;
-    session.lock().finished = true;
+    {
+        let mut state = session.lock();
+        state.finished = true;
+        state.keys_awaited = again;
+    }
     session.notify();
     let mut stop = session.stop.clone();
     let mut told = false;
@@ -91,11 +95,19 @@ pub(crate) async fn run(
                 if followed.is_none() {
                     return Ok(());
                 }
-                told = true;
-                if std::mem::take(&mut again) {
+                let awaited = session.lock().keys_awaited;
+                if awaited {
                     let later = session.target.build_foreign_keys(session.tables()).await?;
+                    // a parent may have been parked meanwhile
+                    if !later.is_empty() && session.lock().parked() > 0 {
+                        tokio::time::sleep(AGAIN).await;
+                        continue;
+                    }
                     tell_omissions(&session, later);
+                    session.lock().keys_awaited = false;
+                    session.notify();
                 }
+                told = true;
                 session.observer.event(&Event::Followed {
                     position: session.source.show_position(position),
                     seconds: begun.elapsed().as_secs_f64(),

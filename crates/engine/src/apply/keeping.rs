@@ -43,6 +43,11 @@ pub(crate) fn keeps(mapping: &TableMapping) -> bool {
     mapping.source.key.is_some() && (mapping.slice.is_some() || kept(mapping).next().is_some())
 }
 
+/// Whether the target's rows have columns that this mapping does not write: what takes a row away takes them along.
+pub(crate) fn keeps_columns(mapping: &TableMapping) -> bool {
+    mapping.source.key.is_some() && kept(mapping).next().is_some()
+}
+
 /// The target's columns that the mapping does not write and an update could lose.
 fn kept(mapping: &TableMapping) -> impl Iterator<Item = &crossfade_model::Column> {
     mapping.target.captured().filter(|column| {

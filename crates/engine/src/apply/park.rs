@@ -95,8 +95,10 @@ impl ApplierTask {
         let named =
             |mapping: &TableMapping| table.as_ref() == Some(&mapping.target.name.to_string());
         let any = self.session.tables().iter().any(named);
-        self.out_of_the_way(which, |mapping| !any || named(mapping))
-            .await
+        // what others have of a row would go with it, and would not come again
+        let of =
+            |mapping: &TableMapping| (!any || named(mapping)) && !keeping::keeps_columns(mapping);
+        self.out_of_the_way(which, of).await
     }
 
     /// Before changes of these tables are applied: where keys that differ may be equal, a row that was read by itself, newer than the
@@ -258,8 +260,7 @@ fn uneven(session: &Session, which: Which, of: impl Fn(&TableMapping) -> bool) -
     let state = session.lock();
     let mut out = Vec::new();
     for (mapping, at) in session.tables().iter().zip(&state.tables) {
-        // what others have of a row would go with it, and would not come again
-        if at.keying != Keying::Keyed || !of(mapping) || keeping::keeps(mapping) {
+        if at.keying != Keying::Keyed || !of(mapping) {
             continue;
         }
         let ahead = match which {

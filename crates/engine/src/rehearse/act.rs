@@ -164,6 +164,8 @@ async fn migration(
         // what is rehearsed needs no rehearsal
         gates: GateLimits {
             rehearsal_days: None,
+            // nobody reads from scratch copies
+            shadow: None,
             ..file.gates
         },
         sides,

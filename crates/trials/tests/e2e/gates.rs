@@ -221,12 +221,16 @@ fn a_rehearsal_lets_the_switch_through() {
 /// Reads that the application compares: their numbers are looked at, and only while somebody keeps them.
 #[test]
 fn shadow_reads_that_differ_refuse_the_switch() {
-    let limits = "lag_window_seconds = 2\nrehearsal = \"off\"\n\n[shadow]\nfile = \"numbers.json\"\nleast_reads = 100\ndifferent_per_million = 1000\n";
+    let limits = "lag_window_seconds = 2\n\n[shadow]\nfile = \"numbers.json\"\nleast_reads = 100\ndifferent_per_million = 1000\n";
     let trial = made(Engine::Sqlite, Engine::Sqlite, limits);
     let numbers = trial.folder().join("numbers.json");
     let keep = |text: &str| std::fs::write(&numbers, text).unwrap();
     let running = trial.following(&[]);
     trial.call(&["verify", "--json"]).expect(0);
+    // a rehearsal has no shadow reads to show
+    trial
+        .call(&["rehearse", "--owner", "e2e", "--json"])
+        .expect(0);
     for (text, expected) in [
         (None, "unknown"),
         (Some("{\"compared\": 99, \"different\": 0}"), "unknown"),
@@ -248,6 +252,13 @@ fn shadow_reads_that_differ_refuse_the_switch() {
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7_200);
     let file = std::fs::File::options().write(true).open(&numbers).unwrap();
     file.set_modified(long_ago).unwrap();
+    let gates = trial.call(&["gates", "--json"]).json();
+    assert_eq!(state(&gates, "shadow"), "unknown", "{gates}");
+    // nor is it from tomorrow
+    keep("{\"compared\": 20000, \"different\": 0}");
+    let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
+    let file = std::fs::File::options().write(true).open(&numbers).unwrap();
+    file.set_modified(tomorrow).unwrap();
     let gates = trial.call(&["gates", "--json"]).json();
     assert_eq!(state(&gates, "shadow"), "unknown", "{gates}");
     keep("{\"compared\": 20000, \"different\": 0}");
