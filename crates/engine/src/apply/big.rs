@@ -241,7 +241,6 @@ impl ApplierTask {
             for (table, effect) in decided.effects {
                 let mapping = session.table(table)?;
                 if let Some(effect) = clearing::cleared(mapping, effect) {
-                    debug_assert_eq!(mapping.id, table);
                     self.piece(table, &effect, MergeMode::DeleteThenInsert)
                         .await?;
                 }

@@ -310,18 +310,23 @@ fn a_unique_value_that_a_parked_row_has_given_up_does_not_stop_the_run() {
     }
 }
 
+/// A table whose key holds 'a' and 'A' equal.
+fn make_named(database: &Database) {
+    let key = match database {
+        Database::Sqlite(_) => "text COLLATE NOCASE",
+        _ => "varchar(20) COLLATE utf8mb4_general_ci",
+    };
+    database.run(&format!(
+        "CREATE TABLE t (k {key} NOT NULL PRIMARY KEY, n integer NOT NULL)"
+    ));
+}
+
 /// A refused row that is renamed to a key which the stores hold equal is there under that key, and what was its old one takes nothing away.
 #[test]
 fn a_parked_row_that_is_renamed_to_an_equal_key_stays() {
     for engine in [Engine::Mysql97, Engine::Maria1011, Engine::Sqlite] {
         let trial = Trial::new(engine, engine);
-        let key = match engine {
-            Engine::Sqlite => "text COLLATE NOCASE",
-            _ => "varchar(20) COLLATE utf8mb4_general_ci",
-        };
-        trial.source.run(&format!(
-            "CREATE TABLE t (k {key} NOT NULL PRIMARY KEY, n integer NOT NULL)"
-        ));
+        make_named(&trial.source);
         trial
             .source
             .run("INSERT INTO t VALUES ('A', 1), ('B', 1), ('C', 1)");
@@ -435,13 +440,7 @@ fn a_target_that_waits_for_rows_is_compared_and_tried() {
 fn a_mended_row_is_taken_beside_a_steady_writer() {
     for engine in [Engine::Mysql97, Engine::Sqlite] {
         let trial = Trial::new(engine, engine);
-        let key = match engine {
-            Engine::Sqlite => "text COLLATE NOCASE",
-            _ => "varchar(20) COLLATE utf8mb4_general_ci",
-        };
-        trial.source.run(&format!(
-            "CREATE TABLE t (k {key} NOT NULL PRIMARY KEY, n integer NOT NULL)"
-        ));
+        make_named(&trial.source);
         trial
             .source
             .run("INSERT INTO t VALUES ('a', 1), ('busy', 1)");
