@@ -21,8 +21,8 @@ const BYTE_ORDERED: &str = "(co.collprovider = 'c' AND co.collcollate IN ('C', '
 pub const DATABASE: &str = "
     SELECT pg_encoding_to_char(d.encoding)::text AS encoding,
            (coalesce(to_jsonb(d)->>'datlocprovider', 'c') = 'c' AND d.datcollate IN ('C', 'POSIX')
-            OR to_jsonb(d)->>'datlocprovider' = 'b'
-               AND to_jsonb(d)->>'datlocale' IN ('C', 'C.UTF-8', 'C.UTF8')) AS byte_ordered
+            OR coalesce(to_jsonb(d)->>'datlocprovider' = 'b'
+               AND to_jsonb(d)->>'datlocale' IN ('C', 'C.UTF-8', 'C.UTF8'), false)) AS byte_ordered
     FROM pg_database d WHERE d.datname = current_database()";
 
 /// Tables, partitioned tables, partitions, foreign tables.
