@@ -3,7 +3,7 @@
 use crossfade_expression::{Bound, CellForm, EvaluationError, Expression, Input, Truth};
 use crossfade_model::canonical::Canonical;
 use crossfade_model::{
-    Cell, Column, ColumnMapping, KeyEncoder, Origin, Row, Table, TableId, TableMapping,
+    Cell, Column, ColumnMapping, KeyEncoder, LogicalType, Origin, Row, Table, TableId, TableMapping,
 };
 use crossfade_store::{ErrorKind, StoreError};
 
@@ -163,7 +163,7 @@ impl MappedTable {
         } else {
             Vec::new()
         };
-        let raw = raw(mapping.id, &origin.table);
+        let raw = raw(mapping, &origin.table);
         Ok(MappedTable {
             id: mapping.id,
             raw_encoder: raw.key_encoder(),
@@ -293,15 +293,32 @@ fn as_it_is(table: &Table) -> Origin {
     }
 }
 
-/// The mapping by which the store below is asked for a table as it is.
-fn raw(id: TableId, table: &Table) -> TableMapping {
-    let columns = table.captured().map(|column| ColumnMapping {
-        source: column.name.clone(),
-        target: column.name.clone(),
-        canonical: Canonical::Exact,
-    });
+/// The mapping by which the store below is asked for a table as it is, but that a local time which means an instant is read as one.
+fn raw(mapping: &TableMapping, table: &Table) -> TableMapping {
+    let means_instant = |at: usize| match &mapping.origin {
+        Some(origin) => origin.meanings.get(at) == Some(&LogicalType::TimestampWithZone),
+        None => {
+            let mapped = mapping.columns.get(at);
+            mapped.is_some_and(|c| c.canonical == Canonical::TimestampWithZone)
+        }
+    };
+    let canonical = |at: usize, column: &Column| {
+        if column.logical == LogicalType::Timestamp && means_instant(at) {
+            Canonical::TimestampWithZone
+        } else {
+            Canonical::Exact
+        }
+    };
+    let columns = table
+        .captured()
+        .enumerate()
+        .map(|(at, column)| ColumnMapping {
+            source: column.name.clone(),
+            target: column.name.clone(),
+            canonical: canonical(at, column),
+        });
     TableMapping {
-        id,
+        id: mapping.id,
         source: table.clone(),
         target: table.clone(),
         columns: columns.collect(),

@@ -44,20 +44,13 @@ impl Plan {
     /// Of the target's side.
     pub async fn target(client: &mut Client, mapping: &TableMapping) -> Result<Plan> {
         let names = mapping.columns.iter().map(|c| c.target.as_str());
-        Plan::new(client, mapping, &mapping.target.name, names.collect(), true).await
+        Plan::new(client, mapping, &mapping.target.name, names.collect()).await
     }
 
     /// Of the source's side.
     pub async fn source(client: &mut Client, mapping: &TableMapping) -> Result<Plan> {
         let names = mapping.columns.iter().map(|c| c.source.as_str());
-        Plan::new(
-            client,
-            mapping,
-            &mapping.source.name,
-            names.collect(),
-            false,
-        )
-        .await
+        Plan::new(client, mapping, &mapping.source.name, names.collect()).await
     }
 
     async fn new(
@@ -65,7 +58,6 @@ impl Plan {
         mapping: &TableMapping,
         table: &TableName,
         names: Vec<&str>,
-        is_target: bool,
     ) -> Result<Plan> {
         let found = columns_of(client, table).await?;
         let mut columns = Vec::with_capacity(names.len());
@@ -85,7 +77,7 @@ impl Plan {
                 quoted: quote(&column.name),
                 kind: Kind::parse(&column.declared),
                 class: mapped.canonical,
-                instant: is_target && mapped.canonical == Canonical::TimestampWithZone,
+                instant: mapped.canonical == Canonical::TimestampWithZone,
                 counts: column.counts,
                 stripped: column.declared.starts_with("char"),
             });

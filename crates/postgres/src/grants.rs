@@ -6,7 +6,9 @@ use crossfade_model::{TableMapping, TableName};
 use crossfade_store::CaptureSpec;
 
 use crate::capture;
-use crate::names::{OWN_SCHEMA, capture_name, ident_list, qualified, quote_ident, schema_of};
+use crate::names::{
+    OWN_SCHEMA, capture_name, ident_list, qualified, quote_ident, quote_literal, schema_of,
+};
 
 const PASSWORD: &str = "'CHANGE-ME'";
 
@@ -50,6 +52,14 @@ REVOKE CREATE ON DATABASE {database} FROM {role};
     )
 }
 
+/// Makes every session of a role in a database skip triggers and foreign keys, where the role may not say so itself: servers before 15 have
+/// no privilege for it. Both names are quoted.
+///
+/// Source: "ALTER ROLE": settings that only a superuser may change are a superuser's to give.
+pub fn replica_by_default(role: &str, database: &str) -> String {
+    format!("ALTER ROLE {role} IN DATABASE {database} SET session_replication_role = replica")
+}
+
 /// A role that can make and fill the mapped tables, and nothing else.
 pub fn target(database: &str, migration: &str, tables: &[TableMapping]) -> String {
     let role = quote_ident(&capture_name(migration));
@@ -76,6 +86,10 @@ pub fn target(database: &str, migration: &str, tables: &[TableMapping]) -> Strin
             )
         })
         .collect();
+    let may_set = quote_literal(&format!(
+        "GRANT SET ON PARAMETER session_replication_role TO {role}"
+    ));
+    let is_set = quote_literal(&replica_by_default(&role, &database));
     format!(
         "-- Target: run in database {database} as a superuser or as its owner.
 CREATE ROLE {role} WITH LOGIN PASSWORD {PASSWORD};
@@ -83,9 +97,14 @@ CREATE ROLE {role} WITH LOGIN PASSWORD {PASSWORD};
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {role};
 {made}-- To make the tables.
 GRANT USAGE, CREATE ON SCHEMA {schemas} TO {role};
--- So that triggers and foreign keys do not run again for rows that ran them on the source. (Version 15 or newer; before,
--- only a superuser can; without it, tables with foreign keys are refused.)
-GRANT SET ON PARAMETER session_replication_role TO {role};
+-- So that triggers and foreign keys do not run again for rows that ran them on the source; without it, tables with foreign
+-- keys are refused. Servers before 15 cannot grant it, but can give it to the role's sessions.
+DO $$BEGIN
+    IF current_setting('server_version_num')::integer >= 150000
+    THEN EXECUTE {may_set};
+    ELSE EXECUTE {is_set};
+    END IF;
+END$$;
 -- Tables that are there already must be the role's, because keys and indexes are built after the load:
 {owners}-- After the migration, hand everything to the application's role:
 -- REASSIGN OWNED BY {role} TO application;

@@ -1,6 +1,6 @@
 //! Cells of any source as SQLite values.
 
-use crossfade_model::{Cell, LogicalType, TableMapping, hex, key, text_form};
+use crossfade_model::{Canonical, Cell, LogicalType, TableMapping, hex, key, text_form};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
 /// How the text form of a source column becomes a SQLite value. Values of SQLite's own classes stay as they are.
@@ -14,6 +14,9 @@ pub(crate) enum Conversion {
     Bytes,
     /// A decimal that identifies a row: 1.0 and 1.00 are one key on the source, and must be one text here.
     KeyDecimal,
+    /// A time, whose seconds have no zeros at their end: a server prints as many digits as its column has, and what was
+    /// written here came with as many as it needed.
+    Moment,
 }
 
 /// The value does not fit the column's type. Never carries the value.
@@ -26,8 +29,16 @@ pub(crate) fn conversions(mapping: &TableMapping) -> Vec<Conversion> {
     mapping
         .source
         .captured()
+        .zip(&mapping.columns)
         .enumerate()
-        .map(|(index, column)| match column.logical {
+        .map(|(index, (column, mapped))| match column.logical {
+            _ if matches!(
+                mapped.canonical,
+                Canonical::Time | Canonical::Timestamp | Canonical::TimestampWithZone
+            ) =>
+            {
+                Conversion::Moment
+            }
             LogicalType::Boolean => Conversion::Boolean,
             LogicalType::Integer { .. } => Conversion::Integer,
             LogicalType::Float { bits: 32 } => Conversion::Single,
@@ -68,11 +79,39 @@ fn convert_text(conversion: Conversion, text: &[u8]) -> Option<ToSqlOutput<'_>> 
         Conversion::Bytes => {
             return Some(ToSqlOutput::Owned(Value::Blob(text_form::hex_bytes(text)?)));
         }
+        Conversion::Moment => return Some(without_zeros(text)),
         Conversion::KeyDecimal => {
             return Some(ToSqlOutput::Owned(Value::Text(text_form::decimal(text)?)));
         }
     };
     Some(ToSqlOutput::Borrowed(value))
+}
+
+/// A time's text without zeros at the end of its seconds' fraction, whatever stands behind that (a zone, BC).
+fn without_zeros(text: &[u8]) -> ToSqlOutput<'_> {
+    let whole = ToSqlOutput::Borrowed(ValueRef::Text(text));
+    let Some(point) = text.iter().position(|c| *c == b'.') else {
+        return whole;
+    };
+    let (before, fraction) = text.split_at(point);
+    let digits = 1 + fraction[1..]
+        .iter()
+        .take_while(|c| c.is_ascii_digit())
+        .count();
+    let (fraction, behind) = fraction.split_at(digits);
+    let kept = fraction
+        .iter()
+        .rposition(|c| !matches!(c, b'0' | b'.'))
+        .map_or(0, |last| last + 1);
+    if kept == fraction.len() {
+        return whole;
+    }
+    let text = [before, &fraction[..kept], behind].concat();
+    // digits, and what was text before
+    match String::from_utf8(text) {
+        Ok(text) => ToSqlOutput::Owned(Value::Text(text)),
+        Err(_) => whole,
+    }
 }
 
 /// A value of any store as SQLite would hand it over from a column of this type; `None` where it is not of that type.
@@ -158,6 +197,19 @@ mod tests {
             (Bytes, "\\x00ff", Value::Blob(vec![0, 255])),
             (KeyDecimal, "1.00", Value::Text("1".into())),
             (Text, "1.00", Value::Text("1.00".into())),
+            (Moment, "12:00:00.000000", Value::Text("12:00:00".into())),
+            (Moment, "12:00:00.", Value::Text("12:00:00".into())),
+            (
+                Moment,
+                "2024-01-01 12:00:00.050+00",
+                Value::Text("2024-01-01 12:00:00.05+00".into()),
+            ),
+            (
+                Moment,
+                "0044-03-15 12:00:10.5 BC",
+                Value::Text("0044-03-15 12:00:10.5 BC".into()),
+            ),
+            (Moment, "infinity", Value::Text("infinity".into())),
         ] {
             assert_eq!(value(conversion, text), Some(expected), "{text}");
         }

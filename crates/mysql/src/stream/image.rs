@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crossfade_model::{Cell, Row, TableId, TableMapping, TableName};
+use crossfade_model::{Canonical, Cell, Row, TableId, TableMapping, TableName};
 use crossfade_mysql_binlog::value::mariadb;
 use crossfade_mysql_binlog::{BINARY, Column, ColumnType, TableMap};
 use crossfade_store::{CaptureSpec, ErrorKind, StoreError};
@@ -36,6 +36,8 @@ struct Planned {
     name: String,
     declared: String,
     kind: Kind,
+    /// It is compared as an instant, whatever its own type.
+    instant: bool,
 }
 
 /// How rows of one definition are read.
@@ -96,10 +98,13 @@ fn mapped(mapping: &TableMapping) -> Mapped {
         columns: mapping
             .source
             .captured()
-            .map(|column| Planned {
+            .enumerate()
+            .map(|(at, column)| Planned {
                 name: column.name.clone(),
                 declared: column.declared.clone(),
                 kind: Kind::parse(&column.declared),
+                instant: (mapping.columns.get(at))
+                    .is_some_and(|mapped| mapped.canonical == Canonical::TimestampWithZone),
             })
             .collect(),
         known: (mapping.source.columns.iter())
@@ -333,7 +338,11 @@ fn turn(
         Kind::Date => is(column.kind == Log::Date, Turn::Keep),
         Kind::Datetime { .. } => is(
             matches!(column.kind, Log::Datetime { .. } | Log::OldTemporal { .. }),
-            Turn::Keep,
+            if planned.instant {
+                Turn::Zone
+            } else {
+                Turn::Keep
+            },
         ),
         Kind::Timestamp { .. } => is(
             matches!(column.kind, Log::Timestamp { .. } | Log::OldTemporal { .. }),

@@ -115,7 +115,8 @@ async fn find(
     if sequence.owner.is_some() && column.is_none() {
         return Ok(None);
     }
-    let (table, column) = column.unwrap_or_default();
+    // none, not an empty one: to_regclass of servers before 16 refuses what is no name
+    let (table, column) = column.unzip();
     let row = client
         .query_one(
             "looking for a sequence",

@@ -10,6 +10,7 @@ use crate::connect::Client;
 use crate::describe::catalog::{Catalog, Relation};
 use crate::describe::key::names;
 use crate::fence;
+use crate::grants::replica_by_default;
 use crate::guard;
 use crate::names::{OWN_SCHEMA, qualified, quote_ident, schema_of};
 use crate::strangers;
@@ -17,6 +18,7 @@ use crate::strangers;
 /// What the target's database and role are like.
 struct Facts {
     role: String,
+    database: String,
     may_skip_triggers: bool,
     /// The function of the triggers by which this migration's own fence stands in its tables: its appliers pass.
     fence: String,
@@ -68,11 +70,20 @@ fn blocks(code: &str, what: impl Into<String>, fix: impl Into<String>) -> Findin
     Finding::blocks(code, TARGET, what).fix(fix)
 }
 
+/// What lets a role's sessions skip triggers and foreign keys. Both names are quoted.
+fn skip_triggers(client: &Client, role: &str, database: &str) -> String {
+    if client.version() < 150_000 {
+        format!("{};", replica_by_default(role, database))
+    } else {
+        format!("GRANT SET ON PARAMETER session_replication_role TO {role};")
+    }
+}
+
 async fn database(client: &Client, out: &mut Vec<Finding>) -> Result<Facts> {
     let parameter = if client.version() >= 150_000 {
         "has_parameter_privilege('session_replication_role', 'SET')"
     } else {
-        "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+        "(SELECT rolsuper OR current_setting('session_replication_role') = 'replica' FROM pg_roles WHERE rolname = current_user)"
     };
     let row = client
         .query_one(
@@ -129,9 +140,7 @@ async fn database(client: &Client, out: &mut Vec<Finding>) -> Result<Facts> {
                 TARGET,
                 "the role may not set session_replication_role: triggers and foreign keys of the target's tables run for applied rows too",
             )
-            .fix(format!(
-                "Version 15 or newer: GRANT SET ON PARAMETER session_replication_role TO {role};"
-            )),
+            .fix(skip_triggers(client, &role, &database)),
         );
     }
     let encoding: String = row.get(8);
@@ -148,6 +157,7 @@ async fn database(client: &Client, out: &mut Vec<Finding>) -> Result<Facts> {
     }
     Ok(Facts {
         role,
+        database,
         may_skip_triggers,
         fence: String::new(),
     })
@@ -425,14 +435,7 @@ fn foreign_keys_that_act(
                 "foreign keys ({}) would act on rows as they are written, since the role may not set session_replication_role",
                 names.join(", ")
             ),
-            if client.version() < 150_000 {
-                format!("ALTER ROLE {} SUPERUSER;", facts.role)
-            } else {
-                format!(
-                    "GRANT SET ON PARAMETER session_replication_role TO {};",
-                    facts.role
-                )
-            },
+            skip_triggers(client, &facts.role, &facts.database),
         )
     })
 }

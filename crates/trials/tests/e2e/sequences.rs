@@ -41,7 +41,7 @@ const POSTGRES: &str = "
 
 #[test]
 fn what_is_set_back_dropped_or_goes_by_another_step_is_named_and_nothing_else() {
-    let trial = Trial::new(Engine::Pg15, Engine::Pg17).option("reconcile_percent", 0);
+    let trial = Trial::new(Engine::Pg17, Engine::Pg15).option("reconcile_percent", 0);
     trial.source.run(POSTGRES);
     let running = trial.following(&[]);
     let first = report(&trial, &[], 0);
