@@ -35,6 +35,7 @@ pub fn of<'a>(
     match cell {
         Cell::Null => Ok(None),
         Cell::Unchanged => Err(Refused::Unchanged),
+        Cell::TextForm(text) if class == Canonical::Decimal => Ok(Some(without_widest_scale(text))),
         Cell::TextForm(text) => Ok(Some(text)),
         Cell::Text(text) => {
             let text = plain_text(text)?;
@@ -47,6 +48,23 @@ pub fn of<'a>(
             Ok(Some(scratch.as_bytes()))
         }
     }
+}
+
+/// Digits behind the point that a decimal of another engine has where it was made to hold every value of a `numeric` without a scale
+/// (MySQL documentation, "DECIMAL Data Type Characteristics": at most 30).
+const WIDEST_SCALE: usize = 30;
+
+/// A decimal's text without the zeros that only the other store's column gave it: a `numeric` here would show them.
+fn without_widest_scale(text: &[u8]) -> &[u8] {
+    let Some(point) = text.iter().position(|c| *c == b'.') else {
+        return text;
+    };
+    let fraction = &text[point + 1..];
+    if fraction.len() != WIDEST_SCALE {
+        return text;
+    }
+    let kept = fraction.iter().rposition(|c| *c != b'0');
+    &text[..kept.map_or(point, |last| point + last + 2)]
 }
 
 /// A value of any store as this server's text form of a type; `None` where it is not of that type.
@@ -213,6 +231,24 @@ mod tests {
         let mut scratch = String::new();
         let found = of(class, cell, &mut scratch)?.unwrap();
         Ok(String::from_utf8(found.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_decimal_is_shown_without_the_scale_that_only_the_other_store_gave_it() {
+        let zeros = "0".repeat(30);
+        for (form, expected) in [
+            (format!("12.5{}", &zeros[1..]), "12.5"),
+            (format!("-3.{zeros}"), "-3"),
+            (
+                format!("0.{}1", &zeros[1..]),
+                "0.000000000000000000000000000001",
+            ),
+            ("12.50".to_owned(), "12.50"),
+            ("1200".to_owned(), "1200"),
+        ] {
+            let cell = Cell::TextForm(form.into());
+            assert_eq!(text(Canonical::Decimal, &cell).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod succession;
 mod switch;
 mod switch_refused;
 mod take_over;
+mod there_and_back;
 mod toast;
 mod transactions;
 mod truncate;

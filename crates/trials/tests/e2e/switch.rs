@@ -47,7 +47,7 @@ pub(crate) fn switch(trial: &Trial) -> Outcome {
     ])
 }
 
-fn rollback(trial: &Trial) -> Outcome {
+pub(crate) fn rollback(trial: &Trial) -> Outcome {
     trial.call(&["rollback", "--owner", "e2e", "--within", "30s", "--json"])
 }
 

@@ -3,7 +3,7 @@
 use crossfade_trials::{Engine, Trial};
 
 /// A type and values of it, as SQL.
-const POSTGRES: &[(&str, &[&str])] = &[
+pub(crate) const POSTGRES: &[(&str, &[&str])] = &[
     (
         "text",
         &[
@@ -144,7 +144,7 @@ const POSTGRES: &[(&str, &[&str])] = &[
     ("hstore", &["''", "'a=>1, \"b c\"=>NULL, \"\"=>\"x\\\"y\"'"]),
 ];
 
-const TYPES: &str = "
+pub(crate) const TYPES: &str = "
     CREATE TYPE mood AS ENUM ('so so', 'Ünhappy', 'it''s');
     CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
     CREATE TYPE pair AS (a integer, b text);";

@@ -5,7 +5,7 @@ use crossfade_trials::seed::seed;
 use crossfade_trials::{Engine, Trial};
 
 /// A type, and its edges as SQL.
-const MYSQL: &[(&str, &[&str])] = &[
+pub(crate) const MYSQL: &[(&str, &[&str])] = &[
     ("tinyint", &["-128", "127"]),
     ("tinyint unsigned", &["0", "255"]),
     ("smallint", &["-32768", "32767"]),
@@ -54,7 +54,7 @@ const MYSQL: &[(&str, &[&str])] = &[
     ("set('a','b','c')", &["''", "'a,c'"]),
 ];
 
-const POSTGRES: &[(&str, &[&str])] = &[
+pub(crate) const POSTGRES: &[(&str, &[&str])] = &[
     ("smallint", &["-32768", "32767"]),
     ("integer", &["-2147483648", "2147483647"]),
     ("bigint", &["-9223372036854775808", "9223372036854775807"]),
@@ -88,9 +88,13 @@ const POSTGRES: &[(&str, &[&str])] = &[
 ];
 
 /// A small generator of numbers: the seed says all.
-struct Numbers(u64);
+pub(crate) struct Numbers(u64);
 
 impl Numbers {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self
             .0
@@ -105,7 +109,7 @@ impl Numbers {
 }
 
 /// A value of the type that is none of its edges; `None` where the edges are all there is.
-fn generated(kind: &str, numbers: &mut Numbers) -> Option<String> {
+pub(crate) fn generated(kind: &str, numbers: &mut Numbers) -> Option<String> {
     let base = kind.split(['(', ' ']).next().unwrap_or(kind);
     let date = format!(
         "{:04}-{:02}-{:02}",
@@ -144,7 +148,7 @@ fn generated(kind: &str, numbers: &mut Numbers) -> Option<String> {
 /// A table for each type: NULL, each edge and generated values, loaded, inserted while the load goes on, and put in the place of others.
 fn carried(what: &str, source: Engine, target: Engine, types: &[(&str, &[&str])]) {
     let trial = Trial::new(source, target).option("chunk_rows", 100);
-    let mut numbers = Numbers(seed(what));
+    let mut numbers = Numbers::new(seed(what));
     let values: Vec<Vec<String>> = types
         .iter()
         .map(|(kind, edges)| {
