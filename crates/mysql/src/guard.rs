@@ -76,7 +76,7 @@ async fn present(client: &mut Client, table: &str) -> Result<Vec<String>> {
             "looking for guards",
             &format!(
                 "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS
-                 WHERE TRIGGER_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = {}",
+                 WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = {}",
                 literal(table)
             ),
         )

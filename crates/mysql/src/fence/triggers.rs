@@ -8,13 +8,16 @@ use crossfade_model::reverse_lane;
 use crossfade_store::Result;
 use sha2::{Digest as _, Sha256};
 
-use crate::connect::Client;
+use crate::connect::{Client, Texts};
 use crate::guard;
 use crate::names::{OWN_PREFIX, literal, quote};
 
 use super::register::{self, REGISTER};
 
 const EVENTS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
+
+/// The server's number for a trigger whose name is taken.
+const EXISTS: &str = "1359 HY000";
 
 /// A trigger's name is its database's, and has 64 characters: both names in it as a digest.
 fn name(migration: &str, event: &str, table: &str) -> String {
@@ -64,27 +67,31 @@ fn statement(migration: &str, event: &str, table: &str) -> String {
     )
 }
 
-/// The events of a table that have the trigger as it was made, and names of ours that differ.
-async fn present(
-    client: &mut Client,
-    migration: &str,
-    table: &str,
-) -> Result<(Vec<&'static str>, Vec<String>)> {
-    let rows = client
+/// Triggers of the fence, of one table or of all: their names, what they do, and whose they are. Asked for by their tables' schema: by their
+/// own, MariaDB looks through every database (MariaDB documentation, "Information Schema TRIGGERS Table").
+async fn present(client: &mut Client, table: Option<&str>) -> Result<Vec<Texts>> {
+    let of_table = table.map_or_else(String::new, |table| {
+        format!(" AND EVENT_OBJECT_TABLE = {}", literal(table))
+    });
+    client
         .texts(
             "looking for the fence",
             &format!(
                 "SELECT TRIGGER_NAME, ACTION_STATEMENT, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS
-                 WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME LIKE '{}fence|_%' ESCAPE '|'",
+                 WHERE EVENT_OBJECT_SCHEMA = DATABASE(){of_table} AND TRIGGER_NAME LIKE '{}fence|_%' ESCAPE '|'",
                 OWN_PREFIX.replace('_', "|_")
             ),
         )
-        .await?;
+        .await
+}
+
+/// The events of a table that have the trigger as it was made, and names of ours that differ.
+fn judged(present: &[Texts], migration: &str, table: &str) -> (Vec<&'static str>, Vec<String>) {
     let wanted = body(migration, table);
     let (mut whole, mut other) = (Vec::new(), Vec::new());
     for event in EVENTS {
         let name = name(migration, event, table);
-        let Some(row) = rows.iter().find(|row| row.text(0) == name) else {
+        let Some(row) = present.iter().find(|row| row.text(0) == name) else {
             continue;
         };
         if row.text(1) == wanted && row.text(2).eq_ignore_ascii_case(table) {
@@ -93,30 +100,41 @@ async fn present(
             other.push(name);
         }
     }
-    Ok((whole, other))
+    (whole, other)
 }
 
 /// Whether the table has the whole fence as it was made.
 pub(crate) async fn is_armed(client: &mut Client, migration: &str, table: &str) -> Result<bool> {
-    Ok(present(client, migration, table).await?.0.len() == EVENTS.len())
+    let present = present(client, Some(table)).await?;
+    Ok(judged(&present, migration, table).0.len() == EVENTS.len())
 }
 
 /// Puts the fence into a table, then takes the guards of its filling off. May wait for the table's lock.
 pub(crate) async fn arm(client: &mut Client, migration: &str, table: &str) -> Result<()> {
     let doing = "fencing a table";
     register::remember(client, migration, table).await?;
-    let (whole, other) = present(client, migration, table).await?;
+    let (whole, other) = judged(&present(client, Some(table)).await?, migration, table);
     for name in other {
-        client
-            .run(doing, &format!("DROP TRIGGER IF EXISTS {}", quote(&name)))
-            .await?;
+        drop_trigger(client, doing, &name).await?;
     }
     for event in EVENTS.iter().filter(|event| !whole.contains(event)) {
-        client
-            .run(doing, &statement(migration, event, table))
-            .await?;
+        let statement = statement(migration, event, table);
+        match client.run(doing, &statement).await {
+            // it went with the table that had this name before
+            Err(e) if e.server_code.as_deref() == Some(EXISTS) => {
+                drop_trigger(client, doing, &name(migration, event, table)).await?;
+                client.run(doing, &statement).await?;
+            }
+            made => drop(made?),
+        }
     }
     guard::open(client, table).await?;
+    Ok(())
+}
+
+async fn drop_trigger(client: &mut Client, doing: &str, name: &str) -> Result<()> {
+    let statement = format!("DROP TRIGGER IF EXISTS {}", quote(name));
+    client.run(doing, &statement).await?;
     Ok(())
 }
 
@@ -136,15 +154,11 @@ pub(crate) async fn disarm(
     migration: &str,
     table: &str,
 ) -> Result<Vec<String>> {
-    let (whole, mut names) = present(client, migration, table).await?;
+    // of other tables too: a trigger goes with a table that is renamed
+    let (whole, mut names) = judged(&present(client, None).await?, migration, table);
     names.extend(whole.iter().map(|event| name(migration, event, table)));
     for name in &names {
-        client
-            .run(
-                "taking the fence off",
-                &format!("DROP TRIGGER IF EXISTS {}", quote(name)),
-            )
-            .await?;
+        drop_trigger(client, "taking the fence off", name).await?;
     }
     register::forget(client, migration, table).await?;
     Ok(names)
@@ -153,8 +167,9 @@ pub(crate) async fn disarm(
 /// The fence's triggers, as found now.
 pub(crate) async fn found(client: &mut Client, migration: &str) -> Result<Vec<String>> {
     let mut out = Vec::new();
+    let present = present(client, None).await?;
     for table in register::fenced(client, migration).await? {
-        let (whole, other) = present(client, migration, &table).await?;
+        let (whole, other) = judged(&present, migration, &table);
         out.extend(whole.iter().map(|event| name(migration, event, &table)));
         out.extend(other);
     }
@@ -164,8 +179,9 @@ pub(crate) async fn found(client: &mut Client, migration: &str) -> Result<Vec<St
 /// What is missing of the fence, in words.
 pub(crate) async fn missing(client: &mut Client, migration: &str) -> Result<Vec<String>> {
     let mut out = Vec::new();
+    let present = present(client, None).await?;
     for table in register::fenced(client, migration).await? {
-        if !is_armed(client, migration, &table).await? {
+        if judged(&present, migration, &table).0.len() < EVENTS.len() {
             out.push(format!(
                 "triggers of table {table} that refuse writes are gone, or were altered"
             ));

@@ -428,7 +428,7 @@ async fn triggers(client: &mut Client, table: &str, out: &mut Vec<Finding>) -> R
             "looking for triggers",
             &format!(
                 "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS
-                 WHERE TRIGGER_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = {} AND LEFT(TRIGGER_NAME, {}) <> '{OWN_PREFIX}'",
+                 WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = {} AND LEFT(TRIGGER_NAME, {}) <> '{OWN_PREFIX}'",
                 literal(table),
                 OWN_PREFIX.len()
             ),
