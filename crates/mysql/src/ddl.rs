@@ -274,7 +274,7 @@ fn counted(next: u64) -> SequenceState {
 
 /// The next value of the target's column for a source's, where the server counts it.
 async fn counter(client: &mut Client, mapping: &TableMapping, column: &str) -> Result<Option<u64>> {
-    let table = &mapping.target.name.name;
+    let table = literal(&mapping.target.name.name);
     let target = mapping
         .columns
         .iter()
@@ -283,11 +283,11 @@ async fn counter(client: &mut Client, mapping: &TableMapping, column: &str) -> R
     let found = client
         .text_row(
             "reading a counter",
+            // both names of both tables: MariaDB opens every table whose names are not given as such
             &format!(
-                "SELECT t.AUTO_INCREMENT FROM information_schema.TABLES t JOIN information_schema.COLUMNS c
-                   ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME
-                 WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME = {} AND c.COLUMN_NAME = {} AND c.EXTRA LIKE '%auto_increment%'",
-                literal(table),
+                "SELECT t.AUTO_INCREMENT FROM information_schema.TABLES t CROSS JOIN information_schema.COLUMNS c
+                 WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME = {table} AND c.TABLE_SCHEMA = DATABASE() AND c.TABLE_NAME = {table}
+                   AND c.COLUMN_NAME = {} AND c.EXTRA LIKE '%auto_increment%'",
                 literal(target)
             ),
         )
