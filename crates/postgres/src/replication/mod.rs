@@ -1,7 +1,9 @@
 //! Following a source's log: the replication protocol, its decoder, and the change stream.
 
 pub mod assemble;
+mod backlog;
 pub mod pgoutput;
+mod queue;
 pub mod receiver;
 pub mod session;
 pub mod slot;

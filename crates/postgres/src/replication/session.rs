@@ -23,6 +23,9 @@ use crate::wire::Wire;
 /// No message before the stream is longer; a longer one is not PostgreSQL's.
 const LONGEST_MESSAGE: usize = 1 << 20;
 
+/// A row longer than what the server can make (1 GB of text, and headers) is no row.
+const LONGEST_ROW: usize = (1 << 31) - 1;
+
 /// Rows of a reply that are kept; commands of replication answer with one.
 const MOST_ROWS: usize = 1000;
 
@@ -299,6 +302,29 @@ impl ReplicationSession {
     /// The connection's.
     pub async fn send_query(&mut self, sql: &str) -> Result<()> {
         self.send(|out| frontend::query(sql, out)).await
+    }
+
+    /// The next whole message that was read already: its tag and body.
+    ///
+    /// # Errors
+    /// A length that cannot be.
+    pub fn take(&mut self) -> Result<Option<(u8, Bytes)>> {
+        take_message(&mut self.buffer, LONGEST_ROW).map_err(|what| self.broken(what))
+    }
+
+    /// The store, as errors name it.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Something came that cannot be.
+    pub fn malformed(&self) -> StoreError {
+        self.broken("a malformed message")
+    }
+
+    /// Nothing came.
+    pub fn silent(&self, doing: &str, within: Duration) -> StoreError {
+        no_reply(&self.label, doing, within)
     }
 
     /// What was read and not consumed.

@@ -15,8 +15,7 @@ use super::tables::{Differs, Known, Resolved, Tables, TypeNames};
 use super::wire::ServerMessage;
 use crate::capture;
 use crate::connect::Client;
-use crate::lsn;
-use crate::names::{capture_name, quote_ident, quote_literal, schema_of};
+use crate::names::{capture_name, schema_of};
 use crate::session::Purpose;
 use crate::store::PostgresStore;
 
@@ -70,14 +69,8 @@ pub async fn open_stream(
     let planned = planned(&client, spec).await?;
     let (reference, answer_every) = present(&client, store.label()).await?;
     store.keep(client);
-    let start = format!(
-        "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})",
-        quote_ident(&name),
-        lsn::show(from),
-        quote_literal(&quote_ident(&name)),
-    );
     Ok(Box::new(PostgresStream {
-        receiver: Receiver::open(store.connect_target(), start, from.0, answer_every).await?,
+        receiver: Receiver::open(store.connect_target(), name, from.0, answer_every).await?,
         assembler: Assembler::new(
             Tables::new(spec.tables.clone(), &planned.oids),
             from,

@@ -38,6 +38,25 @@ pub fn parse(mut payload: Bytes) -> Option<ServerMessage> {
     }
 }
 
+/// Appends a message of the output plugin as the server would frame it, but without its places and time, which nobody reads.
+pub fn frame_data(message: &[u8], out: &mut BytesMut) {
+    out.put_u8(b'd');
+    // a message is shorter than 1 GiB
+    out.put_u32((4 + DATA_HEADER + message.len()) as u32);
+    out.put_u8(b'w');
+    out.put_bytes(0, DATA_HEADER - 1);
+    out.put_slice(message);
+}
+
+/// Appends a keepalive that wants no answer: everything before `end` was sent.
+pub fn frame_keepalive(end: u64, out: &mut BytesMut) {
+    out.put_u8(b'd');
+    out.put_u32(4 + KEEPALIVE_LENGTH as u32);
+    out.put_u8(b'k');
+    out.put_u64(end);
+    out.put_bytes(0, KEEPALIVE_LENGTH - 9);
+}
+
 /// Appends a status update, framed as CopyData. `confirmed` is all that the server may forget before; `now` in
 /// microseconds since the Unix epoch.
 ///
@@ -80,6 +99,31 @@ mod tests {
         assert_eq!(
             parse(data.into()),
             Some(ServerMessage::Data(Bytes::from_static(b"payload")))
+        );
+    }
+
+    #[test]
+    fn what_is_framed_here_is_read_as_what_the_server_frames() {
+        let mut out = BytesMut::new();
+        frame_data(b"payload", &mut out);
+        frame_keepalive(77, &mut out);
+        let mut bytes = out.freeze();
+        let mut next = || {
+            let length = u32::from_be_bytes(*bytes[1..5].first_chunk().unwrap()) as usize;
+            let mut frame = bytes.split_to(1 + length);
+            frame.advance(5);
+            parse(frame)
+        };
+        assert_eq!(
+            next(),
+            Some(ServerMessage::Data(Bytes::from_static(b"payload")))
+        );
+        assert_eq!(
+            next(),
+            Some(ServerMessage::Keepalive {
+                end: 77,
+                reply: false
+            })
         );
     }
 

@@ -11,6 +11,7 @@ mod load;
 mod snapshot;
 mod strangers;
 mod stream;
+mod stream_backlog;
 mod stream_encrypted;
 mod stream_shapes;
 mod sums;
