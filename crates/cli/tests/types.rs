@@ -29,9 +29,84 @@ the very functions that make tables and compare columns; a test fails where this
 
 Two tables apply to MySQL and MariaDB alike, which have one dialect here. Values of a type that has no like on the target (arrays, ranges, intervals,
 enums, sets, bit fields, addresses, MySQL's `time`, which goes to 838 hours) are kept as the text that their server prints. Geometry is kept as MySQL's own bytes.
-Generated columns are made by the same engine alone and never copied; from another engine `plan` lists them as not carried, as it does collations.
+Generated columns are made by the same engine alone and never copied; from another engine `plan` lists them as not carried.
+A domain is kept as the type that it is over; between PostgreSQL servers it is made as it is, with its checks.
 In a key or unique index a MySQL target gives texts and bytes only the room that an index has.
 ";
+
+const COLLATIONS: &str = "
+## Collations
+
+A collation says in which order texts come and which are equal; it changes no text. Both sides are compared byte by byte under every collation, so `a` and `A`, or `a` and `a` with
+a blank behind it, are two values, also where a server's index holds them equal. Rows are found by exactly their key. A target's key that may hold two of the source's values equal is refused by `plan`, unless the source's own collation
+is the same, and so is a collation that the target's server has not; where another unique index of the target's holds two rows equal all the same, the second of them waits in quarantine.
+A text that identifies rows is read in ranges of keys where the source orders it by its bytes; under another collation its table is copied in physical parts.
+
+| source | to | target's type | values | what `plan` lists |
+| --- | --- | --- | --- | --- |
+";
+
+/// Texts with a collation of their own, as the catalogs describe them.
+fn collated() -> Vec<(&'static str, &'static str, Column)> {
+    let column = |declared: &str, collation: &str| Column {
+        name: "v".to_owned(),
+        logical: crossfade_model::LogicalType::Text,
+        declared: declared.to_owned(),
+        nullable: true,
+        default: None,
+        generated: None,
+        identity: None,
+        collation: Some(collation.to_owned()),
+    };
+    vec![
+        (
+            "PostgreSQL",
+            "postgres",
+            column("text", "pg_catalog.\"de-x-icu\""),
+        ),
+        (
+            "MySQL",
+            crossfade_mysql::ENGINE,
+            column("varchar(255)", "utf8mb4_0900_ai_ci"),
+        ),
+        (
+            "MySQL, MariaDB",
+            crossfade_mysql::ENGINE,
+            column("varchar(255)", "utf8mb4_bin"),
+        ),
+        (
+            "MariaDB",
+            crossfade_mysql::ENGINE,
+            column("varchar(255)", "utf8mb4_uca1400_ai_ci"),
+        ),
+        ("SQLite", crossfade_sqlite::ENGINE, column("TEXT", "NOCASE")),
+    ]
+}
+
+fn collations(out: &mut String) {
+    out.push_str(COLLATIONS);
+    for (source_name, engine, column) in collated() {
+        for (target_name, target) in targets() {
+            let declared = target.declare(engine, &table(&column), &column);
+            let collation = |column: &Column| {
+                let name = column.collation.as_deref();
+                name.map_or_else(String::new, |name| format!(" COLLATE {name}"))
+            };
+            let listed = declared.omissions.iter().map(|o| o.why.as_str());
+            writeln!(
+                out,
+                "| {source_name} `{}{}` | {target_name} | `{}{}` | {} | {} |",
+                column.declared,
+                collation(&column),
+                declared.column.declared,
+                collation(&declared.column),
+                values(&declared),
+                listed.collect::<Vec<_>>().join("; ")
+            )
+            .unwrap();
+        }
+    }
+}
 
 fn targets() -> Vec<(&'static str, Box<dyn Target>)> {
     let folder = std::env::temp_dir();
@@ -141,6 +216,7 @@ fn page() -> String {
             }
         }
     }
+    collations(&mut out);
     out
 }
 
