@@ -18,8 +18,10 @@ use tokio::sync::{oneshot, watch};
 use super::queue::{Queue, Spool};
 use super::session::{ReplicationSession, server_error};
 use super::wire;
+use crate::connect::ConnectTarget;
 use crate::lsn;
 use crate::names::{quote_ident, quote_literal};
+use crate::session::Purpose;
 use crossfade_model::Position;
 
 /// Bytes of log from which on a query is worth its while.
@@ -27,6 +29,10 @@ const LEAST: u64 = 1 << 20;
 
 /// Bytes of log that one window covers at most: the server says nothing until it has read them.
 const MOST_LOG: u64 = 1 << 30;
+
+/// Bytes of log that the server reads for one window at most, with what it reads again: it begins where the oldest transaction that was open at the
+/// slot's position began. The stream reads those only once.
+const MOST_READ: u64 = 2 << 30;
 
 /// New messages of a window: of the first, which is to bring something soon, and of the largest.
 const FIRST_MESSAGES: u64 = 20_000;
@@ -37,6 +43,9 @@ const MOST_UNCONFIRMED: u64 = 2 * MOST_MESSAGES;
 
 /// How long a window's end waits for the target. One that confirms nothing meanwhile is served by the stream.
 const CONFIRMING: Duration = Duration::from_secs(10);
+
+/// How long what the consumer has not taken may keep the slot without a reader.
+const TAKING: Duration = Duration::from_secs(30);
 
 /// Time for the server to read one window, or to advance a slot.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -51,19 +60,30 @@ const ROOM: usize = 256 << 10;
 
 const DOING: &str = "reading the change stream's backlog";
 
-/// Reads what lies behind. Everything that was committed before the position that it returns was handed over; `None`: nobody
+/// Where the stream has to begin.
+pub struct Rest {
+    /// Everything that was committed before was handed over.
+    pub from: u64,
+    /// But for this, which comes before whatever the stream brings.
+    pub spool: Spool,
+    /// A session in which nothing was decoded yet.
+    pub session: Option<ReplicationSession>,
+}
+
+/// Reads what lies behind, each window in a session of its own: one in which the output plugin was broken off, or ran several times, is
+/// of no use for another run (servers before 2023-02 register its callbacks anew each time; some free what an error left behind a second time). `None`: nobody
 /// wants it any more. `from` is where the consumer is, and `confirmed` what is durable on the target. `begun` is told before anything is handed over.
 ///
 /// # Errors
 /// The connection's, and the server's once it has begun to hand over; what it says before is left to the stream's own start.
 pub async fn read(
-    session: &mut ReplicationSession,
+    target: &ConnectTarget,
     slot: &str,
     from: u64,
     confirmed: &mut watch::Receiver<u64>,
     queue: &Queue,
     begun: &mut Option<oneshot::Sender<Result<()>>>,
-) -> Result<Option<u64>> {
+) -> Result<Option<Rest>> {
     let mut backlog = Backlog {
         slot,
         confirmed,
@@ -75,37 +95,77 @@ pub async fn read(
         marks: VecDeque::new(),
     };
     let mut new = FIRST_MESSAGES;
+    // what lay behind when the log's end was last reached
+    let mut last = u64::MAX;
     loop {
         if queue.is_closed() {
             return Ok(None);
         }
-        let Some(upto) = backlog.behind(session).await? else {
-            return Ok(Some(backlog.received));
+        let mut session = ReplicationSession::open(target, Purpose::Stream).await?;
+        let behind = match backlog.behind(&mut session).await? {
+            // who writes faster than this reads is followed by the stream
+            Some(behind) if behind.left <= last / 2 && backlog.waited_for_target().await => behind,
+            _ => {
+                return Ok(Some(Rest {
+                    session: Some(session),
+                    ..backlog.rest()
+                }));
+            }
         };
-        if !backlog.waited_for_target().await {
-            return Ok(Some(backlog.received));
-        }
-        if let Err(e) = backlog.advance(session).await {
-            return backlog.left_to_stream(e);
-        }
         if let Some(begun) = begun.take() {
             // nobody waits: the queue is closed
             drop(begun.send(Ok(())));
         }
+        match backlog.advance(&mut session).await {
+            Err(e) if e.kind == ErrorKind::Connection => return Err(e),
+            Err(_) => return Ok(Some(backlog.rest())),
+            Ok(()) => {}
+        }
         let before = (backlog.received, backlog.messages);
-        let window = Window::new(upto, new + backlog.unconfirmed());
-        match backlog.window(session, window).await {
-            Ok(true) if backlog.received > before.0 => {}
-            Ok(true) => return Ok(Some(backlog.received)),
-            Ok(false) => return Ok(None),
+        let window = Window::new(behind.upto, new + backlog.unconfirmed(backlog.advanced));
+        let mut spool = match backlog.window(session, window).await? {
+            Read::Whole(spool) => spool,
+            Read::Unwanted => return Ok(None),
             // nothing was handed over that the stream would bring again
-            Err(e) if (backlog.received, backlog.messages) == before => {
-                return backlog.left_to_stream(e);
+            Read::Refused(_) if (backlog.received, backlog.messages) == before => {
+                return Ok(Some(backlog.rest()));
             }
-            Err(e) => return Err(e),
+            Read::Refused(e) => return Err(e),
+        };
+        match tokio::time::timeout(TAKING, spool.drain(queue)).await {
+            Err(_) => {
+                return Ok(Some(Rest {
+                    spool,
+                    ..backlog.rest()
+                }));
+            }
+            Ok(Err(e)) => return Err(spool_failed(&target.label, &e)),
+            Ok(Ok(false)) => return Ok(None),
+            Ok(Ok(true)) if backlog.received == before.0 => return Ok(Some(backlog.rest())),
+            Ok(Ok(true)) => {}
+        }
+        if backlog.received >= behind.upto && !behind.clipped {
+            last = behind.left;
         }
         new = (new * 4).min(MOST_MESSAGES);
     }
+}
+
+/// What lies behind.
+struct Behind {
+    /// Up to where the next window goes.
+    upto: u64,
+    /// More lies behind that.
+    clipped: bool,
+    /// Bytes of log.
+    left: u64,
+}
+
+/// How a window ended.
+enum Read {
+    Whole(Spool),
+    Refused(StoreError),
+    Unwanted,
 }
 
 struct Backlog<'a> {
@@ -151,23 +211,44 @@ impl Window {
 }
 
 impl Backlog<'_> {
-    /// Up to where the next window goes; `None` where there is too little left, or the server has no log of its own.
-    async fn behind(&self, session: &mut ReplicationSession) -> Result<Option<u64>> {
-        let sql = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END";
-        let rows = session.query(DOING, sql, QUICK).await?;
-        let cell = rows.first().and_then(|row| row.first());
-        let end = cell
-            .and_then(Option::as_deref)
-            .and_then(lsn::parse)
-            .map(|p| p.0);
-        Ok(end
-            .filter(|end| end.saturating_sub(self.received) >= LEAST)
-            .map(|end| end.min(self.received + MOST_LOG)))
+    fn rest(&self) -> Rest {
+        Rest {
+            from: self.received,
+            spool: Spool::default(),
+            session: None,
+        }
     }
 
-    /// Messages that came after the confirmed position.
-    fn unconfirmed(&mut self) -> u64 {
-        let confirmed = *self.confirmed.borrow_and_update();
+    /// How far behind it is; `None` where that is too little, the server has no log of its own, or would have to read too much of it again.
+    async fn behind(&self, session: &mut ReplicationSession) -> Result<Option<Behind>> {
+        let sql = format!(
+            "SELECT pg_current_wal_flush_lsn(), restart_lsn FROM pg_replication_slots
+             WHERE slot_name = {} AND NOT pg_is_in_recovery()",
+            quote_literal(self.slot)
+        );
+        let rows = session.query(DOING, &sql, QUICK).await?;
+        let places: Vec<u64> = rows
+            .iter()
+            .flatten()
+            .filter_map(|cell| cell.as_deref().and_then(lsn::parse))
+            .map(|position| position.0)
+            .collect();
+        let [end, restart] = places[..] else {
+            return Ok(None);
+        };
+        let upto = end.min(self.received + MOST_LOG).min(restart + MOST_READ);
+        let left = end.saturating_sub(self.received);
+        Ok(
+            (upto.saturating_sub(self.received) >= LEAST).then_some(Behind {
+                upto,
+                clipped: upto < end,
+                left,
+            }),
+        )
+    }
+
+    /// Messages that came after a position that is durable on the target. Asked for positions in their order.
+    fn unconfirmed(&mut self, confirmed: u64) -> u64 {
         if confirmed >= self.received {
             self.marks.clear();
             self.confirmed_messages = self.messages;
@@ -180,13 +261,16 @@ impl Backlog<'_> {
 
     /// False where the target has far to go, and goes no further.
     async fn waited_for_target(&mut self) -> bool {
-        while self.unconfirmed() > MOST_UNCONFIRMED {
+        loop {
+            let confirmed = *self.confirmed.borrow_and_update();
+            if self.unconfirmed(confirmed) <= MOST_UNCONFIRMED {
+                return true;
+            }
             let changed = tokio::time::timeout(CONFIRMING, self.confirmed.changed());
             if !matches!(changed.await, Ok(Ok(()))) {
                 return false;
             }
         }
-        true
     }
 
     /// Moves the slot to what is durable on the target: the next window begins there.
@@ -205,20 +289,12 @@ impl Backlog<'_> {
         Ok(())
     }
 
-    /// What the server says of a query that has brought nothing yet, the stream may not mind; what it does mind, it says itself.
-    fn left_to_stream(&self, e: StoreError) -> Result<Option<u64>> {
-        match e.kind {
-            ErrorKind::Connection => Err(e),
-            _ => Ok(Some(self.received)),
-        }
-    }
-
-    /// Reads one window to its end; false where nobody wants it any more.
+    /// Reads one window to its end.
     async fn window(
         &mut self,
-        session: &mut ReplicationSession,
+        mut session: ReplicationSession,
         mut window: Window,
-    ) -> Result<bool> {
+    ) -> Result<Read> {
         session.send_query(&self.statement(&window)).await?;
         let mut spool = Spool::default();
         let mut out = BytesMut::with_capacity(BATCH * 2);
@@ -226,9 +302,13 @@ impl Backlog<'_> {
         loop {
             let filled = tokio::select! {
                 filled = tokio::time::timeout(SILENCE, session.fill(DOING, ROOM)) => filled,
-                () = self.queue.closed() => return Ok(false),
+                () = self.queue.closed() => return Ok(Read::Unwanted),
             };
-            filled.unwrap_or_else(|_| Err(session.silent(DOING, SILENCE)))?;
+            match filled.unwrap_or_else(|_| Err(session.silent(DOING, SILENCE))) {
+                Ok(()) => {}
+                // what it said before it went says more
+                Err(e) => return failed.map_or(Err(e), |said| Ok(Read::Refused(said))),
+            }
             let mut ready = false;
             while let Some((tag, body)) = session.take()? {
                 match tag {
@@ -241,18 +321,18 @@ impl Backlog<'_> {
                     _ => {}
                 }
                 if out.len() >= BATCH {
-                    self.hand_over(&mut spool, &mut out, session).await?;
+                    self.hand_over(&mut spool, &mut out, &session).await?;
                 }
             }
             if !out.is_empty() {
-                self.hand_over(&mut spool, &mut out, session).await?;
+                self.hand_over(&mut spool, &mut out, &session).await?;
             }
             if ready {
                 break;
             }
         }
-        if let Some(e) = failed {
-            return Err(e);
+        if let Some(said) = failed {
+            return Ok(Read::Refused(said));
         }
         if window.open {
             return Err(session.malformed());
@@ -261,10 +341,9 @@ impl Backlog<'_> {
             // a commit record across the window's end was read with it
             self.received = self.received.max(window.upto);
             wire::frame_keepalive(self.received, &mut out);
-            self.hand_over(&mut spool, &mut out, session).await?;
+            self.hand_over(&mut spool, &mut out, &session).await?;
         }
-        let drained = spool.drain(self.queue).await;
-        drained.map_err(|e| spool_failed(session.label(), &e))
+        Ok(Read::Whole(spool))
     }
 
     async fn hand_over(
@@ -351,7 +430,8 @@ impl Backlog<'_> {
     }
 }
 
-fn spool_failed(label: &str, e: &std::io::Error) -> StoreError {
+/// A spool does not give back what it took.
+pub fn spool_failed(label: &str, e: &std::io::Error) -> StoreError {
     let what = format!("a temporary file does not give back what was written to it: {e}");
     StoreError::new(ErrorKind::Internal, "postgres.spool", label, what)
 }

@@ -15,6 +15,9 @@ const QUEUE_BYTES: usize = 16 << 20;
 /// Unit of the queue's bound: a semaphore counts in 32 bits.
 const UNIT: usize = 1 << 10;
 
+/// Bytes that a spool takes: a transaction too big for memory needs room in the same folder once more, behind the consumer.
+const SPOOL_BYTES: u64 = 1 << 30;
+
 /// Whole CopyData messages, in their frames, and their share of the queue.
 pub struct Frames {
     /// The messages.
@@ -123,6 +126,9 @@ impl Spool {
     }
 
     fn keep(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.written - self.read > SPOOL_BYTES {
+            return Err(std::io::Error::other("it is full"));
+        }
         if self.file.is_none() {
             self.file = Some(tempfile::tempfile()?);
         }
@@ -141,19 +147,41 @@ impl Spool {
     /// # Errors
     /// A file that does not give back what it took.
     pub async fn drain(&mut self, queue: &Queue) -> std::io::Result<bool> {
-        while let Some(&length) = self.lengths.front() {
-            let mut bytes = BytesMut::zeroed(length);
-            if let Some(file) = &mut self.file {
-                file.seek(SeekFrom::Start(self.read))?;
-                file.read_exact(&mut bytes)?;
-            }
-            if !queue.put(bytes.freeze()).await {
+        while let Some(bytes) = self.first()? {
+            if !queue.put(bytes).await {
                 return Ok(false);
             }
-            self.read += length as u64;
-            self.lengths.pop_front();
+            self.forget_first();
         }
         Ok(!queue.is_closed())
+    }
+
+    /// Takes the first piece of what waits.
+    ///
+    /// # Errors
+    /// A file that does not give back what it took.
+    pub fn take(&mut self) -> std::io::Result<Option<Bytes>> {
+        let first = self.first()?;
+        if first.is_some() {
+            self.forget_first();
+        }
+        Ok(first)
+    }
+
+    fn first(&mut self) -> std::io::Result<Option<Bytes>> {
+        let Some(&length) = self.lengths.front() else {
+            return Ok(None);
+        };
+        let mut bytes = BytesMut::zeroed(length);
+        if let Some(file) = &mut self.file {
+            file.seek(SeekFrom::Start(self.read))?;
+            file.read_exact(&mut bytes)?;
+        }
+        Ok(Some(bytes.freeze()))
+    }
+
+    fn forget_first(&mut self) {
+        self.read += self.lengths.pop_front().unwrap_or(0) as u64;
     }
 }
 
@@ -179,6 +207,7 @@ mod tests {
         };
         let (drained, ()) = tokio::join!(spool.drain(&queue), reading);
         assert!(drained.unwrap());
+        assert!(spool.take().unwrap().is_none());
         drop(handed);
         spool.hand_over(piece(9), &queue).await.unwrap();
         assert!(!spool.drain(&queue).await.unwrap());
