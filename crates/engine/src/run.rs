@@ -159,9 +159,11 @@ async fn lanes(
 ) -> Result<RunOutcome, EngineError> {
     let begun = Instant::now();
     loop {
-        let direction = locate::likely(home).await?;
+        let Some((direction, migration)) = lane_to_run(home, observer, stop).await? else {
+            return Ok(RunOutcome::Stopped { checkpoint: None });
+        };
         let run = Arc::new(Run {
-            migration: lane::of(home, direction).await?,
+            migration,
             home: Arc::clone(home),
             direction,
             lease: Arc::clone(lease),
@@ -191,10 +193,64 @@ async fn lanes(
     }
 }
 
+/// The lane that rows go by now; `None` where the run is told to stop. A store that is away when authority has just changed hands is waited for as
+/// at any other time.
+async fn lane_to_run(
+    home: &Arc<Migration>,
+    observer: &Arc<dyn Observer>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Option<(Direction, Arc<Migration>)>, EngineError> {
+    let begun = Instant::now();
+    let mut retries = Retries::new(patience(home));
+    loop {
+        let found = async {
+            let direction = locate::likely(home).await?;
+            Ok((direction, lane::of(home, direction).await?))
+        };
+        let error = match found.await {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) => error,
+        };
+        if !passing(&error, retries.tries()) {
+            return Err(error);
+        }
+        let Some(pause) = retries.failed(begun.elapsed(), None) else {
+            return Err(error);
+        };
+        if !waited(&error, pause, retries.tries(), observer, stop).await {
+            return Ok(None);
+        }
+    }
+}
+
+fn patience(migration: &Migration) -> Duration {
+    Duration::from_secs(u64::from(migration.options.retry_seconds))
+}
+
+/// Tells of an error that may pass, and waits; false where the run is told to stop.
+async fn waited(
+    error: &EngineError,
+    pause: Duration,
+    attempt: u32,
+    observer: &Arc<dyn Observer>,
+    stop: &watch::Receiver<bool>,
+) -> bool {
+    tracing::warn!(error = %error, "attempt failed, trying again");
+    observer.event(&Event::Retrying {
+        error: error.to_string(),
+        after_seconds: pause.as_secs_f64(),
+        attempt,
+    });
+    let mut stop = stop.clone();
+    tokio::select! {
+        told = stop.wait_for(|stop| *stop) => told.is_err(),
+        () = tokio::time::sleep(pause) => true,
+    }
+}
+
 /// Attempts until the run has an outcome; `None` where rows go the other way from now on.
 async fn attempts(run: &Arc<Run>) -> Result<Option<RunOutcome>, EngineError> {
-    let patience = Duration::from_secs(u64::from(run.migration.options.retry_seconds));
-    let mut retries = Retries::new(patience);
+    let mut retries = Retries::new(patience(&run.migration));
     loop {
         run.reached().take();
         let error = match attempt::attempt(run).await {
@@ -216,16 +272,8 @@ async fn attempts(run: &Arc<Run>) -> Result<Option<RunOutcome>, EngineError> {
         let Some(pause) = retries.failed(run.begun.elapsed(), reached) else {
             return Err(error);
         };
-        tracing::warn!(error = %error, "attempt failed, trying again");
-        run.observer.event(&Event::Retrying {
-            error: error.to_string(),
-            after_seconds: pause.as_secs_f64(),
-            attempt: retries.tries(),
-        });
-        let mut stop = run.stop.clone();
-        tokio::select! {
-            _ = stop.changed() => return Ok(Some(RunOutcome::Stopped { checkpoint: None })),
-            () = tokio::time::sleep(pause) => {}
+        if !waited(&error, pause, retries.tries(), &run.observer, &run.stop).await {
+            return Ok(Some(RunOutcome::Stopped { checkpoint: None }));
         }
     }
 }

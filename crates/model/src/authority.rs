@@ -78,6 +78,18 @@ pub struct Beginning {
     pub position: Position,
     /// A snapshot that sees all that lies before and nothing after.
     pub snapshot: Snapshot,
+    /// Whose log the position is a place in, where another server can answer under the same address later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogOwner>,
+}
+
+/// The server whose log a position is a place in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogOwner {
+    /// Its identity, as the store tells it.
+    pub identity: String,
+    /// What the store keeps with a checkpoint at that position.
+    pub mark: Option<String>,
 }
 
 /// The name of the lane in which changes go back to a migration's source. What a lane makes on stores is named by it. No migration's

@@ -18,7 +18,7 @@ pub mod text_form;
 pub mod time;
 pub mod value;
 
-pub use authority::{Beginning, Mode, Register, reverse_lane};
+pub use authority::{Beginning, LogOwner, Mode, Register, reverse_lane};
 pub use canonical::{Canonical, CanonicalError};
 pub use cell::{Cell, Row};
 pub use change::{Change, StreamEvent, Transaction};

@@ -63,8 +63,13 @@ async fn records(
     state: &TargetState,
     beginning: &Beginning,
 ) -> Result<Vec<RecordWrite>, EngineError> {
+    let mut identity = migration.source.identity().await?;
+    // another server may answer by now: whoever begins again finds out what it has of this one's log
+    if let Some(log) = &beginning.log {
+        identity.identity.clone_from(&log.identity);
+    }
     let source = SourceRecord {
-        identity: migration.source.identity().await?,
+        identity,
         start: CaptureStart {
             position: beginning.position,
             base: beginning.snapshot.clone(),
@@ -80,6 +85,8 @@ async fn records(
         .map(|record| RecordWrite::Remove(record.key.clone()))
         .collect();
     out.push(durable::source_record(&source)?);
+    let mark = beginning.log.as_ref().and_then(|log| log.mark.clone());
+    out.extend(durable::mark_record(beginning.position, mark)?);
     out.push(plan_record(&migration.plan)?);
     for mapping in &migration.plan.tables {
         let row = FrontierRow {

@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use crossfade_model::{
-    Beginning, Finding, Mode, Position, Register, Sequence, Snapshot, Table, TableMapping,
-    TableName,
+    Beginning, Finding, LogOwner, Mode, Position, Register, Sequence, Snapshot, Table,
+    TableMapping, TableName,
 };
 use crossfade_store::{Blocker, ErrorKind, Fence, Fire, Latch, Made, Result, Standing, WriteProbe};
 
 use crate::connect::Client;
 use crate::names::quote;
 use crate::session::Purpose;
-use crate::{MysqlStore, ddl, lineage, position};
+use crate::{MysqlStore, ddl, lineage};
 use register::Lock;
 
 /// How long the latch is waited for by what needs no drain, in seconds.
@@ -238,12 +238,17 @@ impl Fence for MysqlStore {
         client.run(doing, "START TRANSACTION").await?;
         register::expect(&mut client, migration, Lock::Exclusive).await?;
         let mut other = lineage::connect(self, Purpose::Check).await?;
-        let end = position::visible_end(&mut other).await?;
+        let (end, mark) = lineage::marked_end(self, &mut other).await?;
+        let log = LogOwner {
+            identity: self.identity_of(&other.server).identity,
+            mark,
+        };
         other.close().await;
         let beginning = Beginning {
             epoch,
             position: end,
             snapshot: Snapshot::Sequence(end.0),
+            log: Some(log),
         };
         register::note(&mut client, migration, &beginning).await?;
         client.run(doing, "COMMIT").await?;

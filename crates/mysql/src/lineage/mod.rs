@@ -154,6 +154,37 @@ pub(crate) async fn begin(store: &MysqlStore, client: &mut Client, at: Position)
     Ok(())
 }
 
+/// How often a log's end is asked for that is an end still when the server's transactions are.
+const LOOKS: u32 = 5;
+
+/// The log's end, and what is to be kept with a checkpoint there; without the transactions' names where others write all the time.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn marked_end(
+    store: &MysqlStore,
+    client: &mut Client,
+) -> Result<(Position, Option<String>)> {
+    let mut looks = 0;
+    let (end, applied) = loop {
+        looks += 1;
+        let end = crate::position::visible_end(client).await?;
+        let executed = Executed::read(client).await?;
+        if crate::position::log_end(client).await? == end {
+            break (end, executed.applied());
+        }
+        if looks == LOOKS {
+            break (end, None);
+        }
+    };
+    let file = LogPosition::unpack(end).file;
+    let mark = Mark {
+        applied: applied.as_ref().map(Applied::text),
+        begun: crate::stream::file_begun(store, client, file).await?,
+    };
+    Ok((end, serde_json::to_string(&mark).ok()))
+}
+
 /// Before a stream opens at `from`: what is not known yet of the transactions before it is asked of the server. What it names then is known from
 /// the log's present end on.
 ///

@@ -242,6 +242,7 @@ pub(super) async fn note_beginning(
         epoch,
         position,
         snapshot,
+        log: None,
     };
     let body = serde_json::to_string(&beginning).map_err(|_| unreadable(client))?;
     let update = format!("UPDATE {OWN_SCHEMA}.register SET beginning = $2 WHERE migration = $1");

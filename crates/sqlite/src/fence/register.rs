@@ -226,6 +226,7 @@ pub(crate) fn note_beginning(
         epoch,
         position: crossfade_model::Position(end),
         snapshot: Snapshot::Sequence(end),
+        log: None,
     };
     let json = serde_json::to_string(&beginning).map_err(|e| {
         place.error(

@@ -1,6 +1,7 @@
 //! A source whose address leads to a promoted replica, or whose log was begun anew. The run goes on exactly where it was, or stops and
 //! says why; nothing is lost, and nothing applied that the source does not have.
 
+use crate::switch::{followed, report, rollback, switch};
 use crossfade_trials::binary::Outcome;
 use crossfade_trials::compare;
 use crossfade_trials::database::Database;
@@ -15,9 +16,10 @@ use xtask::servers::fleet::Fleet;
 
 const ROWS: u32 = 2000;
 
-/// A source with replicas of its own, reached by an address that can be moved; a file is the target.
+/// A server with replicas of its own, reached by an address that can be moved, and a file: source and target, or the other way round.
 struct Scene {
     flavor: Flavor,
+    is_target: bool,
     /// The database on the primary; forgotten once that is dead.
     trial: Option<Trial>,
     address: Forward,
@@ -27,6 +29,10 @@ struct Scene {
 
 impl Scene {
     fn begin(flavor: Flavor) -> Scene {
+        Scene::made(flavor, false)
+    }
+
+    fn made(flavor: Flavor, is_target: bool) -> Scene {
         let installed = xtask::servers::install().unwrap();
         xtask::servers::install_mysql(&installed).unwrap();
         let mut fleet = Fleet::start(&installed, &[]).unwrap();
@@ -35,19 +41,24 @@ impl Scene {
             .unwrap();
         let server = fleet.mysql_server("primary").unwrap().url();
         let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
-        let source = Database::Mysql(MysqlDatabase::create_at(server));
-        let target = Database::create(Engine::Sqlite, folder.path(), "target");
-        let (address, url) = Forward::to(&source.url());
-        let there = target.url();
-        let trial = Trial::between(folder, source, target)
-            .by_way_of(url, there)
-            .option("retry_seconds", 20);
+        let moved = Database::Mysql(MysqlDatabase::create_at(server));
+        let file = Database::create(Engine::Sqlite, folder.path(), "file");
+        let (address, url) = Forward::to(&moved.url());
+        let there = file.url();
+        let trial = if is_target {
+            let trial = Trial::between(folder, file, moved).by_way_of(there, url);
+            trial.as_superuser()
+        } else {
+            Trial::between(folder, moved, file).by_way_of(url, there)
+        };
+        let trial = trial.option("retry_seconds", 20);
         trial.source.run(
             "CREATE TABLE t (id integer PRIMARY KEY, a text);
              CREATE TABLE u (id integer PRIMARY KEY, n integer)",
         );
         let mut scene = Scene {
             flavor,
+            is_target,
             trial: Some(trial),
             address,
             fleet,
@@ -135,15 +146,27 @@ impl Scene {
 
     fn promote(&mut self, to: &str) {
         self.stop_replication(to);
+        if self.is_target {
+            // a replica takes no part in a switch: what it applies passes the fence
+            let sql = match self.flavor.is_mysql() {
+                true => "RESET REPLICA ALL",
+                false => "RESET SLAVE ALL",
+            };
+            self.session(to).run(sql).unwrap();
+        }
         let url = self.fleet.mysql_server(to).unwrap().url();
         let mut trial = self.trial.take().unwrap();
-        let Database::Mysql(old) = &trial.source else {
-            unreachable!("the source is no file")
+        let moved = match self.is_target {
+            true => &mut trial.target,
+            false => &mut trial.source,
+        };
+        let Database::Mysql(old) = &*moved else {
+            unreachable!("a file does not move")
         };
         let new = Database::Mysql(old.replicated(url));
         self.address.lead_to(&new.url());
         // its server may be dead: nothing is dropped there
-        std::mem::forget(std::mem::replace(&mut trial.source, new));
+        std::mem::forget(std::mem::replace(moved, new));
         self.trial = Some(trial);
     }
 
@@ -426,4 +449,46 @@ fn mysql_stops_where_the_log_was_begun_anew() {
 #[test]
 fn mariadb_stops_where_the_log_was_begun_anew() {
     begun_anew(Flavor::Mariadb118);
+}
+
+/// The target has authority, and its primary dies: what the way back has to bring comes from the replica, before and after.
+fn goes_on_after_a_switch(flavor: Flavor) {
+    let mut scene = Scene::made(flavor, true);
+    let mut running = followed(scene.trial());
+    report(switch(scene.trial()));
+    let changed = |scene: &Scene, number: u32| {
+        scene.trial().target.run(&format!(
+            "INSERT INTO t VALUES ({number}, 'there'); UPDATE t SET a = 'n{number}' WHERE id % 5 = 0; DELETE FROM t WHERE id = {}",
+            number % 1000
+        ));
+    };
+    changed(&scene, 50_001);
+    scene.replicated("primary", "replica");
+    scene.fail_over("primary", "replica");
+    changed(&scene, 50_002);
+    wait_until("the way back goes on", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        compare::differences(&scene.trial().source, &scene.trial().target).is_empty()
+    });
+    scene.trial().call(&["verify", "--json"]).expect(0);
+    report(rollback(scene.trial()));
+    let source = &scene.trial().source;
+    source.run("INSERT INTO t VALUES (60001, 'back'); UPDATE t SET a = 'back' WHERE id % 11 = 0");
+    wait_until("the target follows again", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        compare::differences(&scene.trial().source, &scene.trial().target).is_empty()
+    });
+    scene.trial().call(&["verify", "--json"]).expect(0);
+    running.ended();
+    scene.end();
+}
+
+#[test]
+fn mysql_goes_on_with_a_promoted_replica_after_a_switch() {
+    goes_on_after_a_switch(Flavor::Mysql97);
+}
+
+#[test]
+fn mariadb_goes_on_with_a_promoted_replica_after_a_switch() {
+    goes_on_after_a_switch(Flavor::Mariadb118);
 }
