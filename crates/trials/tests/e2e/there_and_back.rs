@@ -74,29 +74,34 @@ const SQLITE: Types = &[
     ("TIME", &["'00:00:01'", "'23:59:59'"]),
 ];
 
-/// The rows of a table, each value in the words of the server that has it, so that two have the same words only where they are the same.
+/// Columns of one table.
+const TOGETHER: usize = 8;
+
+/// The values of a column by the keys of its table's rows, each in the words of the server that has it, so that two have the same words only where they are the same.
 fn held(
     database: &Database,
-    (table, kind): (usize, &str),
+    (column, kind): (usize, &str),
     same_engine: bool,
 ) -> BTreeMap<i64, Option<String>> {
     let base = kind.split(['(', ' ']).next().unwrap_or(kind);
+    let v = format!("v{column}");
     let value = match (database.dialect(), base) {
         // another engine has no scale of its own for every value
-        (Dialect::Postgres, "numeric") if !same_engine => "trim_scale(v)::text",
-        (Dialect::Postgres, _) => "v::text",
-        (Dialect::Sqlite, _) => "typeof(v) || quote(v)",
+        (Dialect::Postgres, "numeric") if !same_engine => format!("trim_scale({v})::text"),
+        (Dialect::Postgres, _) => format!("{v}::text"),
+        (Dialect::Sqlite, _) => format!("typeof({v}) || quote({v})"),
         // a single is printed with six digits
-        (Dialect::Mysql, "float") => "concat(v + 0e0, '')",
+        (Dialect::Mysql, "float") => format!("concat({v} + 0e0, '')"),
         (
             Dialect::Mysql,
             "binary" | "varbinary" | "blob" | "tinyblob" | "bit" | "point" | "geometry" | "char"
             | "varchar" | "text",
-        ) => "hex(v)",
-        (Dialect::Mysql, _) => "concat(v, '')",
+        ) => format!("hex({v})"),
+        (Dialect::Mysql, _) => format!("concat({v}, '')"),
     };
+    let table = column / TOGETHER;
     database
-        .rows(&format!("SELECT k, {value} FROM v{table}"))
+        .rows(&format!("SELECT k, {value} FROM t{table}"))
         .into_iter()
         .map(|row| {
             let mut cells = row.into_iter();
@@ -159,8 +164,9 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
         (Dialect::Postgres, Dialect::Postgres)
     );
     let types: Vec<(&str, &[&str])> = lists.iter().flat_map(|l| l.iter()).copied().collect();
+    let mut values: Vec<Vec<String>> = Vec::new();
     let mut fresh: Vec<Vec<String>> = Vec::new();
-    for (table, (kind, edges)) in types.iter().enumerate() {
+    for (kind, edges) in &types {
         // what is too fine for a time without digits is rounded by one server and cut by another
         let words = trial.source.dialect() != Dialect::Mysql || *kind != "time";
         let mut some = |n: usize| -> Vec<String> {
@@ -169,56 +175,63 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
                 .filter_map(|_| generated(kind, &mut numbers))
                 .collect()
         };
-        let mut values: Vec<String> = edges.iter().map(|e| (*e).to_owned()).collect();
-        values.extend(some(20));
-        values.push("NULL".to_owned());
-        let news = some(5);
-        let rows: Vec<String> = values
-            .iter()
-            .chain(&values)
-            .chain(&values)
-            .enumerate()
-            .map(|(i, value)| format!("({i}, {value})"))
-            .chain(
-                news.iter()
-                    .zip(TWINS..)
-                    .map(|(value, k)| format!("({k}, {value})")),
-            )
+        let edges = edges.iter().map(|e| (*e).to_owned());
+        let null = ["NULL".to_owned()];
+        values.push(edges.chain(some(20)).chain(null.clone()).collect());
+        fresh.push(some(5).into_iter().chain(null).collect());
+    }
+    let tables = types.len().div_ceil(TOGETHER);
+    let columns = |table: usize| table * TOGETHER..types.len().min((table + 1) * TOGETHER);
+    // a row of the so many-th value of each column
+    let row = |table: usize, k: i64, of: &[Vec<String>], i: usize| {
+        let cells = columns(table).map(|column| of[column][i % of[column].len()].as_str());
+        let cells: Vec<&str> = cells.collect();
+        format!("({k}, {})", cells.join(", "))
+    };
+    for table in 0..tables {
+        let declared: Vec<String> = columns(table)
+            .map(|column| format!("v{column} {}", types[column].0))
             .collect();
-        fresh.push(news);
+        let most = columns(table).map(|column| values[column].len()).max();
+        let old = (0..3 * most.unwrap_or(0)).map(|i| row(table, i as i64, &values, i));
+        let twins = (0..6).map(|i| row(table, TWINS + i as i64, &fresh, i));
+        let rows: Vec<String> = old.chain(twins).collect();
         trial.source.run(&format!(
-            "CREATE TABLE v{table} (k integer PRIMARY KEY, v {kind}); INSERT INTO v{table} VALUES {}",
+            "CREATE TABLE t{table} (k integer PRIMARY KEY, {}); INSERT INTO t{table} VALUES {}",
+            declared.join(", "),
             rows.join(", ")
         ));
     }
     let before: Vec<_> = types
         .iter()
         .enumerate()
-        .map(|(table, (kind, _))| held(&trial.source, (table, kind), same_engine))
+        .map(|(column, (kind, _))| held(&trial.source, (column, kind), same_engine))
         .collect();
     let mut running = followed(&trial);
     // a third of the rows comes by the stream
-    for table in 0..types.len() {
+    for table in 0..tables {
         trial.source.run(&format!(
-            "UPDATE v{table} SET k = k + 50000 WHERE k < 1000 AND k % 3 = 0; UPDATE v{table} SET k = k - 50000 WHERE k >= 50000 AND k < 60000"
+            "UPDATE t{table} SET k = k + 50000 WHERE k < 1000 AND k % 3 = 0; UPDATE t{table} SET k = k - 50000 WHERE k >= 50000 AND k < 60000"
         ));
     }
     report(switch(&trial));
-    for (table, news) in fresh.iter().enumerate() {
-        let mut sql = format!(
-            "INSERT INTO v{table} SELECT k + {COPIES}, v FROM v{table} WHERE k < 1000; DELETE FROM v{table} WHERE k < 1000 AND k % 4 = 1;
-             UPDATE v{table} SET k = k + {RENAMED} WHERE k < 1000 AND k % 4 = 2;"
-        );
-        for (value, k) in news.iter().zip(FRESH..) {
-            sql.push_str(&format!("INSERT INTO v{table} VALUES ({k}, {value});"));
-        }
-        trial.target.run(&sql);
+    for table in 0..tables {
+        let copied: Vec<String> = columns(table).map(|column| format!("v{column}")).collect();
+        let new: Vec<String> = (0..6)
+            .map(|i| row(table, FRESH + i as i64, &fresh, i))
+            .collect();
+        trial.target.run(&format!(
+            "INSERT INTO t{table} SELECT k + {COPIES}, {} FROM t{table} WHERE k < 1000; DELETE FROM t{table} WHERE k < 1000 AND k % 4 = 1;
+             UPDATE t{table} SET k = k + {RENAMED} WHERE k < 1000 AND k % 4 = 2; INSERT INTO t{table} VALUES {}",
+            copied.join(", "),
+            new.join(", ")
+        ));
     }
     assert_verified(&trial, &types);
     report(rollback(&trial));
-    for (table, (kind, _)) in types.iter().enumerate() {
+    for (column, (kind, _)) in types.iter().enumerate() {
         let mut expected = BTreeMap::new();
-        for (k, value) in &before[table] {
+        for (k, value) in &before[column] {
             let mut is = |k: i64| expected.insert(k, value.clone());
             if *k >= TWINS {
                 is(*k);
@@ -232,7 +245,7 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
                 _ => drop(is(*k)),
             }
         }
-        let found = held(&trial.source, (table, kind), same_engine);
+        let found = held(&trial.source, (column, kind), same_engine);
         let wrong: Vec<_> = expected
             .iter()
             .filter(|(k, value)| found.get(k) != Some(*value))
@@ -246,10 +259,10 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
         assert_eq!(found.len(), expected.len(), "{what}: {kind}: rows too many");
     }
     // and both sides are what they should be by the program's own word
-    trial.source.run("DELETE FROM v0");
+    trial.source.run("DELETE FROM t0");
     wait_until("the target follows again", LONG, || {
         assert!(running.is_running(), "{}", running.stdout_so_far());
-        trial.target.number("SELECT count(*) FROM v0") == 0
+        trial.target.number("SELECT count(*) FROM t0") == 0
     });
     assert_verified(&trial, &types);
     running.ended();
