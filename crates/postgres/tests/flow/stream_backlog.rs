@@ -157,6 +157,23 @@ async fn what_lies_behind_comes_whole_once_and_in_order() {
         part.until(&mut follow, 10_000).await;
         assert_eq!(part.seen, seen[10..10 + part.seen.len()]);
         dropped(&mut follow, &db).await;
+
+        // a server that refuses the query has nothing against the stream
+        let name = &db.name;
+        db.run(&format!(
+            "ALTER DATABASE {name} SET temp_file_limit = '64kB'; ALTER DATABASE {name} SET work_mem = '64kB'"
+        ))
+        .await;
+        follow.again(seen[3_999].end).await;
+        let mut part = Reading::default();
+        part.until(&mut follow, seen.len() - 4_000).await;
+        assert_eq!(part.seen, seen[4_000..]);
+        dropped(&mut follow, &db).await;
+        db.run(&format!(
+            "ALTER DATABASE {name} RESET temp_file_limit; ALTER DATABASE {name} RESET work_mem"
+        ))
+        .await;
+
         let mut from = 5_000;
         follow.again(seen[from - 1].end).await;
         let mut part = Reading::default();
