@@ -243,7 +243,8 @@ async fn waited(
     });
     let mut stop = stop.clone();
     tokio::select! {
-        told = stop.wait_for(|stop| *stop) => told.is_err(),
+        // nobody is left to tell it more
+        _ = stop.wait_for(|stop| *stop) => false,
         () = tokio::time::sleep(pause) => true,
     }
 }

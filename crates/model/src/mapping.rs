@@ -112,6 +112,23 @@ impl TableMapping {
         columns.map(|column| column.target.as_str()).collect()
     }
 
+    /// What the cells of a captured column are: a local time that stands for an instant is read as one, with its zone.
+    fn logical_at(&self, at: usize) -> Option<LogicalType> {
+        let logical = self.source.captured().nth(at)?.logical;
+        let is_instant = (self.columns.get(at))
+            .is_some_and(|mapped| mapped.canonical == Canonical::TimestampWithZone);
+        Some(match logical {
+            LogicalType::Timestamp if is_instant => LogicalType::TimestampWithZone,
+            logical => logical,
+        })
+    }
+
+    /// What the cells of the key's columns are, in key order.
+    pub fn key_logical(&self) -> Vec<LogicalType> {
+        let places = self.source.key_places().iter();
+        places.filter_map(|&at| self.logical_at(at)).collect()
+    }
+
     /// The key of a row of this table, by source key columns, for identity and, where the key is ordered, for order.
     ///
     /// # Errors
@@ -122,11 +139,10 @@ impl TableMapping {
 
     /// As [`TableMapping::key_of`] for many rows: looks the key's columns up once.
     pub fn key_encoder(&self) -> KeyEncoder {
-        let captured: Vec<_> = self.source.captured().map(|c| c.logical).collect();
         let parts: Option<Vec<_>> = self.source.key.as_ref().map(|key| {
-            key.columns
-                .iter()
-                .filter_map(|&i| captured.get(i).map(|logical| (i, *logical)))
+            let places = key.columns.iter();
+            places
+                .filter_map(|&at| self.logical_at(at).map(|logical| (at, logical)))
                 .collect()
         });
         let length = parts.iter().flatten().map(|(_, l)| key::length(*l)).sum();

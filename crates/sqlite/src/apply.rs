@@ -78,6 +78,10 @@ fn keyed(
             )
             .table(&plan.table));
     }
+    respell_keys(conn, plan, deletes.iter())?;
+    let rows = upserts.iter().map(|u| &u.row);
+    let bases = upserts.iter().filter_map(|u| u.base.as_ref());
+    respell_keys(conn, plan, rows.chain(bases))?;
     // read before anything of this batch is written
     let filled = fill_unchanged(conn, plan, upserts)?;
     delete_rows(conn, plan, deletes.iter())?;
@@ -94,6 +98,32 @@ fn keyed(
             .unwrap_or(&upsert.row);
         plan.bind(&mut statement, &row.0, 0..plan.columns.len())?;
         statement.raw_execute().map_err(|e| plan.row_failed(e))?;
+    }
+    Ok(())
+}
+
+/// Digits of a second that a server keeps.
+const MOST_DIGITS: usize = 6;
+
+/// Gives rows whose key is a time the spelling that is written here: an application may have written them with more zeros, and a row is found by its
+/// key's bytes.
+fn respell_keys<'a>(
+    conn: &Connection,
+    plan: &TablePlan,
+    rows: impl Iterator<Item = &'a Row>,
+) -> Result<()> {
+    let Some(respell) = &plan.respell else {
+        return Ok(());
+    };
+    let mut statement = conn
+        .prepare_cached(respell)
+        .map_err(|e| plan.row_failed(e))?;
+    for row in rows {
+        for digits in 1..=MOST_DIGITS {
+            if plan.bind_respelled(&mut statement, &row.0, digits)? {
+                statement.raw_execute().map_err(|e| plan.row_failed(e))?;
+            }
+        }
     }
     Ok(())
 }

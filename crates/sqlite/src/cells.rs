@@ -53,6 +53,45 @@ pub(crate) fn conversions(mapping: &TableMapping) -> Vec<Conversion> {
         .collect()
 }
 
+/// True where times identify rows, which whoever writes here may spell otherwise.
+pub(crate) fn has_moment_key(mapping: &TableMapping) -> bool {
+    let conversions = conversions(mapping);
+    let places = mapping.source.key_places().iter();
+    places
+        .filter_map(|&at| conversions.get(at))
+        .any(|conversion| *conversion == Conversion::Moment)
+}
+
+/// A time as it is written here, with zeros up to so many digits of its seconds; `None` for what is no time, or has as many.
+pub(crate) fn spelled(
+    conversion: Conversion,
+    value: &ToSqlOutput<'_>,
+    digits: usize,
+) -> Option<String> {
+    let text = match (conversion, value) {
+        (Conversion::Moment, ToSqlOutput::Borrowed(ValueRef::Text(text))) => {
+            std::str::from_utf8(text).ok()?
+        }
+        (Conversion::Moment, ToSqlOutput::Owned(Value::Text(text))) => text,
+        _ => return None,
+    };
+    // the seconds are behind the second colon
+    let clock = text.find(':')?;
+    let seconds = clock + 1 + text[clock + 1..].find(':')? + 1;
+    let rest = text.get(seconds + 2..)?;
+    let (fraction, behind) = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let end = fraction.find(|c: char| !c.is_ascii_digit());
+            fraction.split_at(end.unwrap_or(fraction.len()))
+        }
+        None => ("", rest),
+    };
+    (fraction.len() < digits).then(|| {
+        let before = &text[..seconds + 2];
+        format!("{before}.{fraction:0<digits$}{behind}")
+    })
+}
+
 /// The value to bind.
 ///
 /// # Errors
@@ -222,6 +261,28 @@ mod tests {
             assert_eq!(value(conversion, text), None, "{text}");
         }
         assert_eq!(convert(Text, &Cell::Unchanged).unwrap_err(), Unfit);
+    }
+
+    #[test]
+    fn a_time_has_other_spellings() {
+        let of = |text: &'static str, digits| {
+            let value = ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()));
+            spelled(Conversion::Moment, &value, digits)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            of("2024-01-01 12:00:00", 3),
+            some("2024-01-01 12:00:00.000")
+        );
+        assert_eq!(of("12:00:00.05", 6), some("12:00:00.050000"));
+        assert_eq!(of("12:00:00.05+00", 3), some("12:00:00.050+00"));
+        assert_eq!(
+            of("2024-01-01 12:00:00+00", 1),
+            some("2024-01-01 12:00:00.0+00")
+        );
+        assert_eq!(of("12:00:00.05", 2), None);
+        assert_eq!(of("infinity", 6), None);
+        assert_eq!(of("12:00", 6), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Statement};
 use crossfade_model::{Cell, Column, LogicalType, TableMapping};
 
 use crate::affinity::Affinity;
-use crate::cells::{Conversion, conversions, convert};
+use crate::cells::{Conversion, conversions, convert, has_moment_key, spelled};
 use crate::conn::Place;
 use crate::key_sql::{self, KeyColumn};
 use crate::sql::names::{quote, quote_all, same_name};
@@ -32,6 +32,8 @@ pub(crate) struct TablePlan {
     pub upsert: String,
     pub delete: String,
     pub select: String,
+    /// Gives a key that is spelled otherwise the spelling of parameters 1 and on; only where times identify rows.
+    pub respell: Option<String>,
     /// Deletes at most a number of rows equal in every column; empty with a key.
     pub delete_equal: String,
 }
@@ -119,22 +121,52 @@ impl TablePlan {
                 quote_all(columns.iter().map(String::as_str)),
                 key_sql::equals(&key, 1)
             ),
+            respell: has_moment_key(mapping).then(|| respell_sql(&table, &key)),
             delete_equal: delete_equal_sql(&table, &info, &columns),
             insert,
             place: place.clone(),
             table: name.clone(),
             conversions: conversions(mapping),
             key_places: mapping.source.key_places().to_vec(),
-            key_logical: mapping
-                .source
-                .key_columns()
-                .iter()
-                .map(|c| c.logical)
-                .collect(),
+            key_logical: mapping.key_logical(),
             own: slice::condition(mapping, &place.label, &Words)?,
             key,
             columns,
         })
+    }
+
+    /// Binds a row's key in the spelling that is written here, and behind it in one with so many digits of each time's seconds; false where that
+    /// is no other.
+    pub fn bind_respelled(
+        &self,
+        statement: &mut Statement<'_>,
+        row: &[Cell],
+        digits: usize,
+    ) -> Result<bool> {
+        let mut is_other = false;
+        for (n, &place) in self.key_places.iter().enumerate() {
+            let (cell, conversion) = row
+                .get(place)
+                .zip(self.conversions.get(place).copied())
+                .ok_or_else(|| self.unfit(place))?;
+            let value = convert(conversion, cell).map_err(|_| self.unfit(place))?;
+            let behind = n + 1 + self.key_places.len();
+            let failed = |e| self.row_failed(e);
+            match spelled(conversion, &value, digits) {
+                Some(text) => {
+                    is_other = true;
+                    statement.raw_bind_parameter(behind, text).map_err(failed)?;
+                }
+                None => {
+                    let value = convert(conversion, cell).map_err(|_| self.unfit(place))?;
+                    statement
+                        .raw_bind_parameter(behind, value)
+                        .map_err(failed)?;
+                }
+            }
+            statement.raw_bind_parameter(n + 1, value).map_err(failed)?;
+        }
+        Ok(is_other)
     }
 
     /// Binds the cells of these places, from parameter 1 on.
@@ -238,6 +270,19 @@ fn is_exact_key(info: &TableInfo, key: &[KeyColumn], name: &str) -> bool {
         && info
             .column(name)
             .is_some_and(|c| c.affinity != Affinity::Blob)
+}
+
+fn respell_sql(table: &str, key: &[KeyColumn]) -> String {
+    let set: Vec<String> = key
+        .iter()
+        .enumerate()
+        .map(|(n, column)| format!("{} = ?{}", quote(&column.name), n + 1))
+        .collect();
+    format!(
+        "UPDATE {table} SET {} WHERE {}",
+        set.join(", "),
+        key_sql::equals(key, key.len() + 1)
+    )
 }
 
 fn delete_equal_sql(table: &str, info: &TableInfo, columns: &[String]) -> String {

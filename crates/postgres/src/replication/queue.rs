@@ -126,7 +126,7 @@ impl Spool {
     }
 
     fn keep(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        if self.written - self.read > SPOOL_BYTES {
+        if self.written > SPOOL_BYTES {
             return Err(std::io::Error::other("it is full"));
         }
         if self.file.is_none() {
@@ -182,6 +182,11 @@ impl Spool {
 
     fn forget_first(&mut self) {
         self.read += self.lengths.pop_front().unwrap_or(0) as u64;
+        if self.lengths.is_empty() {
+            // a file that stays long takes only room
+            let _shortened = self.file.as_ref().map(|file| file.set_len(0));
+            (self.read, self.written) = (0, 0);
+        }
     }
 }
 

@@ -347,3 +347,53 @@ fn values_of_sqlite_to_mariadb_and_back() {
 fn values_of_sqlite_to_sqlite_and_back() {
     there_and_back(Engine::Sqlite, Engine::Sqlite, &[SQLITE]);
 }
+
+/// Rows that a time identifies, alone or with others, are found on the way back, however the store writes the same time.
+fn keys_of_time(source: Engine, target: Engine, make: &str) {
+    let trial = Trial::new(source, target)
+        .as_superuser()
+        .option("chunk_rows", 100);
+    trial.source.run(make);
+    let mut running = followed(&trial);
+    report(switch(&trial));
+    trial.target.run(
+        "UPDATE t SET v = v + 10 WHERE v = 1 OR v = 2 OR v = 3; DELETE FROM t WHERE v = 4 OR v = 5;
+         UPDATE t SET d = 8 WHERE v = 6; INSERT INTO t (at, d, v) VALUES ('2025-05-05 05:05:05.500000', 1, 100)",
+    );
+    let values = "SELECT v, d FROM t ORDER BY v";
+    let expected: Vec<Vec<Option<String>>> = [(6, 8), (11, 1), (12, 1), (13, 1), (100, 1)]
+        .map(|(v, d): (i32, i32)| vec![Some(v.to_string()), Some(d.to_string())])
+        .to_vec();
+    wait_until("the changes come back", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        trial.source.rows(values) == expected
+    });
+    trial.call(&["verify", "--json"]).expect(0);
+    report(rollback(&trial));
+    trial
+        .source
+        .run("UPDATE t SET v = 200 WHERE v = 11; DELETE FROM t WHERE v = 12 OR v = 100");
+    wait_until("the target follows again", LONG, || {
+        assert!(running.is_running(), "{}", running.stdout_so_far());
+        trial.target.number("SELECT sum(v) FROM t") == 6 + 13 + 200
+    });
+    trial.call(&["verify", "--json"]).expect(0);
+    running.ended();
+}
+
+#[test]
+fn keys_of_instants_of_postgres_in_mysql_and_back() {
+    let make = "CREATE TABLE t (at timestamptz, d integer, v integer, PRIMARY KEY (at, d));
+        INSERT INTO t VALUES ('2024-01-01 12:00:00+00', 1, 1), ('2024-01-01 12:00:00.05+00', 1, 2), ('2024-01-01 12:00:00.123456+00', 1, 3),
+            ('2024-01-02 12:00:00+00', 1, 4), ('2024-01-02 12:00:00.5+00', 1, 5), ('2024-01-03 12:00:00.25+00', 1, 6)";
+    keys_of_time(Engine::Pg17, Engine::Mysql97, make);
+    keys_of_time(Engine::Pg15, Engine::Maria118, make);
+}
+
+#[test]
+fn keys_of_times_of_sqlite_in_mysql_and_back() {
+    let make = "CREATE TABLE t (at DATETIME NOT NULL, d INTEGER NOT NULL, v INTEGER, PRIMARY KEY (at, d));
+        INSERT INTO t VALUES ('2024-01-01 12:00:00', 1, 1), ('2024-01-01 12:00:00.050000', 1, 2), ('2024-01-01 12:00:00.123456', 1, 3),
+            ('2024-01-02 12:00:00.000000', 1, 4), ('2024-01-02 12:00:00.50', 1, 5), ('2024-01-03 12:00:00.250', 1, 6)";
+    keys_of_time(Engine::Sqlite, Engine::Mysql97, make);
+}
