@@ -6,6 +6,7 @@ use crossfade_rules::frontier::{
     Acceptance, ChunkState, Decision, ImagePlan, LeftTo, truncate_outcome,
 };
 use crossfade_rules::ledger::Outcome;
+use crossfade_rules::visibility::Sees;
 
 use crate::bug::Bug;
 use crate::source::{Change, Img, KEYS, Key, Row, Txn};
@@ -331,7 +332,13 @@ impl World {
         Ok(table[key as usize].map(|stored| stored.row))
     }
 
+    /// Reads a parked key again, as a repair does: at a snapshot that sees every transaction which was applied.
     fn read_parked(&self, state: &mut State, key: Key) {
+        let snapshot = self.snapshot(&state.source);
+        let mut applied = 0..state.process.as_ref().unwrap().from;
+        if !applied.all(|place| snapshot.sees(&state.source.txn(place))) {
+            return;
+        }
         if let Ok(row) = self.read_one_key(state, key, None) {
             state.process.as_mut().unwrap().batch.unparks = true;
             match self.rereads {

@@ -115,7 +115,12 @@ pub const SEEDED: &[(Bug, &str, usize, &str)] = &[
         3,
         EQUAL,
     ),
-    (Bug::OneKeyOnlyInMemory, "a key is parked", 2, EQUAL),
+    (
+        Bug::OneKeyOnlyInMemory,
+        "two thin key changes meet",
+        3,
+        EQUAL,
+    ),
     (
         Bug::OneKeyNeedNotSee,
         "thin key change, old key used again",
