@@ -297,10 +297,7 @@ fn as_it_is(table: &Table) -> Origin {
 fn raw(mapping: &TableMapping, table: &Table) -> TableMapping {
     let means_instant = |at: usize| match &mapping.origin {
         Some(origin) => origin.meanings.get(at) == Some(&LogicalType::TimestampWithZone),
-        None => {
-            let mapped = mapping.columns.get(at);
-            mapped.is_some_and(|c| c.canonical == Canonical::TimestampWithZone)
-        }
+        None => mapping.is_instant(at),
     };
     let canonical = |at: usize, column: &Column| {
         if column.logical == LogicalType::Timestamp && means_instant(at) {

@@ -112,13 +112,17 @@ impl TableMapping {
         columns.map(|column| column.target.as_str()).collect()
     }
 
+    /// Whether the cells of a captured column are instants, whatever its own type.
+    pub fn is_instant(&self, at: usize) -> bool {
+        let mapped = self.columns.get(at);
+        mapped.is_some_and(|mapped| mapped.canonical == Canonical::TimestampWithZone)
+    }
+
     /// What the cells of a captured column are: a local time that stands for an instant is read as one, with its zone.
     fn logical_at(&self, at: usize) -> Option<LogicalType> {
         let logical = self.source.captured().nth(at)?.logical;
-        let is_instant = (self.columns.get(at))
-            .is_some_and(|mapped| mapped.canonical == Canonical::TimestampWithZone);
         Some(match logical {
-            LogicalType::Timestamp if is_instant => LogicalType::TimestampWithZone,
+            LogicalType::Timestamp if self.is_instant(at) => LogicalType::TimestampWithZone,
             logical => logical,
         })
     }

@@ -53,13 +53,11 @@ pub(crate) fn conversions(mapping: &TableMapping) -> Vec<Conversion> {
         .collect()
 }
 
-/// True where times identify rows, which whoever writes here may spell otherwise.
-pub(crate) fn has_moment_key(mapping: &TableMapping) -> bool {
-    let conversions = conversions(mapping);
-    let places = mapping.source.key_places().iter();
+/// True where one of these places has times, which whoever writes here may spell otherwise.
+pub(crate) fn has_moment(conversions: &[Conversion], places: &[usize]) -> bool {
     places
-        .filter_map(|&at| conversions.get(at))
-        .any(|conversion| *conversion == Conversion::Moment)
+        .iter()
+        .any(|&at| conversions.get(at) == Some(&Conversion::Moment))
 }
 
 /// A time as it is written here, with zeros up to so many digits of its seconds; `None` for what is no time, or has as many.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Statement};
 use crossfade_model::{Cell, Column, LogicalType, TableMapping};
 
 use crate::affinity::Affinity;
-use crate::cells::{Conversion, conversions, convert, has_moment_key, spelled};
+use crate::cells::{Conversion, conversions, convert, has_moment, spelled};
 use crate::conn::Place;
 use crate::key_sql::{self, KeyColumn};
 use crate::sql::names::{quote, quote_all, same_name};
@@ -113,6 +113,7 @@ impl TablePlan {
         let columns: Vec<String> = mapping.columns.iter().map(|c| c.target.clone()).collect();
         let table = quote(name);
         let insert = insert_sql(&table, &columns);
+        let conversions = conversions(mapping);
         Ok(TablePlan {
             upsert: upsert_sql(&insert, &info, &columns, &key),
             delete: format!("DELETE FROM {table} WHERE {}", key_sql::equals(&key, 1)),
@@ -121,12 +122,13 @@ impl TablePlan {
                 quote_all(columns.iter().map(String::as_str)),
                 key_sql::equals(&key, 1)
             ),
-            respell: has_moment_key(mapping).then(|| respell_sql(&table, &key)),
+            respell: has_moment(&conversions, mapping.source.key_places())
+                .then(|| respell_sql(&table, &key)),
             delete_equal: delete_equal_sql(&table, &info, &columns),
             insert,
             place: place.clone(),
             table: name.clone(),
-            conversions: conversions(mapping),
+            conversions,
             key_places: mapping.source.key_places().to_vec(),
             key_logical: mapping.key_logical(),
             own: slice::condition(mapping, &place.label, &Words)?,
@@ -157,12 +159,9 @@ impl TablePlan {
                     is_other = true;
                     statement.raw_bind_parameter(behind, text).map_err(failed)?;
                 }
-                None => {
-                    let value = convert(conversion, cell).map_err(|_| self.unfit(place))?;
-                    statement
-                        .raw_bind_parameter(behind, value)
-                        .map_err(failed)?;
-                }
+                None => statement
+                    .raw_bind_parameter(behind, &value)
+                    .map_err(failed)?,
             }
             statement.raw_bind_parameter(n + 1, value).map_err(failed)?;
         }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crossfade_model::{Canonical, Cell, Row, TableId, TableMapping, TableName};
+use crossfade_model::{Cell, Row, TableId, TableMapping, TableName};
 use crossfade_mysql_binlog::value::mariadb;
 use crossfade_mysql_binlog::{BINARY, Column, ColumnType, TableMap};
 use crossfade_store::{CaptureSpec, ErrorKind, StoreError};
@@ -103,8 +103,7 @@ fn mapped(mapping: &TableMapping) -> Mapped {
                 name: column.name.clone(),
                 declared: column.declared.clone(),
                 kind: Kind::parse(&column.declared),
-                instant: (mapping.columns.get(at))
-                    .is_some_and(|mapped| mapped.canonical == Canonical::TimestampWithZone),
+                instant: mapping.is_instant(at),
             })
             .collect(),
         known: (mapping.source.columns.iter())
