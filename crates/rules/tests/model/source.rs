@@ -83,6 +83,11 @@ impl Change {
         }
     }
 
+    /// Whether it and `other` cannot be done in either order: they lock the same row, or all rows.
+    pub fn conflicts(&self, other: &Change) -> bool {
+        conflict(self.locks(), other.locks())
+    }
+
     /// How many changes the ledger counts it as.
     pub fn count(&self) -> u64 {
         match self {
@@ -128,6 +133,11 @@ impl Change {
             }
         }
     }
+}
+
+/// Whether these locks exclude each other.
+fn conflict(one: u8, other: u8) -> bool {
+    one & other & !ANY_ROW != 0 || (one | other) & TRUNCATE != 0
 }
 
 /// A transaction's identity. `end` is its position, which only the seeded bug that compares positions uses.
@@ -255,8 +265,6 @@ impl Source {
                 .iter()
                 .fold(0, |locks, change| locks | change.locks())
         };
-        let conflict =
-            |one: u8, other: u8| one & other & !ANY_ROW != 0 || (one | other) & TRUNCATE != 0;
         self.idle(id)
             && (0..id)
                 .filter(|before| conflict(locks(*before), locks(id)))
