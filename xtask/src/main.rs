@@ -14,10 +14,10 @@ cargo xtask servers stop               stops them and removes their data
 cargo xtask test                       format, lint, build, every test against real servers, demo
 cargo xtask test [-p CRATE] [-- FILTER…]
                                        only the tests of a crate, or with names that contain a filter
-cargo xtask chaos [--built] [--seeds N] [--from SEED]
+cargo xtask chaos [--built] [--seeds N] [--from SEED] [--mysql]
                                        migrations under live writes in which everything fails that can (200 seeds);
                                        --built: with the debug programs as they are
-cargo xtask chaos [--built] switch [--seeds N] [--from SEED]
+cargo xtask chaos [--built] switch [--seeds N] [--from SEED] [--mysql]
                                        switches and rollbacks that are disturbed at every point, while a bank is open (300 seeds)
 cargo xtask mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
                                        corruption planted one kind at a time behind a migration that follows: `verify`

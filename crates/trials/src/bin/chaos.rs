@@ -1,9 +1,11 @@
-//! `chaos [switch] [--seeds N] [--from SEED]`: see `crossfade_trials::chaos`. Messages go to standard error; standard output is
-//! for the partner that controls the servers.
+//! `chaos [switch] [--seeds N] [--from SEED] [--mysql]`: see `crossfade_trials::chaos`. `--mysql` takes the seeds with a MySQL or MariaDB
+//! side, and N of those. Messages go to standard error; standard output is for the partner that controls the servers.
 
 #![allow(clippy::panic)]
 
 use std::process::ExitCode;
+
+use crossfade_trials::chaos::{self, Seeds};
 
 /// How many seeds a whole run has.
 const SEEDS: u64 = 200;
@@ -13,11 +15,19 @@ const SWITCH_SEEDS: u64 = 300;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
     let switch = arguments.next_if(|word| word == "switch").is_some();
-    let (mut from, mut count) = (1, if switch { SWITCH_SEEDS } else { SEEDS });
+    let mut seeds = Seeds {
+        from: 1,
+        count: if switch { SWITCH_SEEDS } else { SEEDS },
+        only_mysql: false,
+    };
     while let Some(word) = arguments.next() {
         let place = match word.as_str() {
-            "--seeds" => &mut count,
-            "--from" => &mut from,
+            "--seeds" => &mut seeds.count,
+            "--from" => &mut seeds.from,
+            "--mysql" => {
+                seeds.only_mysql = true;
+                continue;
+            }
             _ => return usage(),
         };
         match arguments.next().and_then(|number| number.parse().ok()) {
@@ -26,9 +36,9 @@ fn main() -> ExitCode {
         }
     }
     let failed = if switch {
-        crossfade_trials::chaos::switch::seeds(from, count)
+        chaos::switch::run_seeds(&seeds)
     } else {
-        crossfade_trials::chaos::seeds(from, count)
+        chaos::run_seeds(&seeds)
     };
     if failed.is_empty() {
         ExitCode::SUCCESS
@@ -38,6 +48,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("chaos [switch] [--seeds N] [--from SEED]");
+    eprintln!("chaos [switch] [--seeds N] [--from SEED] [--mysql]");
     ExitCode::from(3)
 }

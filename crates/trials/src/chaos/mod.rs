@@ -17,6 +17,7 @@ use std::time::Instant;
 
 pub use run::run;
 
+use crate::database::Engine;
 use plan::Plan;
 use points::POINTS;
 
@@ -60,14 +61,51 @@ impl Tally {
     }
 }
 
-/// Runs `count` seeds from `from` on, and gives those that failed.
+/// Which seeds are run.
+#[derive(Debug, Clone, Copy)]
+pub struct Seeds {
+    /// The first that may be.
+    pub from: u64,
+    /// How many.
+    pub count: u64,
+    /// Only those with a MySQL or MariaDB side.
+    pub only_mysql: bool,
+}
+
+impl Seeds {
+    /// The seeds themselves; `sides` tells a seed's engines.
+    fn chosen(self, sides: impl Fn(u64) -> (Engine, Engine)) -> impl Iterator<Item = u64> {
+        let wanted = move |seed: &u64| {
+            let (source, target) = sides(*seed);
+            !self.only_mysql || source.is_mysql() || target.is_mysql()
+        };
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        (self.from..).filter(wanted).take(count)
+    }
+}
+
+impl std::fmt::Display for Seeds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let only = match self.only_mysql {
+            true => " with a MySQL or MariaDB side",
+            false => "",
+        };
+        write!(f, "{} seeds{only} from {}", self.count, self.from)
+    }
+}
+
+/// Runs the seeds, and gives those that failed.
 #[must_use]
-pub fn seeds(from: u64, count: u64) -> Vec<u64> {
+pub fn run_seeds(seeds: &Seeds) -> Vec<u64> {
     let servers = control::Servers::partner();
     let mut tally = Tally::default();
     let mut failed = Vec::new();
     let begun = Instant::now();
-    for seed in from..from + count {
+    let sides = |seed| {
+        let plan = Plan::new(seed);
+        (plan.source, plan.target)
+    };
+    for seed in seeds.chosen(sides) {
         let plan = Plan::new(seed);
         eprintln!(
             "seed {seed}: {:?} to {:?}, {} rows, {:?}{}",
@@ -95,7 +133,7 @@ pub fn seeds(from: u64, count: u64) -> Vec<u64> {
     }
     eprintln!("{}", tally.summary());
     eprintln!(
-        "{count} seeds from {from} in {:.0} s, {} failed {failed:?}",
+        "{seeds} in {:.0} s, {} failed {failed:?}",
         begun.elapsed().as_secs_f64(),
         failed.len()
     );

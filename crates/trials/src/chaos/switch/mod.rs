@@ -12,18 +12,22 @@ use std::time::Instant;
 
 pub use run::run;
 
-use super::Tally;
 use super::control::Servers;
+use super::{Seeds, Tally};
 use plan::Plan;
 
-/// Runs `count` seeds from `from` on, and gives those that failed.
+/// Runs the seeds, and gives those that failed.
 #[must_use]
-pub fn seeds(from: u64, count: u64) -> Vec<u64> {
+pub fn run_seeds(seeds: &Seeds) -> Vec<u64> {
     let servers = Servers::partner();
     let mut tally = Tally::default();
     let mut failed = Vec::new();
     let begun = Instant::now();
-    for seed in from..from + count {
+    let sides = |seed| {
+        let plan = Plan::new(seed);
+        (plan.source, plan.target)
+    };
+    for seed in seeds.chosen(sides) {
         let plan = Plan::new(seed);
         eprintln!("seed {seed}: {plan:?}");
         let since = Instant::now();
@@ -40,7 +44,7 @@ pub fn seeds(from: u64, count: u64) -> Vec<u64> {
     }
     eprintln!("{}", tally.lines());
     eprintln!(
-        "switch: {count} seeds from {from} in {:.0} s, {} failed {failed:?}",
+        "switch: {seeds} in {:.0} s, {} failed {failed:?}",
         begun.elapsed().as_secs_f64(),
         failed.len()
     );
