@@ -134,6 +134,9 @@ pub struct Index {
     pub unique: bool,
     /// It backs a UNIQUE constraint (and is created as one).
     pub constraint: bool,
+    /// It backs the table's primary key, which is another than [`Table::key`].
+    #[serde(default)]
+    pub primary: bool,
     /// It has expressions, a predicate, or another form that only the same engine can carry.
     pub special: bool,
     /// Its name is one among the table's indexes alone: another table may have one of the same name, or be named so.

@@ -16,7 +16,7 @@ use crossfade_model::{
     TableId, TableMapping, TableName,
 };
 
-use mapped::Presented;
+use mapped::{Destination, Presented};
 pub use select::{Selected, Selection, select};
 
 use crate::file::MigrationFile;
@@ -113,7 +113,18 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
         .iter()
         .map(|chosen| match chosen.entry {
             Some(entry) => {
-                mapped::present(chosen.table, entry, &parents, &mut findings, &mut omissions)
+                let goes_to = Destination {
+                    name: &chosen.target,
+                    is_shared: shared.contains(&chosen.target),
+                };
+                mapped::present(
+                    chosen.table,
+                    entry,
+                    goes_to,
+                    &parents,
+                    &mut findings,
+                    &mut omissions,
+                )
             }
             None => mapped::as_it_is(chosen.table),
         })

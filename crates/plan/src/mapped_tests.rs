@@ -3,7 +3,7 @@ use super::tests::*;
 use super::*;
 
 const INT: LogicalType = LogicalType::Integer { bits: 64 };
-use crossfade_model::LogicalType;
+use crossfade_model::{Index, LogicalType};
 
 fn orders() -> Schema {
     let mut note = column("note", LogicalType::Text);
@@ -168,11 +168,18 @@ fn what_cannot_be_mapped_is_a_finding_with_its_line() {
             "[[table]]\nfrom = 'orders'\n[table.columns]\nx = { from = 'note', reverse = 'y' }\n",
             "column.reverse",
         ),
-        ("[[table]]\nfrom = 'orders'\nkey = ['shop']\n", "key.other"),
+        (
+            "[[table]]\nfrom = 'orders'\nkey = ['shop']\n",
+            "key.not_unique",
+        ),
         ("[[table]]\nfrom = 'orders'\nkey = ['x']\n", "key.unknown"),
         (
             "[[table]]\nfrom = 'orders'\nkey = ['zone']\n[table.columns]\nzone = '1'\n",
-            "key.incomplete",
+            "key.not_unique",
+        ),
+        (
+            "[[table]]\nfrom = 'orders'\nkey = ['id', 'note']\n",
+            "key.nullable",
         ),
     ] {
         assert!(
@@ -201,6 +208,41 @@ fn a_constant_may_stand_before_the_key() {
 }
 
 #[test]
+fn another_key_of_the_source_may_be_the_target_s_primary_key() {
+    let mut source = orders();
+    let unique = |name: &str, columns: &[&str]| Index {
+        name: name.to_owned(),
+        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+        unique: true,
+        constraint: false,
+        primary: false,
+        special: false,
+        of_table: false,
+        definition: String::new(),
+    };
+    source.tables[0].indexes = vec![unique("s", &["shop"]), unique("n", &["note"])];
+    let text = "[[table]]\nfrom = 'orders'\nto = 'sales'\nkey = ['outlet']\n[table.columns]\noutlet = 'shop'\n";
+    let plan = plan_of(text, &source, &Schema::default());
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+    let mapping = &plan.tables[0];
+    let key = mapping.target.key.as_ref().unwrap();
+    assert_eq!(
+        (mapping.target_key_names(), key.primary),
+        (vec!["id"], false)
+    );
+    let primary: Vec<&Index> = mapping
+        .target
+        .indexes
+        .iter()
+        .filter(|i| i.primary)
+        .collect();
+    assert_eq!(primary.len(), 1);
+    assert_eq!(primary[0].columns, ["outlet"]);
+    // the index that it stands for is not made twice
+    assert_eq!(mapping.target.indexes.len(), 2);
+}
+
+#[test]
 fn several_tables_go_to_one_where_it_is_told_whose_its_rows_are() {
     let mut source = orders();
     let mut other = source.tables[0].clone();
@@ -226,6 +268,11 @@ fn several_tables_go_to_one_where_it_is_told_whose_its_rows_are() {
     );
     assert_eq!(codes(&plan), Vec::<&str>::new());
     assert_eq!(plan.tables[0].slice.as_deref(), Some("\"which\" = ('old')"));
+    let plan = both(
+        "key = ['id', 'shop']\n[table.columns]\nwhich = \"'new'\"",
+        "[table.columns]\nwhich = \"'old'\"",
+    );
+    assert!(codes(&plan).contains(&"key.other"), "{:?}", codes(&plan));
     let plan = both("target_where = 'id >= 1000'", "target_where = 'id < 1000'");
     assert_eq!(codes(&plan), Vec::<&str>::new());
     assert_eq!(plan.tables[1].slice.as_deref(), Some("id >= 1000"));

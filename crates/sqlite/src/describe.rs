@@ -136,6 +136,7 @@ fn index(info: &TableInfo, index: &IndexInfo) -> Index {
         columns: if expression { Vec::new() } else { columns },
         unique: index.unique,
         constraint,
+        primary: false,
         special: expression || index.partial || own_collation,
         of_table: false,
     }

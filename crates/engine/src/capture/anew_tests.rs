@@ -96,6 +96,7 @@ fn a_copy_that_must_be_of_one_time_is_begun_again_where_parts_of_it_are_there() 
         columns: vec!["a".to_owned()],
         unique: true,
         constraint: false,
+        primary: false,
         special: false,
         of_table: false,
         definition: String::new(),

@@ -197,6 +197,7 @@ fn index(index: &catalog::Index, parsed: Option<&CreateTable>) -> Index {
         columns: if whole { columns } else { Vec::new() },
         unique: index.unique,
         constraint: false,
+        primary: false,
         special: index.is_special(),
         of_table: true,
     }

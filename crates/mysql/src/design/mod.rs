@@ -59,6 +59,9 @@ pub(crate) fn design_mapped(
     by_meaning(source_engine, table, name, rename, &declare)
 }
 
+/// The name that a primary key always has (MySQL Reference Manual, CREATE TABLE).
+const PRIMARY: &str = "PRIMARY";
+
 fn omission(kind: &str, table: &Table, name: &str, why: impl Into<String>) -> Omission {
     Omission {
         kind: kind.to_owned(),
@@ -159,7 +162,7 @@ fn by_meaning(
     }
     if let Some(key) = &mut out.key {
         key.name = if key.primary {
-            "PRIMARY".to_owned()
+            PRIMARY.to_owned()
         } else {
             cut(&key.name)
         };
@@ -188,18 +191,22 @@ fn other_engine_index(index: &Index, table: &Table) -> Option<Index> {
             })
         })
         .collect::<Option<_>>()?;
-    let name = cut(&index.name);
+    let name = match index.primary {
+        true => PRIMARY.to_owned(),
+        false => cut(&index.name),
+    };
+    let list = parts.join(", ");
     Some(Index {
-        definition: format!(
-            "{}KEY {} ({})",
-            if index.unique { "UNIQUE " } else { "" },
-            quote(&name),
-            parts.join(", ")
-        ),
+        definition: match (index.primary, index.unique) {
+            (true, _) => format!("PRIMARY KEY ({list})"),
+            (false, true) => format!("UNIQUE KEY {} ({list})", quote(&name)),
+            (false, false) => format!("KEY {} ({list})", quote(&name)),
+        },
         name,
         columns: index.columns.iter().map(|c| cut(c)).collect(),
         unique: index.unique,
         constraint: false,
+        primary: index.primary,
         special: false,
         of_table: true,
     })

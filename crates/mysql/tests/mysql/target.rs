@@ -177,6 +177,7 @@ async fn tables_of_other_engines_are_designed_with_room_for_every_value() {
         columns: columns.iter().map(|&c| c.to_owned()).collect(),
         unique,
         constraint: unique,
+        primary: false,
         special: false,
         of_table: false,
         definition: String::new(),

@@ -46,6 +46,9 @@ pub(super) fn columns(
     }
     extra(target, &mapped, &mut report);
     key(source, target, &mapped, &mut report);
+    if let Some(asked) = &shown.primary {
+        primary(asked, target, &mut report);
+    }
     mapped
 }
 
@@ -214,6 +217,27 @@ fn key(source: &Table, target: &Table, mapped: &[ColumnMapping], report: &mut Re
                 "give it the collation that it has on the source",
             );
         }
+    }
+}
+
+/// The primary key that the file asks for, where it is another than the source's.
+fn primary(asked: &[String], target: &Table, report: &mut Report<'_>) {
+    let found: BTreeSet<&str> = target
+        .key_columns()
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect();
+    if asked.iter().map(String::as_str).collect::<BTreeSet<_>>() != found {
+        report.blocks(
+            "key.different",
+            format!(
+                "`key` asks for ({}), the key of {} on the target is ({})",
+                asked.join(", "),
+                target.name,
+                found.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+            "change `key` or the table",
+        );
     }
 }
 

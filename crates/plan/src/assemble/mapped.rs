@@ -14,7 +14,7 @@ use crate::file::Listed;
 use crate::near::nearest;
 use crate::table_entry::{ColumnEntry, Lossy, TableEntry};
 pub(super) use drift::drift;
-use key::key;
+use key::keys;
 use shape::{presented, renamed};
 
 /// A selected table, as it is moved.
@@ -34,8 +34,19 @@ pub(super) struct Presented {
     pub back: Option<crossfade_model::Back>,
     /// Whether the target's table differs from the source's in more than its own name.
     pub is_mapped: bool,
+    /// Columns of the primary key that the file asks for, where it is over others than the source's, by the target's names.
+    pub primary: Option<Vec<String>>,
     /// The target's table and the columns that expressions make in it, where other tables go to it too.
     pub united: Option<(Table, BTreeSet<String>)>,
+}
+
+/// Where a mapped table goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination<'a> {
+    /// The target's table.
+    pub name: &'a TableName,
+    /// Other tables go there too.
+    pub is_shared: bool,
 }
 
 /// A column as it is moved.
@@ -60,6 +71,7 @@ pub(super) fn as_it_is(raw: &Table) -> Presented {
         origin: None,
         back: None,
         is_mapped: false,
+        primary: None,
         united: None,
     }
 }
@@ -78,6 +90,7 @@ pub(super) fn renames(entry: &TableEntry) -> BTreeMap<String, String> {
 pub(super) fn present(
     raw: &Table,
     entry: &TableEntry,
+    goes_to: Destination<'_>,
     parents: &dyn Fn(&TableName) -> BTreeMap<String, String>,
     findings: &mut Vec<Finding>,
     omissions: &mut Vec<Omission>,
@@ -97,12 +110,13 @@ pub(super) fn present(
         .enumerate()
         .filter_map(|(at, m)| Some((m.carried.as_deref()?, at)))
         .collect();
-    let key = key(raw, entry, &moved, &places, &mut report);
+    let keys = keys(raw, entry, goes_to, &moved, &places, &mut report);
+    let primary = keys.primary.as_ref().map(|index| index.columns.clone());
     let names: BTreeMap<&str, &str> = moved
         .iter()
         .filter_map(|m| Some((m.carried.as_deref()?, m.column.name.as_str())))
         .collect();
-    let renamed = renamed(raw, &moved, key, &names, parents, omissions);
+    let renamed = renamed(raw, &moved, keys, &names, parents, omissions);
     let plain = entry.is_plain();
     let source = if plain {
         raw.clone()
@@ -131,6 +145,7 @@ pub(super) fn present(
         accepted: accepted.map(|c| c.name.text.clone()).collect(),
         origin,
         is_mapped: true,
+        primary,
         united: None,
     }
 }

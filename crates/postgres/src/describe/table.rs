@@ -119,6 +119,7 @@ fn index(catalog: &Catalog, relation: &Relation, facts: &IndexFacts) -> Index {
             columns,
             unique: true,
             constraint: true,
+            primary: facts.primary,
             special: !plain || unique_parts(definition).is_none_or(|p| !p.deferral.is_empty()),
             of_table: false,
             definition: definition.clone(),
@@ -128,6 +129,7 @@ fn index(catalog: &Catalog, relation: &Relation, facts: &IndexFacts) -> Index {
             columns,
             unique: facts.unique,
             constraint: false,
+            primary: false,
             special: !plain,
             of_table: false,
             definition: match index_tail(&facts.definition) {

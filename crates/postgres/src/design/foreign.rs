@@ -224,12 +224,16 @@ fn index(source: &Index, table: &TableName) -> Option<Index> {
         return None;
     }
     let columns = ident_list(source.columns.iter().map(|c| cut_identifier(c)));
-    let name = if source.constraint || source.name.starts_with("sqlite_autoindex_") {
+    let name = if source.primary {
+        made_name(&table.name, &[], "pkey")
+    } else if source.constraint || source.name.starts_with("sqlite_autoindex_") {
         made_name(&table.name, &source.columns, "key")
     } else {
         cut_identifier(&source.wide_name(&table.name)).to_owned()
     };
-    let definition = if source.constraint {
+    let definition = if source.primary {
+        format!("PRIMARY KEY ({columns})")
+    } else if source.constraint {
         format!("UNIQUE ({columns})")
     } else {
         index_statement(
@@ -244,6 +248,7 @@ fn index(source: &Index, table: &TableName) -> Option<Index> {
         columns: source.columns.clone(),
         unique: source.unique,
         constraint: source.constraint,
+        primary: source.primary,
         special: false,
         of_table: false,
         definition,

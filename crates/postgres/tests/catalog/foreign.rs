@@ -83,6 +83,7 @@ fn library() -> Schema {
         columns: columns.iter().map(|c| (*c).to_owned()).collect(),
         unique,
         constraint,
+        primary: false,
         special,
         of_table: false,
         definition: "CREATE INDEX in another dialect".into(),

@@ -175,6 +175,14 @@ fn by_meaning(
             ));
             continue;
         }
+        if index.primary {
+            omissions.push(omission(
+                "primary key",
+                table,
+                &index.name,
+                "SQLite gives none to a table that is there: a unique index over NOT NULL columns stands for it",
+            ));
+        }
         indexes.push(other_engine_index(index, table, name));
     }
     let mut out = Table {
@@ -206,6 +214,7 @@ fn other_engine_index(index: &Index, table: &Table, name: &TableName) -> Index {
         definition: create_index(&index_name, name, index.unique, &index.columns),
         name: index_name,
         constraint: false,
+        primary: false,
         of_table: false,
         ..index.clone()
     }

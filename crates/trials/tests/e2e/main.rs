@@ -24,6 +24,7 @@ mod mutations;
 mod mysql;
 mod mysql_refused;
 mod names;
+mod other_key;
 mod parked;
 mod partitions;
 mod places;

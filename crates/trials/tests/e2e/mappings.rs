@@ -64,7 +64,7 @@ fn cents(database: &Database, column: &str) -> String {
 }
 
 /// The rows of a query, one text each, in order.
-fn rows(database: &Database, sql: &str) -> Vec<String> {
+pub(super) fn rows(database: &Database, sql: &str) -> Vec<String> {
     let shown = |row: &Vec<Option<String>>| {
         let cells = row
             .iter()
@@ -337,7 +337,7 @@ fn renamed_columns_go_there_and_back() {
     }
 }
 
-fn arrives(database: &Database, sql: &str) {
+pub(super) fn arrives(database: &Database, sql: &str) {
     wait_until("the change arrives", LONG, || database.rows(sql).len() == 1);
 }
 
@@ -595,33 +595,4 @@ fn arrives_by(running: &mut Running, database: &Database, sql: &str) {
         assert!(running.is_running(), "{}", running.stdout_so_far());
         database.rows(sql).len() == 1
     });
-}
-
-/// The target's key is another one: the source's rows are told apart by a unique index beside it.
-#[test]
-fn a_target_may_have_another_key_beside_a_unique_index_over_the_source_s() {
-    for (source, target) in [
-        (Engine::Sqlite, Engine::Sqlite),
-        (Engine::Mysql97, Engine::Mysql97),
-        (Engine::Mysql97, Engine::Maria118),
-    ] {
-        let trial = Trial::new(source, target).as_superuser();
-        trial.source.run(
-            "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, uid varchar(40) NOT NULL, v integer);
-             INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT i, concat('u', i), 0 FROM n;",
-        );
-        trial.target.run("CREATE TABLE t (uid varchar(40) NOT NULL PRIMARY KEY, id bigint NOT NULL UNIQUE, v bigint)");
-        trial.follow();
-        trial.source.run(
-            "UPDATE t SET uid = 'x' WHERE id = 5; DELETE FROM t WHERE id = 6; UPDATE t SET id = 1001 WHERE id = 8;
-             UPDATE t SET uid = 'y' WHERE id = 9; INSERT INTO t VALUES (2000, 'u9', 1); UPDATE t SET v = 7 WHERE id = 10",
-        );
-        trial.verify().says(&["equal"]);
-        let sql = "SELECT id, uid, v FROM t";
-        assert_eq!(
-            rows(&trial.source, sql),
-            rows(&trial.target, sql),
-            "{target:?}"
-        );
-    }
 }

@@ -1,22 +1,72 @@
-//! The key of a mapped table: the source's columns, carried as they are, and constants beside them.
+//! The key of a mapped table: the source's columns, carried as they are, and constants beside them; or another one, beside a unique
+//! index over those.
 
 use std::collections::BTreeMap;
 
 use crossfade_expression::CellForm;
-use crossfade_model::{Table, TableKey};
+use crossfade_model::{Index, Table, TableKey};
 
-use super::{Moved, Report};
+use super::{Destination, Moved, Report};
 use crate::table_entry::TableEntry;
 
-/// The presented key: the source's columns, carried as they are, and constants that the file's `key` adds.
-pub(super) fn key(
+/// What identifies the rows of a mapped table.
+pub(super) struct Keys {
+    /// What tells its rows apart: the source's columns, and constants that the file's `key` adds.
+    pub key: Option<TableKey>,
+    /// The primary key, where the file asks for one over other columns.
+    pub primary: Option<Index>,
+}
+
+/// The presented keys.
+pub(super) fn keys(
     raw: &Table,
     entry: &TableEntry,
+    goes_to: Destination<'_>,
     moved: &[Moved],
     places: &BTreeMap<&str, usize>,
     report: &mut Report<'_>,
-) -> Option<TableKey> {
-    let raw_key = raw.key.as_ref()?;
+) -> Keys {
+    let Some(raw_key) = &raw.key else {
+        return Keys {
+            key: None,
+            primary: None,
+        };
+    };
+    let carriers = carriers(raw, places, report);
+    let asked = asked(entry, moved, report);
+    let is_constant = |place: &usize| moved[*place].bound.as_constant(CellForm::Text).is_some();
+    let extends = asked
+        .iter()
+        .all(|place| carriers.contains(place) || is_constant(place))
+        && carriers.iter().all(|place| asked.contains(place));
+    let (columns, primary) = if entry.key.is_empty() || asked.len() < entry.key.len() {
+        (carriers, None)
+    } else if extends {
+        (in_order(&asked, &carriers), None)
+    } else {
+        let primary = other(raw, goes_to, moved, &asked, &carriers, report);
+        (carriers, primary)
+    };
+    let key = match &primary {
+        Some(_) => TableKey {
+            name: format!("{}_source_key", goes_to.name.name),
+            primary: false,
+            columns,
+            ..raw_key.clone()
+        },
+        None => TableKey {
+            columns,
+            ..raw_key.clone()
+        },
+    };
+    Keys {
+        key: Some(key),
+        primary,
+    }
+}
+
+/// The places of the columns of the source's key.
+fn carriers(raw: &Table, places: &BTreeMap<&str, usize>, report: &mut Report<'_>) -> Vec<usize> {
     let mut carriers = Vec::new();
     for column in raw.key_columns() {
         match places.get(column.name.as_str()) {
@@ -31,72 +81,104 @@ pub(super) fn key(
             ),
         }
     }
-    let columns = if entry.key.is_empty() {
-        carriers
-    } else {
-        asked_key(entry, moved, carriers, report)
-    };
-    Some(TableKey {
-        columns,
-        ..raw_key.clone()
-    })
+    carriers
 }
 
-fn asked_key(
-    entry: &TableEntry,
-    moved: &[Moved],
-    carriers: Vec<usize>,
-    report: &mut Report<'_>,
-) -> Vec<usize> {
+/// The places of the columns that the file's `key` names.
+fn asked(entry: &TableEntry, moved: &[Moved], report: &mut Report<'_>) -> Vec<usize> {
     let mut out = Vec::new();
     for name in &entry.key {
-        let Some(place) = moved.iter().position(|m| m.column.name == name.text) else {
-            report.blocks(
+        match moved.iter().position(|m| m.column.name == name.text) {
+            Some(place) => out.push(place),
+            None => report.blocks(
                 "key.unknown",
                 format!(
                     "line {}: `key` names {}, which is no column that is moved",
                     name.line, name.text
                 ),
                 "name columns of the target",
-            );
-            continue;
-        };
-        let constant = moved[place].bound.as_constant(CellForm::Text).is_some();
-        if !constant && !carriers.contains(&place) {
-            report.blocks(
-                "key.other",
-                format!(
-                    "line {}: {} is neither part of the source's key nor a constant",
-                    name.line, name.text
-                ),
-                "leave `key` out and make the table on the target yourself, with the key that you want and a unique index \
-                 over the columns of the source's key",
-            );
-            continue;
-        }
-        out.push(place);
-    }
-    // bounds of ranges are in the order of the source's key
-    let missing = carriers.iter().any(|place| !out.contains(place));
-    if missing {
-        let lacks = carriers.iter().filter(|place| !out.contains(place));
-        let lacks: Vec<&str> = lacks
-            .map(|&place| moved[place].column.name.as_str())
-            .collect();
-        report.blocks(
-            "key.incomplete",
-            format!(
-                "`key` leaves out {}: two rows of the source could be one on the target",
-                lacks.join(", ")
             ),
-            "name all columns of the source's key, and constants beside them",
-        );
+        }
     }
+    out
+}
+
+/// The asked columns, the source's in the order of its key: bounds of ranges are in that.
+fn in_order(asked: &[usize], carriers: &[usize]) -> Vec<usize> {
     let mut in_order = carriers.iter();
-    out.iter()
+    asked
+        .iter()
         .map(|place| match carriers.contains(place) {
             true => in_order.next().copied().unwrap_or(*place),
             false => *place,
         })
         .collect()
+}
+
+/// A primary key over other columns than the source's, which has to be one for all rows that the source can have.
+fn other(
+    raw: &Table,
+    goes_to: Destination<'_>,
+    moved: &[Moved],
+    asked: &[usize],
+    carriers: &[usize],
+    report: &mut Report<'_>,
+) -> Option<Index> {
+    let names = || asked.iter().map(|place| moved[*place].column.name.clone());
+    let list = names().collect::<Vec<_>>().join(", ");
+    let carried: Vec<&str> = asked
+        .iter()
+        .filter_map(|place| moved[*place].carried.as_deref())
+        .collect();
+    let of_index = |index: &Index| {
+        let mut columns = index.columns.iter();
+        index.unique
+            && !index.special
+            && !index.columns.is_empty()
+            && columns.all(|column| carried.contains(&column.as_str()))
+    };
+    let apart =
+        carriers.iter().all(|place| asked.contains(place)) || raw.indexes.iter().any(of_index);
+    let nullable = asked.iter().find(|place| moved[**place].column.nullable);
+    let blocked = if !apart {
+        (
+            "key.not_unique",
+            format!(
+                "nothing on the source says that ({list}) tells its rows apart: two of them could be one on the target"
+            ),
+            "name the columns of the source's key, or of a unique index of it, and constants beside them",
+        )
+    } else if let Some(place) = nullable {
+        (
+            "key.nullable",
+            format!(
+                "`key` names {}, which may be NULL",
+                moved[*place].column.name
+            ),
+            "name columns that are NOT NULL on the source",
+        )
+    } else if goes_to.is_shared {
+        (
+            "key.other",
+            format!(
+                "`key` leaves out columns of the source's key, and other tables go to {} too",
+                goes_to.name
+            ),
+            "name all columns of the source's key, and constants beside them",
+        )
+    } else {
+        return Some(Index {
+            name: format!("{}_pkey", goes_to.name.name),
+            columns: names().collect(),
+            unique: true,
+            constraint: true,
+            primary: true,
+            special: false,
+            of_table: true,
+            definition: String::new(),
+        });
+    };
+    let (code, what, fix) = blocked;
+    report.blocks(code, what, fix);
+    None
 }

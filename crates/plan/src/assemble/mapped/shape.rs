@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossfade_model::{Column, Index, Omission, Table, TableKey, TableName};
+use crossfade_model::{Column, Index, Omission, Table, TableName};
 
 use super::Moved;
+use super::key::Keys;
 
 /// The table under the target's names. What names columns that are not carried stays behind, and so does what is written in the
 /// source's names.
 pub(super) fn renamed(
     raw: &Table,
     moved: &[Moved],
-    key: Option<TableKey>,
+    keys: Keys,
     names: &BTreeMap<&str, &str>,
     parents: &dyn Fn(&TableName) -> BTreeMap<String, String>,
     omissions: &mut Vec<Omission>,
@@ -41,6 +42,13 @@ pub(super) fn renamed(
                 "it is over columns that are not carried as they are, or has expressions; build its like on the target",
             ),
         }
+    }
+    if let Some(primary) = keys.primary {
+        indexes.retain(|index| !index.unique || index.columns != primary.columns);
+        for index in &mut indexes {
+            index.primary = false;
+        }
+        indexes.push(primary);
     }
     let mut foreign_keys = Vec::new();
     for foreign in &raw.foreign_keys {
@@ -77,7 +85,7 @@ pub(super) fn renamed(
     }
     Table {
         columns: moved.iter().map(|m| m.column.clone()).collect(),
-        key,
+        key: keys.key,
         indexes,
         foreign_keys,
         checks: Vec::new(),
