@@ -22,7 +22,7 @@ const RIVALS: [(Sign, &str); 2] = [
     (Sign::Program("pgloader"), "pgloader"),
 ];
 
-const NEEDED: [(Sign, &str); 8] = [
+const NEEDED: [(Sign, &str); 9] = [
     (
         Sign::File("/usr/lib/postgresql/15/bin/postgres"),
         "postgresql-15",
@@ -35,6 +35,8 @@ const NEEDED: [(Sign, &str); 8] = [
     (Sign::Program("sqlite3"), "sqlite3"),
     (Sign::Program("openssl"), "openssl"),
     (Sign::Program("patchelf"), "patchelf"),
+    // servers and processes under test are signalled by it
+    (Sign::Program("kill"), "procps"),
     (
         Sign::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
         "debian-archive-keyring",
