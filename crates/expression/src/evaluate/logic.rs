@@ -56,9 +56,10 @@ fn order(left: &Term, right: &Term, row: &Row) -> Result<Option<Ordering>> {
     let left = match value(left, row) {
         // NULL beside it is NULL, whatever it is
         Err(Stop::Unchanged) => {
-            return match value(right, row)?.is_null() {
-                true => Ok(None),
-                false => Err(Stop::Unchanged),
+            return match value(right, row) {
+                Ok(right) if right.is_null() => Ok(None),
+                // an error too: where the left is NULL, the right is not asked
+                _ => Err(Stop::Unchanged),
             };
         }
         left => left?,
