@@ -1,7 +1,7 @@
 //! Asks both stores what they hold and makes the plan; for a migration that has begun, takes the plan that is kept in the
 //! target and looks for what has changed since.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crossfade_model::{Column, Finding, Omission, Severity, Table, TableName, of_each_target};
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
@@ -173,23 +173,24 @@ pub async fn prepare(
 /// What the migration makes later on its own tables (indexes, foreign keys) is designed anew.
 fn again(old: &Plan, inputs: &Inputs<'_>) -> Plan {
     let mut plan = assemble(inputs);
-    let names: BTreeMap<TableName, TableName> = plan
-        .tables
-        .iter()
-        .map(|t| (t.source.name.clone(), t.target.name.clone()))
-        .collect();
-    for mapping in &mut plan.tables {
+    let theirs = |name: &TableName| {
+        let mut theirs = old.tables.iter().filter(|m| old.present.contains(&m.id));
+        theirs.any(|m| m.target.name == *name)
+    };
+    let mut without = inputs.target.clone();
+    without.tables.retain(|table| theirs(&table.name));
+    let anew = assemble(&Inputs {
+        target: &without,
+        ..*inputs
+    });
+    for (mapping, designed) in plan.tables.iter_mut().zip(anew.tables) {
         if old.present.contains(&mapping.id) || !plan.present.contains(&mapping.id) {
             continue;
         }
-        let rename = |source: &TableName| names.get(source).cloned();
-        let (designed, _) = inputs
-            .dialect
-            .design(&mapping.source, &mapping.target.name, &rename);
-        mapping.target.key = designed.key;
-        mapping.target.indexes = designed.indexes;
-        mapping.target.foreign_keys = designed.foreign_keys;
-        mapping.target.checks = designed.checks;
+        mapping.target.key = designed.target.key;
+        mapping.target.indexes = designed.target.indexes;
+        mapping.target.foreign_keys = designed.target.foreign_keys;
+        mapping.target.checks = designed.target.checks;
     }
     plan.present = old.present.clone();
     plan

@@ -134,8 +134,9 @@ pub struct Index {
     pub unique: bool,
     /// It backs a UNIQUE constraint (and is created as one).
     pub constraint: bool,
-    /// It backs the table's primary key, which is another than [`Table::key`].
-    #[serde(default)]
+    /// It backs the table's primary key, which is another than [`Table::key`]. Not written where it does not: a plan that was made
+    /// before is the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub primary: bool,
     /// It has expressions, a predicate, or another form that only the same engine can carry.
     pub special: bool,

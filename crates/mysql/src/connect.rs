@@ -230,11 +230,33 @@ impl Client {
 
     /// The first row of a statement that is printed by the server, or was: under [`PRINTED_MODE`].
     pub async fn printed(&mut self, doing: &str, sql: &str) -> Result<Option<Texts>> {
+        let rows = self.all_printed(doing, &[sql.to_owned()]).await?;
+        Ok(rows.into_iter().next().flatten())
+    }
+
+    /// The first row of each of some statements, as [`Client::printed`].
+    pub async fn all_printed(
+        &mut self,
+        doing: &str,
+        statements: &[String],
+    ) -> Result<Vec<Option<Texts>>> {
         let mode = |mode: &str| format!("SET SESSION sql_mode = '{mode}'");
         self.run(doing, &mode(PRINTED_MODE)).await?;
-        let row = self.text_row(doing, sql).await;
+        let rows = self.first_rows(doing, statements).await;
         self.run(doing, &mode(SQL_MODE)).await?;
-        row
+        rows
+    }
+
+    async fn first_rows(
+        &mut self,
+        doing: &str,
+        statements: &[String],
+    ) -> Result<Vec<Option<Texts>>> {
+        let mut rows = Vec::with_capacity(statements.len());
+        for sql in statements {
+            rows.push(self.text_row(doing, sql).await?);
+        }
+        Ok(rows)
     }
 
     /// The first row of a query as texts.

@@ -33,10 +33,11 @@ impl MysqlSnapshot {
         let (snapshot, horizon) = position::open_snapshot(&mut client).await?;
         let seen = lineage::seen(&mut client).await?;
         for table in tables {
-            lock_shape(&mut client, table)
+            lock(&mut client, table)
                 .await
                 .map_err(|e| e.table(&table.name))?;
         }
+        check_shapes(&mut client, tables).await?;
         Ok(MysqlSnapshot {
             client,
             pace: None,
@@ -47,28 +48,38 @@ impl MysqlSnapshot {
     }
 }
 
-async fn lock_shape(client: &mut Client, table: &Table) -> Result<()> {
-    client
-        .run(
-            "locking a table's definition",
-            &format!("SELECT 1 FROM {} LIMIT 0", quote(&table.name.name)),
-        )
-        .await?;
-    let Some(planned) = &table.definition else {
-        return Ok(());
-    };
-    let now = describe::printed(client, &table.name.name).await?;
-    let shape = |sql: &str| shape(sql, key_name(table));
-    if now.as_deref().and_then(shape) == shape(planned) {
+/// Locks a table's definition until the transaction ends.
+async fn lock(client: &mut Client, table: &Table) -> Result<()> {
+    let doing = "locking a table's definition";
+    let sql = format!("SELECT 1 FROM {} LIMIT 0", quote(&table.name.name));
+    client.run(doing, &sql).await.map(drop)
+}
+
+/// Writers may wait meanwhile, behind a fence: as few statements as can be.
+async fn check_shapes(client: &mut Client, tables: &[&Table]) -> Result<()> {
+    let planned: Vec<(&Table, &str)> = tables
+        .iter()
+        .filter_map(|table| Some((*table, table.definition.as_deref()?)))
+        .collect();
+    if planned.is_empty() {
         return Ok(());
     }
-    Err(client
-        .fault(
-            ErrorKind::SchemaMismatch,
-            "mysql.schema_changed",
-            "the table's definition is not the planned one",
-        )
-        .fix("Abort the migration and begin it again with the present tables"))
+    let names: Vec<&str> = planned.iter().map(|(t, _)| t.name.name.as_str()).collect();
+    let now = describe::all_printed(client, &names).await?;
+    for ((table, planned), now) in planned.iter().zip(now) {
+        let shape = |sql: &str| shape(sql, key_name(table));
+        if now.as_deref().and_then(shape) != shape(planned) {
+            return Err(client
+                .fault(
+                    ErrorKind::SchemaMismatch,
+                    "mysql.schema_changed",
+                    "the table's definition is not the planned one",
+                )
+                .fix("Abort the migration and begin it again with the present tables")
+                .table(&table.name));
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]

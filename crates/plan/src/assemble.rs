@@ -113,9 +113,13 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
         .iter()
         .map(|chosen| match chosen.entry {
             Some(entry) => {
+                let of_source = selected
+                    .iter()
+                    .filter(|s| s.table.name == chosen.table.name);
                 let goes_to = Destination {
                     name: &chosen.target,
                     is_shared: shared.contains(&chosen.target),
+                    is_split: of_source.count() > 1,
                 };
                 mapped::present(
                     chosen.table,
@@ -145,10 +149,9 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
             }
             None => {
                 let (target, left) = if shown.is_mapped {
-                    let table = &shown.renamed;
-                    inputs
-                        .dialect
-                        .design_mapped(table, &shown.computed, name, &rename)
+                    let own = (&shown.renamed, &shown.computed);
+                    let (table, made) = shown.united.as_ref().map_or(own, |(t, made)| (t, made));
+                    inputs.dialect.design_mapped(table, made, name, &rename)
                 } else {
                     inputs.dialect.design(raw, name, &rename)
                 };

@@ -118,8 +118,13 @@ impl PostgresDatabase {
             .filter(|line| !(present && line.starts_with(&create)))
             .collect();
         let sql = lines.join("\n");
-        if let Err(error) = client.batch_execute(&sql) {
-            panic!("{}\nin: {sql}", describe(&error));
+        // a table that is truncated at the same time refuses it, and an administrator would try again
+        let mut tries = 0;
+        while let Err(error) = client.batch_execute(&sql) {
+            let said = describe(&error);
+            tries += 1;
+            let again = said.contains("tuple concurrently updated") && tries < 20;
+            assert!(again, "{said}\nin: {sql}");
         }
         self.roles.lock().unwrap().push(role.to_owned());
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_control::{IntentState, SwitchOrder};
 use crossfade_mapping::MappedSource;
-use crossfade_model::{Finding, Register, Severity, Table};
+use crossfade_model::{Finding, Register, Severity, Table, TableMapping};
 use crossfade_rules::gates::{Gate, GateResult};
 use crossfade_rules::switch::{Side, first, may_fence, next_epoch};
 use crossfade_store::{CaptureSpec, ErrorKind, Source, Store, StoreError};
@@ -225,6 +225,11 @@ async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
         tables: plan.tables,
     };
     refuse(source.findings(&spec).await?)?;
+    for mapping in &spec.tables {
+        if !run.migration.sides.source.has_key(mapping).await? {
+            return Err(keyless(mapping));
+        }
+    }
     if !source.made(&name).await?.is_empty() && works(source, &spec).await {
         return Ok(());
     }
@@ -245,6 +250,19 @@ async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
             position: source.show_position(start.position),
         });
     Ok(())
+}
+
+/// Changes that come back find their rows by what tells them apart where they are made.
+fn keyless(mapping: &TableMapping) -> EngineError {
+    let list = mapping.target_key_names().join(", ");
+    EngineError::stopped(
+        "switch.no_key_back",
+        format!(
+            "rows of {} would be told apart by ({list}) on their way back, and no unique index of {} is over just those columns",
+            mapping.source.name, mapping.target.name
+        ),
+        "Make such an index there, or give the other side's table the key that this one has",
+    )
 }
 
 /// Whether a capture that is there can be followed. One that cannot is made again: nothing of it is needed before the beginning is

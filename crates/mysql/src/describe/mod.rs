@@ -9,7 +9,7 @@ use crossfade_model::{
 };
 use crossfade_store::Result;
 
-use crate::connect::Client;
+use crate::connect::{Client, Texts};
 use crate::names::{quote, quote_all};
 use crate::types::Kind;
 use catalog::{Catalog, Listed};
@@ -62,13 +62,22 @@ pub(crate) async fn sequences(client: &mut Client) -> Result<Vec<Sequence>> {
 
 /// The statement that makes a table, as the server prints it.
 pub(crate) async fn printed(client: &mut Client, table: &str) -> Result<Option<String>> {
-    let row = client
-        .printed(
-            "reading a table's definition",
-            &format!("SHOW CREATE TABLE {}", quote(table)),
-        )
+    let all = all_printed(client, &[table]).await?;
+    Ok(all.into_iter().next().flatten())
+}
+
+/// The same of several tables, in their order.
+pub(crate) async fn all_printed(
+    client: &mut Client,
+    tables: &[&str],
+) -> Result<Vec<Option<String>>> {
+    let show = |table: &&str| format!("SHOW CREATE TABLE {}", quote(table));
+    let statements: Vec<String> = tables.iter().map(show).collect();
+    let rows = client
+        .all_printed("reading a table's definition", &statements)
         .await?;
-    Ok(row.and_then(|row| row.get(1).map(str::to_owned)))
+    let statement = |row: Option<Texts>| row.and_then(|row| row.get(1).map(str::to_owned));
+    Ok(rows.into_iter().map(statement).collect())
 }
 
 fn sequence(catalog: &Catalog, listed: &Listed) -> Option<Sequence> {

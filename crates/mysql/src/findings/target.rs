@@ -97,7 +97,7 @@ fn settings(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {
         );
     }
     if server.is_on("sql_require_primary_key") {
-        for mapping in tables.iter().filter(|m| m.target.key.is_none()) {
+        for mapping in tables.iter().filter(|m| lacks_primary(m)) {
             out.push(
                 Finding::blocks(
                     "mysql.require_primary_key",
@@ -109,7 +109,30 @@ fn settings(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {
             );
         }
     }
+    if server.is_on("sql_generate_invisible_primary_key") {
+        for mapping in tables.iter().filter(|m| gets_primary_later(m)) {
+            out.push(
+                Finding::blocks(
+                    "mysql.invisible_primary_key",
+                    PLACE,
+                    "the server would give the table a primary key of its own before the one that is asked for is made",
+                )
+                .table(&mapping.target.name.name)
+                .fix("SET GLOBAL sql_generate_invisible_primary_key = OFF"),
+            );
+        }
+    }
     out
+}
+
+/// Whether a table comes to be without a primary key.
+fn lacks_primary(mapping: &TableMapping) -> bool {
+    mapping.target.key.is_none() || gets_primary_later(mapping)
+}
+
+/// A primary key over other columns than those of its rows' key is made after the load.
+fn gets_primary_later(mapping: &TableMapping) -> bool {
+    mapping.target.indexes.iter().any(|index| index.primary)
 }
 
 /// Names that are one here.

@@ -47,6 +47,8 @@ pub(super) struct Destination<'a> {
     pub name: &'a TableName,
     /// Other tables go there too.
     pub is_shared: bool,
+    /// The source's table goes elsewhere too.
+    pub is_split: bool,
 }
 
 /// A column as it is moved.
@@ -116,7 +118,11 @@ pub(super) fn present(
         .iter()
         .filter_map(|m| Some((m.carried.as_deref()?, m.column.name.as_str())))
         .collect();
-    let renamed = renamed(raw, &moved, keys, &names, parents, omissions);
+    let mut renamed = renamed(raw, &moved, keys, &names, parents, omissions);
+    for index in renamed.indexes.iter_mut().filter(|_| goes_to.is_split) {
+        // each of its tables has one
+        index.of_table = true;
+    }
     let plain = entry.is_plain();
     let source = if plain {
         raw.clone()

@@ -188,7 +188,12 @@ pub fn design(
     let designed = Table {
         name: name.clone(),
         key: table.key.as_ref().map(|key| TableKey {
-            name: made_name(&name.name, &[], if key.primary { "pkey" } else { "key" }),
+            // another ending than those of unique constraints: where names are cut, theirs may be all that differs
+            name: made_name(
+                &name.name,
+                &[],
+                if key.primary { "pkey" } else { "row_key" },
+            ),
             ..key.clone()
         }),
         columns,

@@ -180,7 +180,8 @@ fn by_meaning(
                 "primary key",
                 table,
                 &index.name,
-                "SQLite gives none to a table that is there: a unique index over NOT NULL columns stands for it",
+                "SQLite gives none to a table that is there: a unique index over NOT NULL columns stands for it, and no column is numbered \
+                 by the store",
             ));
         }
         indexes.push(other_engine_index(index, table, name));
@@ -209,7 +210,7 @@ fn by_meaning(
 }
 
 fn other_engine_index(index: &Index, table: &Table, name: &TableName) -> Index {
-    let index_name = qualified(&table.name, &index.wide_name(&table.name.name));
+    let index_name = qualified(&table.name, &index.wide_name(&name.name));
     Index {
         definition: create_index(&index_name, name, index.unique, &index.columns),
         name: index_name,

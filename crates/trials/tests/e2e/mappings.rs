@@ -46,7 +46,8 @@ fn make(database: &Database) {
     database.run(&format!(
         "CREATE TABLE items (id integer NOT NULL PRIMARY KEY, shop integer NOT NULL, first {text} NOT NULL, last {text}, price numeric(12, 2), note {text});
          INSERT INTO items WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
-             SELECT i, 40 + i % 4, concat('f', i), concat('l', i), i % 50 * 0.25, 'note' FROM n;"
+             SELECT i, 40 + i % 4, concat('f', i), concat('l', i), i % 50 * 0.25, 'note' FROM n;
+         CREATE INDEX of_shop ON items (shop);"
     ));
 }
 
@@ -378,9 +379,9 @@ name = "nom"
         };
         trial.source.run(&format!(
             "CREATE TABLE berlin (id integer NOT NULL PRIMARY KEY, name {text}, extra integer);
-             CREATE TABLE paris (id integer NOT NULL PRIMARY KEY, nom {text});
+             CREATE TABLE paris (id integer NOT NULL PRIMARY KEY, nom {text}, floor integer NOT NULL);
              INSERT INTO berlin WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT i, concat('b', i), i FROM n;
-             INSERT INTO paris SELECT id, concat('p', id) FROM berlin WHERE id < 150;"
+             INSERT INTO paris SELECT id, concat('p', id), id % 7 FROM berlin WHERE id < 150;"
         ));
         trial.die_at("chunk.after_commit", 2);
         trial.source.run("UPDATE berlin SET name = 'x' WHERE id < 20; DELETE FROM paris WHERE id = 3; UPDATE paris SET id = 1000 WHERE id = 4; DELETE FROM berlin WHERE id = 5");
@@ -391,12 +392,21 @@ name = "nom"
             } else {
                 "TRUNCATE paris"
             };
-        trial.source.run(&format!("{truncate}; INSERT INTO paris VALUES (7, 'new'); UPDATE berlin SET extra = NULL WHERE id = 7"));
+        trial.source.run(&format!("{truncate}; INSERT INTO paris VALUES (7, 'new', 3); UPDATE berlin SET extra = NULL WHERE id = 7"));
         trial.verify().says(&["equal"]);
-        let mut expected = rows(&trial.source, "SELECT 'B', id, name, extra FROM berlin");
-        expected.extend(rows(&trial.source, "SELECT 'P', id, nom, NULL FROM paris"));
+        let mut expected = rows(
+            &trial.source,
+            "SELECT 'B', id, name, extra, NULL FROM berlin",
+        );
+        expected.extend(rows(
+            &trial.source,
+            "SELECT 'P', id, nom, NULL, floor FROM paris",
+        ));
         assert_eq!(
-            rows(&trial.target, "SELECT town, id, name, extra FROM shops"),
+            rows(
+                &trial.target,
+                "SELECT town, id, name, extra, floor FROM shops"
+            ),
             expected,
             "{source:?} to {target:?}"
         );

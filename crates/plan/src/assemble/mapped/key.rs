@@ -1,7 +1,7 @@
 //! The key of a mapped table: the source's columns, carried as they are, and constants beside them; or another one, beside a unique
 //! index over those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_expression::CellForm;
 use crossfade_model::{Index, Table, TableKey};
@@ -44,7 +44,7 @@ pub(super) fn keys(
     } else if extends {
         (in_order(&asked, &carriers), None)
     } else {
-        let primary = other(raw, goes_to, moved, &asked, &carriers, report);
+        let primary = other(raw, entry, goes_to, moved, &asked, report);
         (carriers, primary)
     };
     let key = match &primary {
@@ -89,7 +89,12 @@ fn asked(entry: &TableEntry, moved: &[Moved], report: &mut Report<'_>) -> Vec<us
     let mut out = Vec::new();
     for name in &entry.key {
         match moved.iter().position(|m| m.column.name == name.text) {
-            Some(place) => out.push(place),
+            Some(place) if !out.contains(&place) => out.push(place),
+            Some(_) => report.blocks(
+                "key.twice",
+                format!("line {}: `key` names {} twice", name.line, name.text),
+                "name it once",
+            ),
             None => report.blocks(
                 "key.unknown",
                 format!(
@@ -115,38 +120,34 @@ fn in_order(asked: &[usize], carriers: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-/// A primary key over other columns than the source's, which has to be one for all rows that the source can have.
+/// A primary key over other columns than the source's: those of another unique key of it, which tells rows apart on both sides.
 fn other(
     raw: &Table,
+    entry: &TableEntry,
     goes_to: Destination<'_>,
     moved: &[Moved],
     asked: &[usize],
-    carriers: &[usize],
     report: &mut Report<'_>,
 ) -> Option<Index> {
     let names = || asked.iter().map(|place| moved[*place].column.name.clone());
     let list = names().collect::<Vec<_>>().join(", ");
-    let carried: Vec<&str> = asked
+    let carried: BTreeSet<Option<&str>> = asked
         .iter()
-        .filter_map(|place| moved[*place].carried.as_deref())
+        .map(|place| moved[*place].carried.as_deref())
         .collect();
     let of_index = |index: &Index| {
-        let mut columns = index.columns.iter();
-        index.unique
-            && !index.special
-            && !index.columns.is_empty()
-            && columns.all(|column| carried.contains(&column.as_str()))
+        let columns = index.columns.iter().map(|c| Some(c.as_str()));
+        index.unique && !index.special && columns.collect::<BTreeSet<_>>() == carried
     };
-    let apart =
-        carriers.iter().all(|place| asked.contains(place)) || raw.indexes.iter().any(of_index);
     let nullable = asked.iter().find(|place| moved[**place].column.nullable);
-    let blocked = if !apart {
+    let all = "name all columns of the source's key, and constants beside them";
+    let (code, what, fix) = if !raw.indexes.iter().any(of_index) {
         (
             "key.not_unique",
             format!(
-                "nothing on the source says that ({list}) tells its rows apart: two of them could be one on the target"
+                "no unique index of the source is over just ({list}): rows could not be told apart by it on both sides"
             ),
-            "name the columns of the source's key, or of a unique index of it, and constants beside them",
+            "name the columns of the source's key, and constants beside them, or those of a unique index of it",
         )
     } else if let Some(place) = nullable {
         (
@@ -164,7 +165,14 @@ fn other(
                 "`key` leaves out columns of the source's key, and other tables go to {} too",
                 goes_to.name
             ),
-            "name all columns of the source's key, and constants beside them",
+            all,
+        )
+    } else if !entry.is_plain() {
+        (
+            "key.other",
+            "`key` leaves out columns of the source's key, and rows are not carried as they are: the way back could not find them by it"
+                .to_owned(),
+            all,
         )
     } else {
         return Some(Index {
@@ -178,7 +186,6 @@ fn other(
             definition: String::new(),
         });
     };
-    let (code, what, fix) = blocked;
     report.blocks(code, what, fix);
     None
 }
