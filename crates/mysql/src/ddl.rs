@@ -8,6 +8,7 @@ use crate::connect::Client;
 use crate::describe::catalog;
 use crate::fence::{register, triggers};
 use crate::names::{literal, quote};
+use crate::server::Server;
 use crate::{design, guard, own};
 
 /// Kinds of what is noted as made.
@@ -15,11 +16,20 @@ pub(crate) const TABLE: &str = "table";
 pub(crate) const GUARD: &str = "guard";
 
 /// The statements that make the tables.
-pub(crate) fn create_statements(tables: &[TableMapping], collation: &str) -> Vec<String> {
-    tables
-        .iter()
-        .map(|m| design::create_table(&m.target, collation))
-        .collect()
+pub(crate) fn create_statements(tables: &[TableMapping], server: Option<&Server>) -> Vec<String> {
+    tables.iter().map(|m| create(m, server)).collect()
+}
+
+/// The statement that makes a table; before the first session in MySQL's words.
+fn create(mapping: &TableMapping, server: Option<&Server>) -> String {
+    match (&mapping.target.definition, server) {
+        (Some(definition), Some(server)) => design::flavor::translated(definition, server),
+        (Some(definition), None) => definition.clone(),
+        (None, server) => {
+            let collation = server.map_or("utf8mb4_0900_bin", Server::exact_collation);
+            design::create_table(&mapping.target, collation)
+        }
+    }
 }
 
 /// Runs a statement that was made of what a server printed, or here.
@@ -55,12 +65,12 @@ pub(crate) async fn create_tables(
     migration: &str,
     tables: &[TableMapping],
 ) -> Result<()> {
-    let collation = client.server.exact_collation();
+    let server = std::sync::Arc::clone(&client.server);
     for mapping in tables {
         let name = &mapping.target.name.name;
         if !is_there(client, name).await? {
             own::remember(client, migration, TABLE, name).await?;
-            let statement = design::create_table(&mapping.target, collation);
+            let statement = create(mapping, Some(&server));
             run_definition(client, mapping, "making a table", &statement)
                 .await
                 .map_err(|e| e.table(name))?;
@@ -139,7 +149,10 @@ pub(crate) async fn build_indexes(
     for group in groups.iter().filter(|g| !g.is_empty()) {
         let added: Vec<String> = group
             .iter()
-            .map(|i| format!("ADD {}", i.definition))
+            .map(|i| {
+                let definition = design::flavor::translated(&i.definition, &client.server);
+                format!("ADD {definition}")
+            })
             .collect();
         let statement = format!(
             "ALTER TABLE {} {}",

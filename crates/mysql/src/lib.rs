@@ -139,13 +139,6 @@ impl MysqlStore {
         self.sessions.ids()
     }
 
-    /// The collation of texts in tables that are made; before the first session that of MySQL.
-    fn exact_collation(&self) -> &'static str {
-        self.server
-            .get()
-            .map_or("utf8mb4_0900_bin", |server| server.exact_collation())
-    }
-
     fn set_migration(&self, migration: &str) {
         *self
             .migration

@@ -101,7 +101,7 @@ impl Target for MysqlStore {
     }
 
     fn create_statements(&self, _types: &[UserType], tables: &[TableMapping]) -> Vec<String> {
-        ddl::create_statements(tables, self.exact_collation())
+        ddl::create_statements(tables, self.server.get().map(AsRef::as_ref))
     }
 
     async fn peek(&self, migration: &str) -> Result<Option<TargetState>> {

@@ -72,7 +72,14 @@ fn take(mappings: &[TableMapping], state: &mut State) -> Option<Unit> {
     if state.paused || state.gate_closed {
         return None;
     }
-    if let Some(table) = state.tables.iter().position(key_is_due) {
+    // where several go to one table, it gets its key once
+    let is_building = |table: &usize| {
+        let target = mappings.get(*table).map(|m| &m.target.name);
+        let mut all = mappings.iter().zip(&state.tables);
+        all.any(|(m, other)| other.keying == Keying::Building && Some(&m.target.name) == target)
+    };
+    let mut due = (0..state.tables.len()).filter(|at| key_is_due(&state.tables[*at]));
+    if let Some(table) = due.find(|table| !is_building(table)) {
         state.tables[table].keying = Keying::Building;
         return Some(Unit::Key(TableId(table as u32)));
     }

@@ -238,7 +238,8 @@ pub(crate) async fn indexes(
     Ok(out)
 }
 
-async fn foreign_keys(client: &mut Client) -> Result<BTreeMap<String, Vec<ForeignKey>>> {
+/// The foreign keys of the database's tables, by table.
+pub(crate) async fn foreign_keys(client: &mut Client) -> Result<BTreeMap<String, Vec<ForeignKey>>> {
     let rows = client
         .texts(
             DOING,

@@ -1,6 +1,7 @@
 //! What a source's table is to be here: the server's own statement from the same engine, by its meaning from another. Pure.
 
 mod default;
+pub(crate) mod flavor;
 mod statement;
 mod types;
 

@@ -45,9 +45,6 @@ fn column(column: &Column) -> String {
 /// The statement that makes a table with its key, without its other indexes. `collation`: of texts that name none; it must tell
 /// apart whatever the source tells apart.
 pub(crate) fn create_table(table: &Table, collation: &str) -> String {
-    if let Some(definition) = &table.definition {
-        return definition.clone();
-    }
     let mut parts: Vec<String> = table
         .columns
         .iter()

@@ -392,6 +392,13 @@ fn own_engine(source: &Column, target: &Column, to: Kind) -> Result<Canonical, &
         (Kind::Year, Kind::Year) | (Kind::Date, Kind::Date) | (Kind::Json, Kind::Json) => {
             Ok(Canonical::Exact)
         }
+        // MariaDB's own types, which MySQL keeps as texts: an address has 45 characters at most
+        (Kind::Uuid, Kind::Text { length }) => fits(length >= 36, Canonical::Uuid),
+        (Kind::Other, Kind::Text { length })
+            if matches!(source.declared.as_str(), "inet4" | "inet6") =>
+        {
+            fits(length >= 45, Canonical::Text)
+        }
         // what MariaDB calls json is a text, whose form it keeps
         (Kind::Json, Kind::Text { length }) => {
             fits(length >= u64::from(u32::MAX), Canonical::Exact)

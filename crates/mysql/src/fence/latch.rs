@@ -214,6 +214,14 @@ impl Latch for MysqlLatch {
         let mut other = self.store.connect(Purpose::Check).await?;
         let mut out = triggers::missing(&mut other, &self.migration).await?;
         out.extend(super::findings::in_the_way(&mut other).await?);
+        let fenced = register::fenced(&mut other, &self.migration).await?;
+        let fenced: Vec<&str> = fenced.iter().map(String::as_str).collect();
+        let cascades = super::findings::cascades(&mut other, &fenced).await?;
+        out.extend(
+            cascades
+                .into_iter()
+                .map(|(table, what)| format!("table {table}: {what}")),
+        );
         other.close().await;
         Ok(out)
     }

@@ -9,6 +9,7 @@ use super::grants;
 use crate::connect::Client;
 use crate::ddl::is_key;
 use crate::describe::catalog::{self, Catalog};
+use crate::design::flavor;
 use crate::names::{OWN_PREFIX, literal, quote};
 use crate::server::{Flavor, Server};
 
@@ -26,6 +27,7 @@ pub(crate) async fn target(
     out.extend(trigger_rights(client, &server, PLACE).await?);
     out.extend(replication(client, &server).await?);
     out.extend(collations(client, &server, tables).await?);
+    out.extend(types(&server, tables));
     let catalog = catalog::read(client).await?;
     for mapping in tables {
         present(client, &catalog, mapping, fresh, &mut out).await?;
@@ -241,6 +243,7 @@ async fn collations(
         let Some(definition) = &mapping.target.definition else {
             continue;
         };
+        let definition = &flavor::translated(definition, server);
         let mut unknown: Vec<&str> = named_collations(definition)
             .filter(|name| !known.contains(name))
             .collect();
@@ -259,6 +262,26 @@ async fn collations(
         }
     }
     Ok(out)
+}
+
+/// Types of the source's flavor that the server does not have.
+fn types(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for mapping in tables {
+        let definition = mapping.target.definition.as_deref().unwrap_or_default();
+        for column in flavor::unknown_types(definition, server) {
+            out.push(
+                Finding::blocks(
+                    "mysql.type",
+                    PLACE,
+                    format!("{} has no such type: {column}", server.name()),
+                )
+                .table(&mapping.target.name.name)
+                .fix("Make the table on the target with char(36) for uuid, varchar(45) for inet4 and inet6; leave a vector out with `drop`"),
+            );
+        }
+    }
+    out
 }
 
 fn named_collations(definition: &str) -> impl Iterator<Item = &str> {
@@ -313,7 +336,7 @@ async fn present(
         }
     }
     columns(catalog, mapping, out);
-    keys(catalog, mapping, fresh, out);
+    keys(&client.server, catalog, mapping, fresh, out);
     triggers(client, name, out).await
 }
 
@@ -364,7 +387,13 @@ fn columns(catalog: &Catalog, mapping: &TableMapping, out: &mut Vec<Finding>) {
     }
 }
 
-fn keys(catalog: &Catalog, mapping: &TableMapping, fresh: bool, out: &mut Vec<Finding>) {
+fn keys(
+    server: &Server,
+    catalog: &Catalog,
+    mapping: &TableMapping,
+    fresh: bool,
+    out: &mut Vec<Finding>,
+) {
     let name = &mapping.target.name.name;
     let names = mapping.target_key_names();
     let empty = Vec::new();
@@ -384,7 +413,7 @@ fn keys(catalog: &Catalog, mapping: &TableMapping, fresh: bool, out: &mut Vec<Fi
                 .fix("Create a unique index over these columns"),
             );
         }
-        out.extend(coarser_key(catalog, mapping, &names));
+        out.extend(coarser_key(server, catalog, mapping, &names));
     }
     let others: Vec<&str> = indexes
         .iter()
@@ -409,7 +438,12 @@ fn keys(catalog: &Catalog, mapping: &TableMapping, fresh: bool, out: &mut Vec<Fi
 }
 
 /// The target's key tells apart what the source's does: by the same collation, or by one that tells all apart.
-fn coarser_key(catalog: &Catalog, mapping: &TableMapping, names: &[&str]) -> Option<Finding> {
+fn coarser_key(
+    server: &Server,
+    catalog: &Catalog,
+    mapping: &TableMapping,
+    names: &[&str],
+) -> Option<Finding> {
     let present = catalog.columns.get(&mapping.target.name.name)?;
     let source = mapping.source.key_columns();
     let coarser: Vec<&str> = names
@@ -425,7 +459,7 @@ fn coarser_key(catalog: &Catalog, mapping: &TableMapping, names: &[&str]) -> Opt
                 .get(at)
                 .is_some_and(|c| c.logical == crossfade_model::LogicalType::Uuid);
             let from_same = mapping.source.definition.is_some()
-                && own.is_none_or(|own| own == collation)
+                && own.is_none_or(|own| flavor::collation(own, server) == collation)
                 && mapping.target.definition.is_some();
             (!tells_all && !is_uuid && !from_same && own != Some(collation)).then_some(*name)
         })

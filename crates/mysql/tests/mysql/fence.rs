@@ -11,7 +11,7 @@ use mysql_async::prelude::Queryable;
 use crate::kit::{Database, described, mappings};
 use crate::on_each_server;
 
-const OPEN: Register = Register {
+pub const OPEN: Register = Register {
     mode: Mode::Open,
     epoch: 0,
 };
@@ -20,7 +20,7 @@ const FENCED: Register = Register {
     epoch: 1,
 };
 
-const FIRE: Fire = Fire {
+pub const FIRE: Fire = Fire {
     within: Duration::from_secs(20),
     end_blockers: false,
     hold: Duration::from_secs(60),
@@ -55,6 +55,7 @@ async fn refused(conn: &mut Conn, sql: &str) -> u16 {
 
 #[tokio::test]
 async fn a_closed_register_refuses_everybody_in_sessions_that_were_open_too() {
+    let _turn = crate::fence_deadlocks::PREPARED.lock().await;
     on_each_server!(database, {
         let (store, tables) = armed(&database).await;
         let mut before = database.conn().await;

@@ -5,6 +5,7 @@
 mod apply;
 mod describe;
 mod fence;
+mod fence_deadlocks;
 mod findings;
 mod kit;
 mod snapshot;

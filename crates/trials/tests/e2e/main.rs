@@ -10,6 +10,7 @@ mod clock;
 mod destroyed;
 mod directions;
 mod failover;
+mod flavors;
 mod folded;
 mod gates;
 mod generated;
