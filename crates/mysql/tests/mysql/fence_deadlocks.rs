@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossfade_mysql::MysqlStore;
-use crossfade_store::{Fence, Target};
+use crossfade_store::Fence;
 use mysql_async::prelude::Queryable;
 
 use crate::fence::{FIRE, OPEN};
