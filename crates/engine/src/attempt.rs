@@ -84,6 +84,7 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         return Err(EngineError::Again);
     }
     let spec = CaptureSpec {
+        replanned: migration.plan.replanned,
         migration: migration.plan.migration.clone(),
         tables: migration.plan.tables.clone(),
     };

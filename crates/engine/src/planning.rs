@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crossfade_model::{Column, Finding, Omission, Severity, Table, TableName, of_each_target};
+use crossfade_model::{
+    Column, Finding, Omission, Replanned, Severity, Table, TableName, of_each_target,
+};
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
 use crossfade_store::target::engine_of;
 use crossfade_store::{
@@ -101,6 +103,15 @@ pub async fn prepare(
     };
     let stored = state.as_ref().and_then(stored);
     let begun = stored.is_some();
+    let altered = state.as_ref().map(stored_altered).transpose()?.flatten();
+    // before the source is described: what alters it later is not in the plan
+    let replanned = match (&altered, state.as_ref().and_then(|s| s.checkpoint)) {
+        (Some(_), Some(checkpoint)) => Some(Replanned {
+            checkpoint,
+            log_end: source.probe(&file.name).await?.log_end,
+        }),
+        _ => None,
+    };
     let (source_schema, fresh_target) = tokio::try_join!(source.describe(), async {
         // a migration that has begun has its plan already
         if begun {
@@ -113,11 +124,10 @@ pub async fn prepare(
         Some(record) => {
             let mut plan = read_plan(record, target)?;
             plan.findings = drift(&plan, file, &source_schema, &dialect);
-            let altered = state.as_ref().map(stored_altered).transpose()?.flatten();
             match altered {
                 Some(_) if !plan.is_blocked() => {
                     let target_schema = target.describe().await?;
-                    again(
+                    let anew = again(
                         &plan,
                         &Inputs {
                             file,
@@ -127,7 +137,8 @@ pub async fn prepare(
                             target: &target_schema,
                             dialect: &dialect,
                         },
-                    )
+                    );
+                    Plan { replanned, ..anew }
                 }
                 _ => plan,
             }
@@ -146,6 +157,7 @@ pub async fn prepare(
     };
     same_store(source, target, &mut plan).await?;
     let spec = CaptureSpec {
+        replanned: None,
         migration: plan.migration.clone(),
         tables: plan.tables.clone(),
     };

@@ -35,6 +35,7 @@ impl MappedSource {
     fn below(&self, spec: &CaptureSpec) -> Result<Below> {
         let mut below = Below {
             spec: CaptureSpec {
+                replanned: spec.replanned,
                 migration: spec.migration.clone(),
                 tables: Vec::new(),
             },

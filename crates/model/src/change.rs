@@ -1,5 +1,7 @@
 //! What a source's log says: transactions, and the changes that each made.
 
+use serde::{Deserialize, Serialize};
+
 use crate::cell::Row;
 use crate::mapping::TableId;
 use crate::position::{Position, TransactionId};
@@ -108,4 +110,14 @@ pub enum StreamEvent {
         /// What differs, in words, for the operator.
         what: String,
     },
+}
+
+/// Tables were planned anew, where the stream had come to an altered one: the next definition that alters one, no row of a mapped table
+/// before it, is part of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replanned {
+    /// The checkpoint at which it was done.
+    pub checkpoint: Position,
+    /// The log's end before the source was described: what it holds beyond may not be in the plan.
+    pub log_end: Position,
 }

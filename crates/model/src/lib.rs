@@ -21,7 +21,7 @@ pub mod value;
 pub use authority::{Beginning, LogOwner, Mode, Register, reverse_lane};
 pub use canonical::{Canonical, CanonicalError};
 pub use cell::{Cell, Row};
-pub use change::{Change, StreamEvent, Transaction};
+pub use change::{Change, Replanned, StreamEvent, Transaction};
 pub use digest::{BucketSum, BucketSums, Digester, RowDigest};
 pub use finding::{Finding, Severity};
 pub use key::{Key, KeyError};

@@ -189,6 +189,7 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
     let sequences = sequences(inputs, &tables, same_engine, &mut omissions);
     deduplicate(&mut omissions);
     Plan {
+        replanned: None,
         migration: inputs.file.name.clone(),
         source_engine: inputs.source_engine.to_owned(),
         target_engine: inputs.target_engine.to_owned(),

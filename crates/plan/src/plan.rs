@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crossfade_model::{Finding, Omission, Sequence, Severity, TableId, TableMapping, UserType};
+use crossfade_model::{
+    Finding, Omission, Replanned, Sequence, Severity, TableId, TableMapping, UserType,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +32,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// The statements that make the target's tables, to be read.
     pub statements: Vec<String>,
+    /// It was made anew, where a run had come to an altered table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replanned: Option<Replanned>,
 }
 
 impl Plan {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use crossfade_model::{
-    Beginning, BucketSums, Cell, Digester, Finding, Key, Position, Row, Schema, Snapshot,
-    StreamEvent, Table, TableMapping, TableName, TransactionId,
+    Beginning, BucketSums, Cell, Digester, Finding, Key, Position, Replanned, Row, Schema,
+    Snapshot, StreamEvent, Table, TableMapping, TableName, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub struct CaptureSpec {
     pub migration: String,
     /// The mapped tables; a change names them by their [`crossfade_model::TableId`].
     pub tables: Vec<TableMapping>,
+    /// The tables were planned anew, where the stream had come to an altered one.
+    pub replanned: Option<Replanned>,
 }
 
 /// Something that was made on a store, or is found to be there, and can be removed.

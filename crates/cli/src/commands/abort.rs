@@ -101,6 +101,7 @@ pub async fn begun(
 /// A plan without tables.
 pub fn without_plan(loaded: &Loaded) -> Plan {
     Plan {
+        replanned: None,
         migration: loaded.file.name.clone(),
         source_engine: loaded.source.engine().to_owned(),
         target_engine: loaded.target.engine().to_owned(),

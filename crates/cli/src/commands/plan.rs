@@ -34,6 +34,7 @@ pub async fn plan(arguments: &args::Plan, output: &Output) -> Result<u8, Failure
         crossfade_engine::switch_findings(&loaded.sides, &plan, &loaded.file.standbys).await?;
     plan.findings.extend(warnings);
     let spec = CaptureSpec {
+        replanned: None,
         migration: plan.migration.clone(),
         tables: plan.tables.clone(),
     };

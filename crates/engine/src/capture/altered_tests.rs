@@ -7,6 +7,7 @@ use crate::testkit::{Form, *};
 
 fn plan(tables: Vec<TableMapping>) -> Plan {
     Plan {
+        replanned: None,
         migration: "m".to_owned(),
         source_engine: "a".to_owned(),
         target_engine: "b".to_owned(),

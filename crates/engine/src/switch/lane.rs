@@ -86,6 +86,7 @@ pub async fn switch_findings(
         .map(|mapping| mapping.source.clone())
         .collect();
     let spec = CaptureSpec {
+        replanned: None,
         migration: reverse_lane(&plan.migration),
         tables,
     };

@@ -221,6 +221,7 @@ async fn way_back(run: &Run, session: &Session) -> Result<(), EngineError> {
         lane::Direction::Reverse => run.home.plan.clone(),
     };
     let spec = CaptureSpec {
+        replanned: None,
         migration: name.clone(),
         tables: plan.tables,
     };

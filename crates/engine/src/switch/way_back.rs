@@ -26,6 +26,7 @@ pub(crate) async fn reversed_plan(home: &Migration) -> Result<Plan, EngineError>
     };
     let tables = way.all(&home.plan.tables)?;
     Ok(Plan {
+        replanned: None,
         migration: reverse_lane(&home.plan.migration),
         source_engine: home.plan.target_engine.clone(),
         target_engine: home.plan.source_engine.clone(),

@@ -20,6 +20,8 @@ pub(super) struct Events {
     succession: u32,
     label: Arc<str>,
     coming: Option<Coming>,
+    /// The next definition that alters a table is part of the plan, if it ends no later than here and before any row.
+    passes: Option<Position>,
     /// Nothing after it is told: a table was altered.
     ended: bool,
 }
@@ -38,8 +40,15 @@ impl Events {
             lineage,
             label,
             coming: None,
+            passes: None,
             ended: false,
         }
+    }
+
+    /// The stream begins where the tables were planned anew, since one was altered: that definition comes before any row of theirs, and
+    /// ends by `log_end`.
+    pub fn pass_one(&mut self, log_end: Position) {
+        self.passes = Some(log_end);
     }
 
     /// Whether the stream has come to an altered table.
@@ -142,6 +151,9 @@ impl Events {
         };
         match read {
             Ok(change) => {
+                if change.is_some() {
+                    self.passes = None;
+                }
                 out.extend(change.map(StreamEvent::Change));
                 Ok(())
             }
@@ -196,6 +208,10 @@ impl Events {
         }
         let change = match effect {
             Effect::Nothing => {
+                progress(position, out);
+                return Ok(());
+            }
+            Effect::Alters(..) if self.passes.take().is_some_and(|until| position <= until) => {
                 progress(position, out);
                 return Ok(());
             }

@@ -160,6 +160,40 @@ fn nothing_is_told_after_an_altered_table() {
     assert!(matches!(&out[1], StreamEvent::SchemaChanged { table, .. } if *table == TableId(0)));
 }
 
+/// Under a plan that was made anew the definition that it was made for is passed: that one, no later one, and none behind a row.
+#[test]
+fn the_definition_that_a_plan_was_made_anew_for_is_passed_once() {
+    let alter = |from, to| definition("ALTER TABLE t DROP COLUMN b", from, Some(to));
+    let mut once = events(&Arc::default());
+    once.pass_one(packed(500));
+    let (out, error) = all(&mut once, vec![alter(100, 200), alter(200, 300)]);
+    assert!(error.is_none() && once.ended());
+    assert_eq!(out[0], StreamEvent::Progress(packed(200)));
+    assert!(matches!(&out[1], StreamEvent::SchemaChanged { .. }));
+
+    let mut late = events(&Arc::default());
+    late.pass_one(packed(150));
+    let (out, _) = all(&mut late, vec![alter(100, 200)]);
+    assert!(matches!(
+        out.as_slice(),
+        [StreamEvent::SchemaChanged { .. }]
+    ));
+
+    let mut behind = events(&Arc::default());
+    behind.pass_one(packed(500));
+    let items = vec![
+        Item::Begin(begin(100)),
+        insert(1),
+        Item::Commit(end(200)),
+        alter(200, 300),
+    ];
+    let (out, _) = all(&mut behind, items);
+    assert!(matches!(
+        out.last(),
+        Some(StreamEvent::SchemaChanged { .. })
+    ));
+}
+
 #[test]
 fn a_truncate_is_a_transaction() {
     let mut events = events(&Arc::default());

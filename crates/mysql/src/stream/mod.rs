@@ -91,14 +91,18 @@ pub(crate) async fn open(
     };
     let mut stream = connect(store, &start, options).await?;
     lineage::check_files(store, &stream.files())?;
+    let mut events = Events::new(
+        tables,
+        Arc::clone(&store.fates),
+        Arc::clone(&store.lineage),
+        Arc::clone(&store.label),
+    );
+    if let Some(replanned) = spec.replanned.filter(|r| r.checkpoint == from) {
+        events.pass_one(replanned.log_end);
+    }
     Ok(MysqlStream {
         stream,
-        events: Events::new(
-            tables,
-            Arc::clone(&store.fates),
-            Arc::clone(&store.lineage),
-            Arc::clone(&store.label),
-        ),
+        events,
         lineage: Arc::clone(&store.lineage),
         label: Arc::clone(&store.label),
         failed: Failed::No,

@@ -68,6 +68,7 @@ fn mapping(id: u32, name: &str, key: &str, columns: &[(&str, &str)]) -> TableMap
 
 pub(super) fn tables(folded: bool) -> Tables {
     let spec = CaptureSpec {
+        replanned: None,
         migration: "m".to_owned(),
         tables: vec![
             mapping(

@@ -203,6 +203,7 @@ async fn the_barrier_lies_behind_every_write_and_the_stream_comes_to_it() {
         let (store, _) = armed(&database).await;
         let schema = described(&store).await;
         let spec = CaptureSpec {
+            replanned: None,
             migration: "m".to_owned(),
             tables: mappings(&store as &dyn Target, ENGINE, &schema),
         };

@@ -32,6 +32,7 @@ async fn sources_that_cannot_be_followed_are_named() {
         let store = database.store();
         let schema = described(&store).await;
         let mut spec = CaptureSpec {
+            replanned: None,
             migration: "m".into(),
             tables: mappings(&*store, ENGINE, &schema),
         };
@@ -141,6 +142,7 @@ async fn a_user_without_rights_is_told_the_grant() {
         let store = MysqlStore::open(&url).unwrap();
         let schema = described(&store).await;
         let spec = CaptureSpec {
+            replanned: None,
             migration: "m".into(),
             tables: mappings(&store, ENGINE, &schema),
         };

@@ -28,6 +28,7 @@ async fn a_snapshot_sees_what_was_committed_and_nothing_after() {
         let mapping = mapping(&*store, ENGINE, 0, &schema.tables[0], &schema);
         let start = store
             .create_capture(&crossfade_store::CaptureSpec {
+                replanned: None,
                 migration: "m".into(),
                 tables: vec![mapping.clone()],
             })
@@ -92,6 +93,7 @@ async fn a_shape_cannot_change_under_a_snapshot_and_another_shape_is_refused() {
         );
         snapshot.close().await.unwrap();
         let spec = crossfade_store::CaptureSpec {
+            replanned: None,
             migration: "m".into(),
             tables: vec![mapping.clone()],
         };

@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn spec(store: &MysqlStore) -> CaptureSpec {
     let schema = described(store).await;
     CaptureSpec {
+        replanned: None,
         migration: "m".to_owned(),
         tables: mappings(store, ENGINE, &schema),
     }

@@ -36,6 +36,7 @@ impl Pair {
         let tables = mapping::all(&schema);
         let migration = from.name.clone();
         let spec = CaptureSpec {
+            replanned: None,
             migration: migration.clone(),
             tables: tables.clone(),
         };
@@ -56,6 +57,7 @@ impl Pair {
 
     pub fn spec(&self) -> CaptureSpec {
         CaptureSpec {
+            replanned: None,
             migration: self.migration.clone(),
             tables: self.tables.clone(),
         }

@@ -137,6 +137,7 @@ async fn source_of(server: &str) -> (Database, CaptureSpec, Schema, String) {
         .await;
     database.own(&role);
     let spec = CaptureSpec {
+        replanned: None,
         migration: database.name.clone(),
         tables,
     };

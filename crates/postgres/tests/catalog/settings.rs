@@ -21,6 +21,7 @@ fn spec(version: Version, settings: &[&str]) -> Spec {
 
 async fn codes(store: &PostgresStore, blocks: bool) -> Vec<String> {
     let spec = CaptureSpec {
+        replanned: None,
         migration: "m".into(),
         tables: Vec::new(),
     };

@@ -10,6 +10,7 @@ use crate::support::SERVERS;
 
 async fn spec(db: &Db, migration: &str, tables: &[&str]) -> CaptureSpec {
     CaptureSpec {
+        replanned: None,
         migration: migration.to_owned(),
         tables: mappings(&db.store(), tables).await,
     }

@@ -74,6 +74,7 @@ impl Follow {
     /// Captures the tables and follows from the start.
     pub async fn begin(store: &PostgresStore, migration: &str, names: &[&str]) -> Follow {
         let spec = CaptureSpec {
+            replanned: None,
             migration: migration.to_owned(),
             tables: mappings(store, names).await,
         };

@@ -104,6 +104,7 @@ impl World {
             })
             .collect();
         CaptureSpec {
+            replanned: None,
             migration: MIGRATION.to_owned(),
             tables,
         }

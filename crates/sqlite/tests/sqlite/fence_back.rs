@@ -58,6 +58,7 @@ async fn back(world: &World, spec: &CaptureSpec) -> CaptureSpec {
         })
         .collect();
     CaptureSpec {
+        replanned: None,
         migration: reverse_lane(MIGRATION),
         tables,
     }
