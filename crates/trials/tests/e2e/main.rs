@@ -31,6 +31,7 @@ mod parked;
 mod partitions;
 mod places;
 mod planted;
+mod postgres_refused;
 mod proof;
 mod quarantine;
 mod refused;
