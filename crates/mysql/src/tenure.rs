@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use crossfade_model::reverse_lane;
 use crossfade_store::{Applier, ErrorKind, Loader, Result, TargetState, Tenure};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
@@ -171,6 +172,21 @@ async fn end_holder(client: &mut Client, lock: &str) -> Result<Option<u64>> {
         blockers::kill(client, id).await?;
     }
     Ok(holder)
+}
+
+/// Ends the sessions that write for either lane of a migration, with what they have not committed.
+///
+/// # Errors
+/// The connection's; a session that this user may not end.
+pub(crate) async fn end_writers_of_lanes(
+    store: &MysqlStore,
+    client: &mut Client,
+    migration: &str,
+) -> Result<()> {
+    for lane in [migration, &reverse_lane(migration)] {
+        enlisted::end(client, &lock_name(&store.address.database, lane)).await?;
+    }
+    Ok(())
 }
 
 /// The right to write, while its session lives.

@@ -20,7 +20,7 @@ use crossfade_store::{Blocker, ErrorKind, Fence, Fire, Latch, Made, Result, Stan
 use crate::connect::Client;
 use crate::names::quote;
 use crate::session::Purpose;
-use crate::{MysqlStore, ddl, lineage};
+use crate::{MysqlStore, ddl, lineage, tenure};
 use register::Lock;
 
 /// How long the latch is waited for by what needs no drain, in seconds.
@@ -32,6 +32,9 @@ const SHORT: u32 = 1;
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Seconds to wait for a row before it is looked who is in the way.
+const SHORTLY: u32 = 2;
 
 impl MysqlStore {
     /// A session that waits so long for tables, and for rows.
@@ -223,9 +226,23 @@ impl Fence for MysqlStore {
 
     async fn swap(&self, migration: &str, from: Register, to: Register) -> Result<()> {
         let doing = "changing the register";
-        let mut client = self.fencer(PATIENCE, PATIENCE).await?;
-        client.run(doing, "START TRANSACTION").await?;
-        register::swap(&mut client, migration, from, to).await?;
+        let mut client = self.fencer(PATIENCE, SHORTLY).await?;
+        let until = Instant::now() + Duration::from_secs(2 * u64::from(PATIENCE));
+        loop {
+            client.run(doing, "START TRANSACTION").await?;
+            let swapped = register::swap(&mut client, migration, from, to).await;
+            match swapped {
+                Ok(()) => break,
+                // whoever applies to a store that is to open has lost the right to; one that nobody hears of any more would stay
+                Err(e) if e.kind == ErrorKind::Busy && Instant::now() < until => {
+                    client.run(doing, "ROLLBACK").await?;
+                    if to.mode == Mode::Open {
+                        tenure::end_writers_of_lanes(self, &mut client, migration).await?;
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
         client.run(doing, "COMMIT").await?;
         client.close().await;
         Ok(())

@@ -254,3 +254,23 @@ async fn the_barrier_lies_behind_every_write_and_the_stream_comes_to_it() {
         assert_eq!(rows, (acknowledged + 2).to_string());
     });
 }
+
+/// A process that nobody hears of any more may hold a transaction open in a store that is to open: it has lost the right to write there.
+#[tokio::test]
+async fn a_store_opens_although_a_silent_process_was_about_to_apply_to_it() {
+    on_each_server!(database, {
+        let (store, _) = armed(&database).await;
+        store.swap("m", OPEN, FENCED).await.unwrap();
+        let tenure = store.acquire("m").await.unwrap();
+        let mut silent = tenure.open_applier().await.unwrap();
+        silent.begin().await.unwrap();
+        let opened = Register {
+            mode: Mode::Open,
+            epoch: 1,
+        };
+        store.swap("m", FENCED, opened).await.unwrap();
+        assert_eq!(store.standing("m").await.unwrap().unwrap().register, opened);
+        assert!(silent.commit(None, Position(7)).await.is_err());
+        drop(silent);
+    });
+}
