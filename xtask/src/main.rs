@@ -15,10 +15,10 @@ cargo xtask test                       format, lint, build, every test against r
 cargo xtask test [-p CRATE] [-- FILTER…]
                                        only the tests of a crate, or with names that contain a filter
 cargo xtask chaos [--built] [--seeds N] [--from SEED] [--mysql]
-                                       migrations under live writes in which everything fails that can (200 seeds);
+                                       migrations under live writes in which everything fails that can (400 seeds);
                                        --built: with the debug programs as they are
 cargo xtask chaos [--built] switch [--seeds N] [--from SEED] [--mysql]
-                                       switches and rollbacks that are disturbed at every point, while a bank is open (300 seeds)
+                                       switches and rollbacks that are disturbed at every point, while a bank is open (600 seeds)
 cargo xtask mutations [--quick] [--pair NAME]… [--kind TEXT]… [--rivals]
                                        corruption planted one kind at a time behind a migration that follows: `verify`
                                        must name exactly those rows; --rivals: pgcopydb, data-diff, reladiff and pt-table-sync get the same

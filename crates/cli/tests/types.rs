@@ -24,11 +24,13 @@ the very functions that make tables and compare columns; a test fails where this
   cannot hold every value.
 - **Values**: *exact* is bit-equal in the same engine; otherwise the equivalence under which both sides are compared, as a certificate states it.
   **lossy** columns are refused by `plan` with the reason, until the loss is declared ([mappings](mappings.md)).
-- **Not held**: values that the source's type has and the target's has not. Nothing is cut or rounded: a run stops at the first of them and names
-  its row.
+- **Not held**: values that the source's type has and the target's has not. Nothing is cut or rounded: the row waits
+  in quarantine, named with its column, and no run ends as followed and no switch begins before it was mended.
 
-Two tables apply to MySQL and MariaDB alike, which have one dialect here. Values of a type that has no like on the target (arrays, ranges, intervals,
-enums, sets, bit fields, addresses, MySQL's `time`, which goes to 838 hours) are kept as the text that their server prints. Geometry is kept as MySQL's own bytes.
+Two tables apply to MySQL and MariaDB alike, which have one dialect here; what only one of them has (`uuid`, `inet4`, `inet6`, newer `vector`), `plan` refuses where the
+other would make the table. Values of a type that has no like on the target (arrays, ranges, intervals,
+enums, sets, bit fields, addresses, MySQL's `time`, which goes to 838 hours) are kept as the text that their server prints. Geometry is kept as the server's own bytes: the
+reference system's number in four bytes, then WKB.
 Generated columns are made by the same engine alone and never copied; from another engine `plan` lists them as not carried.
 A domain is kept as the type that it is over; between PostgreSQL servers it is made as it is, with its checks.
 In a key or unique index a MySQL target gives texts and bytes only the room that an index has.

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use crossfade_trials::chaos::{self, Seeds};
 
-/// How many seeds a whole run has.
-const SEEDS: u64 = 200;
+/// How many seeds a whole run has: half of them have a MySQL or MariaDB side.
+const SEEDS: u64 = 400;
 /// And one of the switch.
-const SWITCH_SEEDS: u64 = 300;
+const SWITCH_SEEDS: u64 = 600;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();

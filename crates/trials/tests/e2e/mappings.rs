@@ -254,6 +254,37 @@ fn what_enters_and_leaves_the_filter_at_every_stage_of_the_copy_is_where_it_belo
 }
 
 /// The log leaves out what did not change and is stored outside the row: the filter asks for it.
+/// Rows as they are, and as they would be moved, before anything is made.
+#[test]
+fn plan_shows_rows_before_and_after() {
+    for source in [Engine::Pg15, Engine::Sqlite, Engine::Maria1011] {
+        let mut trial = Trial::new(source, Engine::Pg17).as_superuser();
+        trial.tables = SPLIT.to_owned();
+        make(&trial.source);
+        let shown = trial.call(&["plan", "--preview", "20"]).expect(0).text();
+        let table = |from: &str, to: &str| {
+            let (_, rest) = shown.split_once(from).unwrap_or_else(|| panic!("{shown}"));
+            rest.split(to).next().unwrap_or_default().to_owned()
+        };
+        // item 6: shop 42, price 1.50
+        let wares = table("wares", "others");
+        assert!(
+            wares.contains("before") && wares.contains("after"),
+            "{shown}"
+        );
+        assert!(wares.contains("Mr f6") && wares.contains("150"), "{shown}");
+        assert!(!wares.contains("Mr f7"), "{shown}");
+        assert!(shown.contains("L7"), "{shown}");
+        assert_eq!(
+            trial
+                .target
+                .rows("SELECT 1 FROM pg_tables WHERE schemaname = 'public'")
+                .len(),
+            0
+        );
+    }
+}
+
 #[test]
 fn a_filter_over_a_column_that_the_log_leaves_out_reads_the_row_again() {
     let mut trial = Trial::new(Engine::Pg15, Engine::Pg17).option("chunk_rows", 100);
