@@ -9,6 +9,7 @@ use crate::describe::catalog;
 use crate::fence::{register, triggers};
 use crate::names::{literal, quote};
 use crate::server::Server;
+use crate::writer::Turns;
 use crate::{design, guard, own};
 
 /// Kinds of what is noted as made.
@@ -169,6 +170,7 @@ pub(crate) async fn build_indexes(
 /// Adds foreign keys, which validates them; returns those that could not be added.
 pub(crate) async fn build_foreign_keys(
     client: &mut Client,
+    turns: &Turns,
     tables: &[TableMapping],
 ) -> Result<Vec<Omission>> {
     let mut out = Vec::new();
@@ -189,6 +191,7 @@ pub(crate) async fn build_foreign_keys(
             if present.is_some() {
                 continue;
             }
+            let _turn = turns.write().await;
             let added = client
                 .run(
                     "adding a foreign key",

@@ -88,6 +88,8 @@ pub struct MysqlStore {
     sessions: connect::Sessions,
     /// Whose log is followed.
     lineage: Arc<lineage::Lineage>,
+    /// Of those who write and who add foreign keys.
+    turns: writer::Turns,
 }
 
 impl MysqlStore {
@@ -105,6 +107,7 @@ impl MysqlStore {
             fates: Arc::default(),
             sessions: connect::Sessions::default(),
             lineage: Arc::default(),
+            turns: Arc::default(),
         })
     }
 
@@ -122,6 +125,7 @@ impl MysqlStore {
             fates: Arc::default(),
             sessions: connect::Sessions::default(),
             lineage: Arc::default(),
+            turns: Arc::default(),
         }
     }
 

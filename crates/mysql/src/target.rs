@@ -176,7 +176,7 @@ impl Target for MysqlStore {
 
     async fn build_foreign_keys(&self, tables: &[TableMapping]) -> Result<Vec<Omission>> {
         let mut client = self.builder().await?;
-        let omissions = ddl::build_foreign_keys(&mut client, tables).await?;
+        let omissions = ddl::build_foreign_keys(&mut client, &self.turns, tables).await?;
         client.close().await;
         Ok(omissions)
     }

@@ -3,6 +3,7 @@
 //! A lock of the server's (`GET_LOCK`) says that a run is alive; it goes with its session. The run epoch, a row that every writing
 //! transaction locks and compares, makes sure that a run which lost that right without noticing commits nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -202,7 +203,13 @@ impl MysqlTenure {
     async fn writer(&self, purpose: Purpose) -> Result<Writer> {
         let mut client = self.store.connect(purpose).await?;
         enlisted::enlist(&mut client, &self.lock).await?;
-        Writer::new(client, &self.migration, self.state.epoch).await
+        Writer::new(
+            client,
+            &self.migration,
+            self.state.epoch,
+            Arc::clone(&self.store.turns),
+        )
+        .await
     }
 }
 

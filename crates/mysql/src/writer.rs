@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossfade_model::{Position, TableId, TableMapping};
 use crossfade_store::{RecordWrite, Result};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::connect::Client;
 use crate::guard;
@@ -19,11 +20,23 @@ pub(crate) struct Writer {
     plans: HashMap<TableId, Arc<Plan>>,
     /// A transaction may be open.
     open: bool,
+    turns: Turns,
+    /// Held while a transaction is open.
+    turn: Option<OwnedRwLockReadGuard<()>>,
 }
+
+/// Foreign keys are added between transactions. A server that adds one waits at its end for rows of the tables that refer to the altered one,
+/// whose writer may wait for that: neither would see it (a table's lock and a row's), and both would give up, again and again.
+pub(crate) type Turns = Arc<RwLock<()>>;
 
 impl Writer {
     /// Turns a session into one that passes the guards.
-    pub async fn new(mut client: Client, migration: &str, epoch: u64) -> Result<Writer> {
+    pub async fn new(
+        mut client: Client,
+        migration: &str,
+        epoch: u64,
+        turns: Turns,
+    ) -> Result<Writer> {
         client
             .run("setting up the session", &guard::pass(migration))
             .await?;
@@ -33,6 +46,8 @@ impl Writer {
             epoch,
             plans: HashMap::new(),
             open: false,
+            turns,
+            turn: None,
         })
     }
 
@@ -41,6 +56,7 @@ impl Writer {
         if self.open {
             self.rollback().await?;
         }
+        self.turn = Some(Arc::clone(&self.turns).read_owned().await);
         self.open = true;
         self.client
             .run("beginning a transaction", "START TRANSACTION")
@@ -62,6 +78,7 @@ impl Writer {
     pub async fn commit(&mut self) -> Result<()> {
         self.client.run("committing", "COMMIT").await?;
         self.open = false;
+        self.turn = None;
         Ok(())
     }
 
@@ -69,6 +86,7 @@ impl Writer {
     pub async fn rollback(&mut self) -> Result<()> {
         self.client.run("rolling back", "ROLLBACK").await?;
         self.open = false;
+        self.turn = None;
         Ok(())
     }
 

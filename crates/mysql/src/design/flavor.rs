@@ -35,6 +35,11 @@ pub(crate) fn collation<'a>(name: &'a str, server: &Server) -> Cow<'a, str> {
             Some("as_cs" | "ai_cs" | "nopad_as_cs" | "nopad_ai_cs") => "utf8mb4_0900_as_cs".into(),
             _ => match name {
                 "utf8mb4_nopad_bin" => "utf8mb4_0900_bin".into(),
+                // the three-byte set has none newer than Unicode 5.2 there
+                "utf8mb3_uca1400_ai_ci" => "utf8mb3_unicode_520_ci".into(),
+                "utf8mb3_uca1400_as_ci" | "utf8mb3_uca1400_ai_cs" | "utf8mb3_uca1400_as_cs" => {
+                    "utf8mb3_bin".into()
+                }
                 _ => name.into(),
             },
         },
@@ -158,6 +163,11 @@ mod tests {
                 "utf8mb4_uca1400_ai_cs",
             ),
             ("utf8mb4_0900_bin", "utf8mb4_0900_bin", "utf8mb4_nopad_bin"),
+            (
+                "utf8mb3_uca1400_ai_ci",
+                "utf8mb3_unicode_520_ci",
+                "utf8mb3_uca1400_ai_ci",
+            ),
             ("utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_nopad_bin"),
             (
                 "latin1_swedish_ci",

@@ -1,5 +1,7 @@
 //! MySQL and MariaDB, from and to all engines, under live writes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crossfade_trials::seed::seed;
 use crossfade_trials::shop::{self, Tables};
 use crossfade_trials::workload::Options;
@@ -78,4 +80,46 @@ fn sqlite_to_mysql_under_writes() {
 #[test]
 fn sqlite_to_mariadb_1011_under_writes() {
     migrates_under_writes("SQLite to 10.11", Engine::Sqlite, Engine::Maria1011);
+}
+
+/// Whoever refers and whoever is referred to change in every transaction while foreign keys are added: nobody waits for ever.
+#[test]
+fn foreign_keys_are_added_while_both_tables_change_all_the_time() {
+    for target in [Engine::Maria1011, Engine::Mysql97] {
+        let trial = Trial::new(Engine::Pg15, target).as_superuser();
+        trial.source.run(
+            "CREATE TABLE genre (id integer PRIMARY KEY);
+             CREATE TABLE track (id integer PRIMARY KEY, genre integer REFERENCES genre, price integer NOT NULL);
+             CREATE TABLE line (id integer PRIMARY KEY, track integer REFERENCES track, quantity integer NOT NULL);
+             INSERT INTO genre SELECT generate_series(1, 20); INSERT INTO track SELECT i, i % 20 + 1, 1 FROM generate_series(1, 2000) i;
+             INSERT INTO line SELECT i, i % 2000 + 1, 1 FROM generate_series(1, 4000) i",
+        );
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _stop = Stop(&stop);
+            scope.spawn(|| {
+                let mut n = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    n = n % 2000 + 1;
+                    trial.source.run(&format!(
+                        "BEGIN; UPDATE line SET quantity = quantity + 1 WHERE id = {n}; UPDATE track SET price = price + 1 WHERE id = {n}; COMMIT"
+                    ));
+                }
+            });
+            trial.follow();
+        });
+        trial.verify().says(&["equal"]);
+        trial.assert_equal();
+        let keys = "SELECT count(*) FROM information_schema.table_constraints WHERE constraint_schema = database() AND constraint_type = 'FOREIGN KEY'";
+        assert_eq!(trial.target.number(keys), 2);
+    }
+}
+
+/// Ends the writer, whatever happens.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
