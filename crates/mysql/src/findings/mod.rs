@@ -3,6 +3,7 @@
 mod grants;
 mod source;
 mod target;
+mod words;
 
 pub(crate) use source::source;
 pub(crate) use target::{target, trigger_rights};
