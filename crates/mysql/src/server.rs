@@ -31,7 +31,7 @@ pub(crate) const ASKED: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN (\
     'max_allowed_packet', 'local_infile', 'lower_case_table_names', 'log_bin', 'log_bin_basename', 'log_slave_updates', \
     'log_replica_updates', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'binlog_row_value_options', \
     'binlog_transaction_compression', 'log_bin_compress', 'sync_binlog', 'innodb_flush_log_at_trx_commit', 'read_only', \
-    'super_read_only', 'wsrep_on', 'log_bin_trust_function_creators', 'sql_require_primary_key', 'sql_generate_invisible_primary_key', \
+    'super_read_only', 'wsrep_on', 'log_bin_trust_function_creators', 'sql_require_primary_key', \
     'sql_generate_invisible_primary_key', 'innodb_native_foreign_keys', 'enforce_gtid_consistency', 'binlog_expire_logs_seconds', \
     'expire_logs_days', 'binlog_checksum', 'server_uid')";
 

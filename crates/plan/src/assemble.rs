@@ -94,11 +94,14 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
     collisions(inputs, &selected, &mut findings);
 
     let shared = sharing::shared(&selected);
+    let is_split = |source: &TableName| {
+        let of_source = selected.iter().filter(|s| s.table.name == *source);
+        of_source.count() > 1
+    };
     // a table that goes to several is no other's parent
     let goes_to = |source: &TableName| {
-        let mut of = selected.iter().filter(|s| s.table.name == *source);
-        let one = of.next()?;
-        of.next().is_none().then(|| one.target.clone())
+        let one = selected.iter().find(|s| s.table.name == *source)?;
+        (!is_split(source)).then(|| one.target.clone())
     };
     let parents = |source: &TableName| {
         let of = selected.iter().find(|s| s.table.name == *source);
@@ -113,13 +116,10 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
         .iter()
         .map(|chosen| match chosen.entry {
             Some(entry) => {
-                let of_source = selected
-                    .iter()
-                    .filter(|s| s.table.name == chosen.table.name);
                 let goes_to = Destination {
                     name: &chosen.target,
                     is_shared: shared.contains(&chosen.target),
-                    is_split: of_source.count() > 1,
+                    is_split: is_split(&chosen.table.name),
                 };
                 mapped::present(
                     chosen.table,
@@ -177,7 +177,7 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
             origin: shown.origin.map(Box::new),
             back: shown.back.map(Box::new),
             slice,
-            shares_source: selected.iter().filter(|s| s.table.name == raw.name).count() > 1,
+            shares_source: is_split(&raw.name),
         });
     }
     let same_engine = inputs.source_engine == inputs.target_engine;

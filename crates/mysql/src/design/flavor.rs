@@ -15,14 +15,9 @@ const OF_MARIADB: &str = "utf8mb4_uca1400_";
 /// MySQL's way of hiding a column from servers that do not know it.
 const HIDDEN: &str = "/*!80023 INVISIBLE */";
 
-/// Whether the server itself takes MySQL's newest collations (MariaDB release notes of 11.4.5 and 11.7.2).
-fn takes_mysql_collations(server: &Server) -> bool {
-    match server.flavor {
-        Flavor::Mysql => true,
-        Flavor::Mariadb => {
-            (110_405..110_500).contains(&server.version) || server.version >= 110_702
-        }
-    }
+/// Whether a MariaDB of this version takes MySQL's newest collations (MariaDB release notes of 11.4.5 and 11.7.2).
+fn takes_mysql_collations(version: u32) -> bool {
+    (110_405..110_500).contains(&version) || version >= 110_702
 }
 
 /// A collation's like on the server; itself where that has it, or nothing like it.
@@ -43,7 +38,7 @@ pub(crate) fn collation<'a>(name: &'a str, server: &Server) -> Cow<'a, str> {
                 _ => name.into(),
             },
         },
-        Flavor::Mariadb if takes_mysql_collations(server) => name.into(),
+        Flavor::Mariadb if takes_mysql_collations(server.version) => name.into(),
         Flavor::Mariadb => match name.strip_prefix(OF_MYSQL) {
             Some("bin") => "utf8mb4_nopad_bin".into(),
             Some(kind @ ("ai_ci" | "as_ci" | "as_cs")) => {
@@ -69,14 +64,14 @@ pub(crate) fn translated(definition: &str, server: &Server) -> String {
     out
 }
 
-/// Where the quoted text that this one begins with ends. A doubled quote is part of it.
+/// Where the quoted text that this one begins with ends. A doubled quote ends one text and begins the next.
 fn quoted_end(text: &str) -> usize {
     let quote = text.as_bytes().first().copied();
-    let mut bytes = text.bytes().enumerate().skip(1).peekable();
+    let mut bytes = text.bytes().enumerate().skip(1);
     while let Some((at, byte)) = bytes.next() {
         if byte == b'\\' && quote != Some(b'`') {
             bytes.next();
-        } else if Some(byte) == quote && bytes.next_if(|(_, next)| *next == byte).is_none() {
+        } else if Some(byte) == quote {
             return at + 1;
         }
     }
@@ -117,7 +112,7 @@ pub(crate) fn unknown_types(definition: &str, server: &Server) -> Vec<String> {
         return Vec::new();
     };
     let of_column = |element: &statement::Element| {
-        let kind = element.text.get(quoted_end(&element.text)..)?.trim_start();
+        let kind = statement::identifier(&element.text)?.1.trim_start();
         let end = kind
             .find(|c: char| !c.is_ascii_alphanumeric())
             .unwrap_or(kind.len());
@@ -126,8 +121,8 @@ pub(crate) fn unknown_types(definition: &str, server: &Server) -> Vec<String> {
             .contains(&kind)
             .then(|| format!("{} {kind}", element.name))
     };
-    let mut columns = parsed.elements.iter().filter(|e| e.what == What::Column);
-    columns.by_ref().filter_map(of_column).collect()
+    let columns = parsed.elements.iter().filter(|e| e.what == What::Column);
+    columns.filter_map(of_column).collect()
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(super) async fn findings(client: &mut Client, tables: &[Table]) -> Result<Ve
     for what in in_the_way(client).await? {
         out.push(Finding::blocks("mysql.fence_passed", PLACE, what));
     }
-    let names: Vec<&str> = tables.iter().map(|t| t.name.name.as_str()).collect();
+    let names: Vec<String> = tables.iter().map(|t| t.name.name.clone()).collect();
     for (table, what) in cascades(client, &names).await? {
         out.push(
             Finding::blocks("mysql.fence_cascade", PLACE, what)
@@ -48,19 +48,14 @@ pub(super) async fn findings(client: &mut Client, tables: &[Table]) -> Result<Ve
 /// Tables whose rows change with those of a table that is not fenced, and by which foreign key, in words.
 pub(super) async fn cascades(
     client: &mut Client,
-    fenced: &[&str],
+    fenced: &[String],
 ) -> Result<Vec<(String, String)>> {
     let foreign_keys = catalog::foreign_keys(client).await?;
     let acts = |rule: &str| matches!(rule, "CASCADE" | "SET NULL" | "SET DEFAULT");
-    let is_fenced = |name: &str| {
-        fenced
-            .iter()
-            .any(|fenced| fenced.eq_ignore_ascii_case(name))
-    };
     let mut out = Vec::new();
-    for (table, keys) in foreign_keys.iter().filter(|(table, _)| is_fenced(table)) {
-        for key in keys {
-            let parent_is_fenced = key.parent_schema.is_none() && is_fenced(&key.parent);
+    for table in fenced {
+        for key in foreign_keys.get(table).into_iter().flatten() {
+            let parent_is_fenced = key.parent_schema.is_none() && fenced.contains(&key.parent);
             if !parent_is_fenced && (acts(&key.on_delete) || acts(&key.on_update)) {
                 let what = format!(
                     "foreign key {} changes its rows when rows of {} change, which no trigger sees, and that table is not in the migration",

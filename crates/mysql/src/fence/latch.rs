@@ -212,10 +212,9 @@ impl Latch for MysqlLatch {
     async fn recheck(&mut self) -> Result<Vec<String>> {
         self.check().await?;
         let mut other = self.store.connect(Purpose::Check).await?;
-        let mut out = triggers::missing(&mut other, &self.migration).await?;
-        out.extend(super::findings::in_the_way(&mut other).await?);
         let fenced = register::fenced(&mut other, &self.migration).await?;
-        let fenced: Vec<&str> = fenced.iter().map(String::as_str).collect();
+        let mut out = triggers::missing(&mut other, &self.migration, &fenced).await?;
+        out.extend(super::findings::in_the_way(&mut other).await?);
         let cascades = super::findings::cascades(&mut other, &fenced).await?;
         out.extend(
             cascades

@@ -176,12 +176,16 @@ pub(crate) async fn found(client: &mut Client, migration: &str) -> Result<Vec<St
     Ok(out)
 }
 
-/// What is missing of the fence, in words.
-pub(crate) async fn missing(client: &mut Client, migration: &str) -> Result<Vec<String>> {
+/// What is missing of the fence of these tables, in words.
+pub(super) async fn missing(
+    client: &mut Client,
+    migration: &str,
+    fenced: &[String],
+) -> Result<Vec<String>> {
     let mut out = Vec::new();
     let present = present(client, None).await?;
-    for table in register::fenced(client, migration).await? {
-        if judged(&present, migration, &table).0.len() < EVENTS.len() {
+    for table in fenced {
+        if judged(&present, migration, table).0.len() < EVENTS.len() {
             out.push(format!(
                 "triggers of table {table} that refuse writes are gone, or were altered"
             ));

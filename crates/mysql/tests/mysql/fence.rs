@@ -33,6 +33,11 @@ async fn armed(database: &Database) -> (MysqlStore, Vec<Table>) {
             "INSERT INTO t VALUES (1, 1), (2, 2)",
         ])
         .await;
+    all_armed(database).await
+}
+
+/// The database's tables, as they are, armed under an open register.
+pub async fn all_armed(database: &Database) -> (MysqlStore, Vec<Table>) {
     let store = MysqlStore::open(&database.url).unwrap();
     let tables = described(&store).await.tables;
     store.make_register("m", OPEN).await.unwrap();

@@ -8,7 +8,7 @@ use crossfade_mysql::MysqlStore;
 use crossfade_store::Fence;
 use mysql_async::prelude::Queryable;
 
-use crate::fence::{FIRE, OPEN};
+use crate::fence::{FIRE, OPEN, all_armed};
 use crate::kit::{Database, described};
 use crate::on_each_server;
 
@@ -55,13 +55,7 @@ async fn opposite_lock_orders_see_neither_error_nor_deadlock() {
                 "INSERT INTO u VALUES (10, 0), (11, 0)",
             ])
             .await;
-        let store = MysqlStore::open(&database.url).unwrap();
-        let tables = described(&store).await.tables;
-        store.make_register("m", OPEN).await.unwrap();
-        store
-            .arm("m", &tables, Duration::from_secs(20))
-            .await
-            .unwrap();
+        let (store, _) = all_armed(&database).await;
         let stop = Arc::new(AtomicBool::new(false));
         let done = Arc::new(AtomicU64::new(0));
         let mut writers = Vec::new();

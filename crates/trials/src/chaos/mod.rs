@@ -73,14 +73,16 @@ pub struct Seeds {
 }
 
 impl Seeds {
-    /// The seeds themselves; `sides` tells a seed's engines.
-    fn chosen(self, sides: impl Fn(u64) -> (Engine, Engine)) -> impl Iterator<Item = u64> {
-        let wanted = move |seed: &u64| {
-            let (source, target) = sides(*seed);
-            !self.only_mysql || source.is_mysql() || target.is_mysql()
-        };
+    /// What the seeds stand for; `sides` tells the engines of that.
+    fn plans<P>(
+        self,
+        plan: impl Fn(u64) -> P,
+        sides: impl Fn(&P) -> [Engine; 2],
+    ) -> impl Iterator<Item = P> {
+        let wanted =
+            move |plan: &P| !self.only_mysql || sides(plan).into_iter().any(Engine::is_mysql);
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
-        (self.from..).filter(wanted).take(count)
+        (self.from..).map(plan).filter(wanted).take(count)
     }
 }
 
@@ -101,12 +103,8 @@ pub fn run_seeds(seeds: &Seeds) -> Vec<u64> {
     let mut tally = Tally::default();
     let mut failed = Vec::new();
     let begun = Instant::now();
-    let sides = |seed| {
-        let plan = Plan::new(seed);
-        (plan.source, plan.target)
-    };
-    for seed in seeds.chosen(sides) {
-        let plan = Plan::new(seed);
+    for plan in seeds.plans(Plan::new, |plan| [plan.source, plan.target]) {
+        let seed = plan.seed;
         eprintln!(
             "seed {seed}: {:?} to {:?}, {} rows, {:?}{}",
             plan.source,

@@ -23,12 +23,8 @@ pub fn run_seeds(seeds: &Seeds) -> Vec<u64> {
     let mut tally = Tally::default();
     let mut failed = Vec::new();
     let begun = Instant::now();
-    let sides = |seed| {
-        let plan = Plan::new(seed);
-        (plan.source, plan.target)
-    };
-    for seed in seeds.chosen(sides) {
-        let plan = Plan::new(seed);
+    for plan in seeds.plans(Plan::new, |plan| [plan.source, plan.target]) {
+        let seed = plan.seed;
         eprintln!("seed {seed}: {plan:?}");
         let since = Instant::now();
         // the panic's own message was printed where it arose
