@@ -51,6 +51,11 @@ pub fn test(selection: &Selection) -> Result<()> {
     result
 }
 
+/// Tests at a time: end to end they wait for servers and processes as long as they compute.
+fn at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(2, usize::from)
+}
+
 fn everything(phases: &mut Phases) -> Result<()> {
     phases.run("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
     phases.run("lint", || {
@@ -72,6 +77,7 @@ fn everything(phases: &mut Phases) -> Result<()> {
             let mut command = cargo();
             command
                 .args(["test", "--workspace"])
+                .env("RUST_TEST_THREADS", at_once().to_string())
                 .env("CROSSFADE_BINARY", target().join("debug/crossfade"));
             run(with(&mut command, environment))
         })?;

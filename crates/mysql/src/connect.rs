@@ -11,7 +11,7 @@ use mysql_async::{ClientIdentity, Conn, DriverError, Error, OptsBuilder, Row, Ss
 use crate::cleared::Cleared;
 use crate::error;
 use crate::server::{ASKED, Server};
-use crate::session::{PRINTED_MODE, Purpose, SQL_MODE, settings};
+use crate::session::{PRINTED_MODE, Purpose, SQL_MODE, UNLIMITED, settings};
 use crate::url::{Address, SslMode};
 
 /// Idle seconds after which the system asks whether the other side is still there.
@@ -142,6 +142,7 @@ impl Client {
         let setting_up = async {
             let doing = "setting up the session";
             let failed = |e: Error| error::driver(label, doing, &e);
+            conn.query_drop(UNLIMITED).await.map_err(failed)?;
             let variables: Vec<(String, String)> = conn.query(ASKED).await.map_err(failed)?;
             let variables: BTreeMap<String, String> = variables.into_iter().collect();
             let server = Server::new(variables).ok_or_else(|| {

@@ -92,7 +92,7 @@ fn fix_of(code: u16, kind: ErrorKind) -> Option<&'static str> {
             "Raise max_allowed_packet on the server: SET GLOBAL max_allowed_packet = 1073741824"
         }
         (1419, _) => {
-            "As an administrator: SET GLOBAL log_bin_trust_function_creators = ON (MariaDB), or GRANT SET_ANY_DEFINER, or SUPER, to this user"
+            "As an administrator: SET GLOBAL log_bin_trust_function_creators = ON, or GRANT SUPER ON *.* to this user"
         }
         (_, ErrorKind::Conflict | ErrorKind::Busy) => {
             "Another transaction is in the way; look for a long one in information_schema.innodb_trx"

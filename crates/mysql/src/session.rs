@@ -62,7 +62,10 @@ pub(crate) const SQL_MODE: &str = "STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_AUT
 pub(crate) const PRINTED_MODE: &str =
     "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES";
 
-/// The statements that set a session up.
+/// Comes before the first question: the server's own limit may cut every answer short, also those of SHOW. (DEFAULT would be that limit.)
+pub(crate) const UNLIMITED: &str = "SET SESSION sql_select_limit = 18446744073709551615";
+
+/// The statements that set a session up, after [`UNLIMITED`].
 ///
 /// Foreign keys are not looked at by sessions that write rows: what a cascade does on the source is in the source's changes
 /// (or `plan` refuses the source), and doing it again here would take rows that the stream still speaks of. Without the
@@ -90,7 +93,13 @@ pub(crate) fn settings(server: &Server, purpose: Purpose) -> Vec<String> {
         format!("foreign_key_checks = {checks}"),
         // off, it would let a unique index be wrong
         "unique_checks = ON".to_owned(),
-        "sql_select_limit = DEFAULT".to_owned(),
+        "sql_big_selects = ON".to_owned(),
+        // a chained transaction would begin under whatever the last one had
+        "completion_type = NO_CHAIN".to_owned(),
+        // what a bulk load bent is told by its warnings and notes
+        "sql_notes = ON".to_owned(),
+        // a key has 3072 bytes at most; rows sorted by fewer would come in another order
+        "max_sort_length = 4096".to_owned(),
         "sql_safe_updates = OFF".to_owned(),
         "sql_auto_is_null = OFF".to_owned(),
         "sql_quote_show_create = ON".to_owned(),
@@ -113,6 +122,7 @@ pub(crate) fn settings(server: &Server, purpose: Purpose) -> Vec<String> {
                 "in_predicate_conversion_threshold = 0",
                 "optimizer_max_sel_arg_weight = 0",
                 "idle_transaction_timeout = 0",
+                "check_constraint_checks = ON",
             ]
             .map(str::to_owned),
         ),
@@ -120,6 +130,6 @@ pub(crate) fn settings(server: &Server, purpose: Purpose) -> Vec<String> {
     vec![
         "SET NAMES utf8mb4".to_owned(),
         format!("SET SESSION {}", assignments.join(", ")),
-        format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"),
+        format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}, READ WRITE"),
     ]
 }

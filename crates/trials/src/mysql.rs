@@ -70,7 +70,8 @@ impl Session {
             .map_err(|e| refusal(&e))?;
         session.run(
             "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO',
-             time_zone = '+00:00', innodb_lock_wait_timeout = 5",
+             time_zone = '+00:00', innodb_lock_wait_timeout = 5, autocommit = ON, default_storage_engine = InnoDB, sql_select_limit = 18446744073709551615;
+             SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE; SET NAMES utf8mb4",
         )?;
         let recursion = if session.0.server_version() < (10, 0, 0) {
             "SET SESSION cte_max_recursion_depth = 1000000"

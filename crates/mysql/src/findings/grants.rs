@@ -49,11 +49,58 @@ impl Grants {
         })
     }
 
+    /// Whether a privilege was granted for all databases, for this one, or for a table of it.
+    pub fn has_within(&self, database: &str, privilege: &str) -> bool {
+        let database = database.to_ascii_uppercase();
+        self.lines.iter().any(|line| {
+            let granted = line
+                .strip_prefix("GRANT ")
+                .and_then(|l| l.split_once(" ON "));
+            granted.is_some_and(|(what, place)| {
+                (place.starts_with("*.*") || is_within(place, &database))
+                    && what.split(',').any(|one| {
+                        // of some columns only: `SELECT (a, b)`
+                        let one = one.trim();
+                        one == privilege || one == "ALL PRIVILEGES"
+                    })
+            })
+        })
+    }
+
     /// Whether a role may give more than the lines say.
     pub fn has_roles(&self) -> bool {
         self.lines
             .iter()
             .any(|line| line.starts_with("GRANT") && !line.contains(" ON "))
+    }
+}
+
+/// Whether what a grant is on begins with a database's name, in which `%` and `_` stand for others unless `\` is before them (MySQL
+/// documentation, "GRANT Statement"). Both in upper case.
+fn is_within(place: &str, database: &str) -> bool {
+    let Some(quoted) = place.strip_prefix('`') else {
+        return false;
+    };
+    let mut pattern = String::new();
+    let mut rest = quoted.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == '`' && rest.next_if_eq(&'`').is_none() {
+            break;
+        }
+        pattern.push(c);
+    }
+    let pattern: Vec<char> = pattern.chars().collect();
+    let name: Vec<char> = database.chars().collect();
+    like(&pattern, &name)
+}
+
+fn like(pattern: &[char], name: &[char]) -> bool {
+    match pattern {
+        [] => name.is_empty(),
+        ['%', rest @ ..] => (0..=name.len()).any(|at| like(rest, &name[at..])),
+        ['\\', exactly, rest @ ..] => name.first() == Some(exactly) && like(rest, &name[1..]),
+        ['_', rest @ ..] => !name.is_empty() && like(rest, &name[1..]),
+        [exactly, rest @ ..] => name.first() == Some(exactly) && like(rest, &name[1..]),
     }
 }
 
@@ -78,5 +125,26 @@ mod tests {
                 .has_global("SUPER")
         );
         assert!(grants(&["GRANT `r`@`%` TO `a`@`%`"]).has_roles());
+    }
+
+    #[test]
+    fn privileges_within_a_database_are_found() {
+        let grants = |line: &str| Grants {
+            lines: vec![line.to_ascii_uppercase()],
+            user: String::new(),
+        };
+        let some = grants("GRANT SELECT, INSERT ON `my\\_shop`.* TO `a`@`%`");
+        assert!(some.has_within("my_shop", "INSERT") && !some.has_within("my_shop", "UPDATE"));
+        assert!(!some.has_within("myXshop", "INSERT") && !some.has_within("my_shop2", "INSERT"));
+        assert!(
+            grants("GRANT ALL PRIVILEGES ON `trial\\_%`.* TO `a`@`%`")
+                .has_within("trial_7", "DROP")
+        );
+        assert!(
+            grants("GRANT INSERT (`b`), SELECT ON `s`.`t` TO `a`@`%`").has_within("s", "SELECT")
+        );
+        assert!(grants("GRANT SELECT, DROP ON *.* TO `a`@`%`").has_within("s", "DROP"));
+        assert!(!grants("GRANT USAGE ON *.* TO `a`@`%`").has_within("s", "DROP"));
+        assert!(grants("GRANT DROP ON `a``b`.* TO `a`@`%`").has_within("a`b", "DROP"));
     }
 }

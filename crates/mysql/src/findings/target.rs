@@ -24,6 +24,7 @@ pub(crate) async fn target(
     let server = std::sync::Arc::clone(&client.server);
     let mut out = settings(&server, tables);
     out.extend(names(&server, tables));
+    out.extend(rights(client, tables).await?);
     out.extend(trigger_rights(client, &server, PLACE).await?);
     out.extend(replication(client, &server).await?);
     out.extend(words::collations(client, &server, tables).await?);
@@ -191,7 +192,49 @@ fn names(server: &Server, tables: &[TableMapping]) -> Vec<Finding> {
     out
 }
 
-/// With a binary log, triggers need a right that is not the tables' (MySQL documentation, "Stored Program Binary Logging").
+/// What a run does in the target's database: the same as `plan --grants` asks for.
+const RIGHTS: [&str; 9] = [
+    "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "TRIGGER",
+];
+
+/// Rights that the user has not got, as far as his grants say: those of a table may be enough for one that is there already.
+async fn rights(client: &mut Client, tables: &[TableMapping]) -> Result<Option<Finding>> {
+    let Some(database) = client
+        .text_row("asking for the database's name", "SELECT DATABASE()")
+        .await?
+        .map(|row| row.text(0).to_owned())
+    else {
+        return Ok(None);
+    };
+    let grants = grants::read(client).await?;
+    if grants.has_roles() {
+        return Ok(None);
+    }
+    let refers = tables.iter().any(|m| !m.target.foreign_keys.is_empty());
+    let wanted = RIGHTS.into_iter().chain(refers.then_some("REFERENCES"));
+    let missing: Vec<&str> = wanted
+        .filter(|right| !grants.has_within(&database, right))
+        .collect();
+    Ok((!missing.is_empty()).then(|| {
+        Finding::blocks(
+            "mysql.target_rights",
+            PLACE,
+            format!(
+                "this user may not {} in the database, by what he was granted",
+                missing.join(", ")
+            ),
+        )
+        .fix(format!(
+            "GRANT {} ON {}.* TO {}",
+            missing.join(", "),
+            quote(&database),
+            grants.user
+        ))
+    }))
+}
+
+/// With a binary log, triggers need a right that is not the tables' (MySQL documentation, "Stored Program Binary Logging"): SUPER, and
+/// none of those that it was parted into (seen on MySQL 9.7, MariaDB 10.11 and 11.8).
 pub(crate) async fn trigger_rights(
     client: &mut Client,
     server: &Server,
@@ -201,11 +244,7 @@ pub(crate) async fn trigger_rights(
         return Ok(None);
     }
     let grants = grants::read(client).await?;
-    let rights: &[&str] = match server.flavor {
-        Flavor::Mysql => &["SUPER", "SET_ANY_DEFINER", "SET_USER_ID"],
-        Flavor::Mariadb => &["SUPER", "BINLOG ADMIN", "SET USER"],
-    };
-    if grants.has_roles() || rights.iter().any(|right| grants.has_global(right)) {
+    if grants.has_roles() || grants.has_global("SUPER") {
         return Ok(None);
     }
     Ok(Some(
@@ -214,7 +253,7 @@ pub(crate) async fn trigger_rights(
             place,
             "this user may not make triggers while the server writes a binary log; they keep others from writing",
         )
-        .fix("SET GLOBAL log_bin_trust_function_creators = ON"),
+        .fix("SET GLOBAL log_bin_trust_function_creators = ON, or GRANT SUPER to this user"),
     ))
 }
 

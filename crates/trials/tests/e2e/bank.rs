@@ -86,6 +86,19 @@ impl Scene {
 }
 
 fn there_and_back_and_there_again(source: Engine, target: Engine) {
+    let (mut scene, running) = there_and_back_in(source, target);
+    scene.switch();
+    scene.audit(Side::Target, "after the second switch");
+    scene.end(running);
+}
+
+fn there_and_back(source: Engine, target: Engine) {
+    let (scene, running) = there_and_back_in(source, target);
+    scene.trial.call(&["verify", "--json"]).expect(0);
+    scene.end(running);
+}
+
+fn there_and_back_in(source: Engine, target: Engine) -> (Scene, Running) {
     let mut scene = Scene::new(source, target);
     let running = scene.trial.following(&[]);
     scene.audit(Side::Source, "followed");
@@ -93,9 +106,7 @@ fn there_and_back_and_there_again(source: Engine, target: Engine) {
     scene.audit(Side::Target, "after the switch");
     scene.rollback();
     scene.audit(Side::Source, "after the rollback");
-    scene.switch();
-    scene.audit(Side::Target, "after the second switch");
-    scene.end(running);
+    (scene, running)
 }
 
 #[test]
@@ -131,4 +142,49 @@ fn no_acknowledged_transfer_is_lost_from_postgres_to_mysql() {
 #[test]
 fn no_acknowledged_transfer_is_lost_from_sqlite_to_postgres() {
     there_and_back_and_there_again(Engine::Sqlite, Engine::Pg18);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_postgres_to_mariadb() {
+    there_and_back(Engine::Pg17, Engine::Maria118);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_mysql_to_postgres() {
+    there_and_back(Engine::Mysql97, Engine::Pg18);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_mysql_to_mysql() {
+    there_and_back(Engine::Mysql97, Engine::Mysql97);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_mysql_to_sqlite() {
+    there_and_back(Engine::Mysql97, Engine::Sqlite);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_mariadb_to_mysql() {
+    there_and_back(Engine::Maria118, Engine::Mysql97);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_mariadb_to_mariadb() {
+    there_and_back(Engine::Maria1011, Engine::Maria118);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_mariadb_to_sqlite() {
+    there_and_back(Engine::Maria118, Engine::Sqlite);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_sqlite_to_mysql() {
+    there_and_back(Engine::Sqlite, Engine::Mysql97);
+}
+
+#[test]
+fn no_acknowledged_transfer_is_lost_from_sqlite_to_mariadb() {
+    there_and_back(Engine::Sqlite, Engine::Maria1011);
 }

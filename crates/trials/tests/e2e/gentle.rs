@@ -29,12 +29,12 @@ fn a_gentle_comparison_finds_what_is_planted_and_raises_no_false_alarm() {
         shop::make(&trial.source, tables, 400, seed);
         trial.source.run(
             "CREATE TABLE still (id integer PRIMARY KEY, a text);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
              INSERT INTO still SELECT i, 'some text of the row ' || i FROM n",
         );
         let writers = trial.writers(Options::new(tables, 400), seed);
         let running = trial.following(&[]);
-        for _ in 0..3 {
+        for _ in 0..2 {
             let found = report(&trial, 0);
             assert_eq!(found["equal"], true, "{found}");
         }

@@ -25,6 +25,7 @@ mod mappings;
 mod mutations;
 mod mysql;
 mod mysql_refused;
+mod mysql_settings;
 mod names;
 mod other_key;
 mod parked;

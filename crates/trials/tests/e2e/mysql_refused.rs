@@ -277,6 +277,35 @@ fn mariadb_targets_that_cannot_be_filled_are_refused() {
     fleet.stop().unwrap();
 }
 
+/// What the target's user may not do is told, with the statement that lets him.
+#[test]
+fn a_target_whose_user_has_too_few_rights_is_refused() {
+    for engine in [Engine::Mysql97, Engine::Maria118] {
+        let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
+        let source = Database::create(Engine::Sqlite, folder.path(), "source");
+        source.run("CREATE TABLE t (id integer PRIMARY KEY, a text)");
+        let target = Database::create(engine, folder.path(), "target");
+        let name = target.mysql().name().to_owned();
+        let user = format!("few_{name}");
+        target.mysql().make_user(
+            &user,
+            &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'few'; GRANT SELECT, INSERT, CREATE ON `{name}`.* TO '{user}'@'%'"),
+        );
+        let urls = (source.url(), target.mysql().url_of(&user, "few"));
+        let trial = Trial::between(folder, source, target).by_way_of(urls.0, urls.1);
+        let lacks = "UPDATE, DELETE, DROP, ALTER, INDEX, TRIGGER";
+        let granting = format!("GRANT {lacks} ON `{name}`.* TO '{user}'@'%'");
+        refused(&trial, &["mysql.target_rights", &granting]);
+        trial.target.run(&granting);
+        refused(&trial, &["mysql.trigger_right"]);
+        trial
+            .target
+            .run(&format!("GRANT SUPER ON *.* TO '{user}'@'%'"));
+        trial.follow();
+        trial.assert_equal();
+    }
+}
+
 /// A server that is started again writes a new file of the same log.
 #[test]
 fn a_server_that_comes_back_is_no_other_one() {
