@@ -63,8 +63,11 @@ lists || refresh
 install "$@" || { refresh; install "$@"; }
 "#;
 
-/// Programs that benchmarks of MySQL compare with, which not every release has.
-const MYSQL_RIVALS: [(Sign, &str); 1] = [(Sign::Program("mydumper"), "mydumper")];
+/// Programs that benchmarks of MySQL compare with, and that write its load, which not every release has.
+const MYSQL_RIVALS: [(Sign, &str); 2] = [
+    (Sign::Program("mydumper"), "mydumper"),
+    (Sign::Program("sysbench"), "sysbench"),
+];
 
 /// Installs what is missing of the tests' packages; does nothing where all of them are there.
 ///
