@@ -33,6 +33,7 @@ mod partitions;
 mod places;
 mod planted;
 mod postgres_refused;
+mod projections;
 mod proof;
 mod quarantine;
 mod refused;

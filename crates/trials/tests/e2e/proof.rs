@@ -136,6 +136,10 @@ fn rows_that_differ_are_read_again_through_the_stream_and_no_newer_change_is_los
         assert_eq!(refused["repair"]["rows"], 0, "{refused}");
         let why = refused["repair"]["refused"].as_str().unwrap_or_default();
         assert!(why.contains("4 rows differ, 3 may be repaired"), "{why}");
+        assert!(
+            why.contains("the likely cause of 4 of them: stranger"),
+            "{why}"
+        );
         // changes to the same rows come while they are repaired
         let writing = std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
