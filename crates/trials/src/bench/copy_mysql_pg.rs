@@ -48,7 +48,7 @@ fn run(name: &'static str, server: Server, options: &Options) {
         .print(&[Goal {
             of: "crossfade",
             against: Some("pgloader"),
-            at_most: 1.0,
+            at_most: 0.5,
         }]);
     bench.target.drop();
     bench.source.drop();

@@ -33,7 +33,7 @@ use options::Options;
 /// Name, what it measures, and the function that does.
 type Benchmark = (&'static str, &'static str, fn(&Options));
 
-const BENCHMARKS: [Benchmark; 13] = [
+const BENCHMARKS: [Benchmark; 14] = [
     (
         "copy-pg",
         "copy of a pgbench database, PostgreSQL to PostgreSQL",
@@ -97,7 +97,12 @@ const BENCHMARKS: [Benchmark; 13] = [
     (
         "switch-mysql",
         "the pause of a switch and of a rollback under writers, MySQL to MySQL",
-        switch_mysql::run,
+        switch_mysql::mysql,
+    ),
+    (
+        "switch-mariadb",
+        "the same, MariaDB to MySQL",
+        switch_mysql::mariadb,
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! The pause that applications see when authority changes hands between two servers of MySQL: writers that go to the other
+//! The pause that applications see when authority changes hands between two servers of MySQL, or MariaDB's and MySQL's: writers that go to the other
 //! server when they are refused, switched and rolled back again and again.
 
 use std::sync::Arc;
@@ -24,10 +24,19 @@ const BETWEEN: Duration = Duration::from_secs(3);
 /// Between two tries of one transaction.
 const AGAIN: Duration = Duration::from_millis(2);
 
-pub fn run(options: &Options) {
+pub fn mysql(options: &Options) {
+    run("switch-mysql", Server::Source, options);
+}
+
+pub fn mariadb(options: &Options) {
+    run("switch-mariadb", Server::Mariadb, options);
+}
+
+/// To MySQL from that server, and back.
+fn run(name: &str, from: Server, options: &Options) {
     let rows = options.size(1_000_000, 10_000);
     let (source, target) = (
-        MysqlPlace::new(Server::Source, "bench"),
+        MysqlPlace::new(from, "bench"),
         MysqlPlace::new(Server::Target, "bench"),
     );
     mysql::make(&source, rows);
@@ -61,7 +70,7 @@ pub fn run(options: &Options) {
     let log = writers.stop();
     let peak = running.stop().peak;
     pauses.seen = windows.iter().map(|window| log.longest(*window)).collect();
-    print("switch-mysql", rows, WRITERS, &pauses, log.transactions());
+    print(name, rows, WRITERS, &pauses, log.transactions());
     println!("  peak of the run's resident memory: {peak:.0} MB");
     source.drop();
     target.drop();
