@@ -18,6 +18,7 @@ pub mod patience;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod seed;
+pub mod semi_sync;
 pub mod shop;
 pub mod soak;
 pub mod sqlite;

@@ -1,20 +1,17 @@
 //! Commits that wait for a replica which answers late or not at all: transactions are in the log before readers see them. No row is lost
 //! by a snapshot that does not see what the log has shown, and no comparison finds a difference that is none.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle, sleep};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use crossfade_trials::database::Database;
 use crossfade_trials::mysql::{MysqlDatabase, Session};
-use crossfade_trials::patience::{LONG, wait_until};
-use crossfade_trials::seed::{generator, seed};
+use crossfade_trials::patience::LONG;
+use crossfade_trials::seed::seed;
+use crossfade_trials::semi_sync::{Pair, Replica};
 use crossfade_trials::shop::{self, Tables};
 use crossfade_trials::workload::Options;
 use crossfade_trials::{Engine, Trial};
-use rand::Rng;
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use xtask::servers::flavor::Flavor;
 use xtask::servers::fleet::Fleet;
@@ -23,7 +20,7 @@ use xtask::servers::fleet::Fleet;
 struct Scene {
     trial: Option<Trial>,
     fleet: Fleet,
-    replica: Pid,
+    replica: Replica,
 }
 
 impl Scene {
@@ -39,46 +36,16 @@ impl Scene {
                 .unwrap();
         }
         let (primary, replica) = (&fleet.mysql()[0], &fleet.mysql()[1]);
-        let session = |url: &str| Session::open(url).unwrap();
-        let mut there = session(&replica.url());
-        let mut here = session(&primary.url());
-        let (on_replica, on_primary): (&[&str], &[&str]) = if flavor.is_mysql() {
-            (
-                &[
-                    "INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'",
-                    "SET GLOBAL rpl_semi_sync_replica_enabled = ON",
-                ],
-                &[
-                    "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
-                    "SET GLOBAL rpl_semi_sync_source_timeout = 600000",
-                    "SET GLOBAL rpl_semi_sync_source_wait_point = AFTER_SYNC",
-                    "SET GLOBAL rpl_semi_sync_source_enabled = ON",
-                ],
-            )
-        } else {
-            (
-                &["SET GLOBAL rpl_semi_sync_slave_enabled = ON"],
-                &[
-                    "SET GLOBAL rpl_semi_sync_master_timeout = 600000",
-                    "SET GLOBAL rpl_semi_sync_master_wait_point = AFTER_SYNC",
-                    "SET GLOBAL rpl_semi_sync_master_enabled = ON",
-                ],
-            )
+        let pair = Pair {
+            primary: primary.url(),
+            replica: replica.url(),
+            pid: replica.pid().unwrap(),
+            replicate: replica.replicate(primary),
+            is_mysql: flavor.is_mysql(),
         };
-        on_replica.iter().for_each(|sql| there.run(sql).unwrap());
-        // a replica that connects to a source without the plugin follows it as any other, for good
-        on_primary.iter().for_each(|sql| here.run(sql).unwrap());
-        let begin = replica.replicate(primary);
-        begin.iter().for_each(|sql| there.run(sql).unwrap());
-        wait_until("commits wait for the replica", LONG, || {
-            let waits = here
-                .rows("SHOW STATUS LIKE 'Rpl_semi_sync_%_clients'")
-                .unwrap();
-            waits[0][1].as_deref() == Some(b"1")
-        });
-        let replica = Pid::from_raw(replica.pid().unwrap() as i32).unwrap();
+        let replica = pair.begin();
         let folder = TempDir::with_prefix("crossfade-trial-").unwrap();
-        let source = Database::Mysql(MysqlDatabase::create_at(primary.url()));
+        let source = Database::Mysql(MysqlDatabase::create_at(pair.primary));
         let target = Database::create(Engine::Sqlite, folder.path(), "target");
         Scene {
             trial: Some(Trial::between(folder, source, target)),
@@ -97,22 +64,6 @@ impl Scene {
     }
 }
 
-/// A replica that does not answer until this is dropped.
-struct Hung(Pid);
-
-impl Hung {
-    fn new(replica: Pid) -> Hung {
-        kill_process(replica, Signal::STOP).unwrap();
-        Hung(replica)
-    }
-}
-
-impl Drop for Hung {
-    fn drop(&mut self) {
-        let _gone = kill_process(self.0, Signal::CONT);
-    }
-}
-
 /// The commit that makes the server begin a new file of its log is in the old one, and readers do not see it.
 fn a_commit_at_a_files_end(flavor: Flavor) {
     let scene = Scene::begin(flavor);
@@ -121,7 +72,7 @@ fn a_commit_at_a_files_end(flavor: Flavor) {
     source.run("CREATE TABLE t (id integer PRIMARY KEY, a longtext)");
     source.run("INSERT INTO t VALUES (1, 'one')");
     trial.die_at("capture.recorded", 1);
-    let hung = Hung::new(scene.replica);
+    let hung = scene.replica.hung();
     let url = source.url();
     let writer = thread::spawn(move || {
         let mut session = Session::open(&url).unwrap();
@@ -167,29 +118,13 @@ fn mariadb_118_loses_no_commit_at_the_end_of_a_log_file() {
     a_commit_at_a_files_end(Flavor::Mariadb118);
 }
 
-/// Makes the replica hang for a moment, again and again; gives how often.
-fn hang(replica: Pid, seed: u64, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
-    thread::spawn(move || {
-        let mut random = generator(seed, 77);
-        let mut times = 0;
-        while !stop.load(Ordering::Relaxed) {
-            sleep(Duration::from_millis(random.random_range(50..600)));
-            let _hung = Hung::new(replica);
-            sleep(Duration::from_millis(random.random_range(50..1_000)));
-            times += 1;
-        }
-        times
-    })
-}
-
 /// Copied, followed and compared while the replica hangs and writers write.
 fn nothing_is_lost_behind_a_replica_that_hangs(what: &str, flavor: Flavor) {
     let scene = Scene::begin(flavor);
     let trial = scene.trial();
     let seed = seed(what);
     shop::make(&trial.source, Tables::Common, 1_000, seed);
-    let stop = Arc::new(AtomicBool::new(false));
-    let hanging = hang(scene.replica, seed, Arc::clone(&stop));
+    let hanging = scene.replica.hanging(seed);
     let writers = trial.writers(
         Options {
             big: 300,
@@ -212,8 +147,7 @@ fn nothing_is_lost_behind_a_replica_that_hangs(what: &str, flavor: Flavor) {
             "no comparison came to its end"
         );
     }
-    stop.store(true, Ordering::Relaxed);
-    let hung = hanging.join().unwrap();
+    let hung = hanging.stop();
     let work = writers.stop();
     running.interrupt();
     running.wait(LONG).expect(0);
