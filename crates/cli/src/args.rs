@@ -99,6 +99,20 @@ pub struct Init {
     /// The migration's name [default: from the source's database].
     #[arg(long)]
     pub name: Option<String>,
+    /// Names that are proposed for a target of another engine, where it finds those of the source only in quotes.
+    #[arg(long, value_enum, default_value_t = Names::Snake, value_name = "NAMES")]
+    pub names: Names,
+}
+
+/// What becomes of names with capitals on a target that reads names in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Names {
+    /// `OrderDetails` becomes `order_details`.
+    Snake,
+    /// `OrderDetails` becomes `orderdetails`: what statements that do not quote it ask for.
+    Lower,
+    /// As they are; statements must quote them.
+    Keep,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use crossfade_model::{
 };
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, CopyFormat, Kept, Made, Probe,
-    QueryColumn, Result, SequenceState, Source, SourceIdentity, SourceSnapshot, Successor,
+    QueryColumn, Result, SequenceState, Source, SourceIdentity, SourceSnapshot, Successor, Truths,
     WatchOutcome,
 };
 
@@ -181,6 +181,10 @@ impl Source for MappedSource {
 
     fn log_bytes(&self, from: Position, to: Position) -> Option<u64> {
         self.inner.log_bytes(from, to)
+    }
+
+    async fn truths(&self, table: &Table, look: bool) -> Result<Vec<Truths>> {
+        self.inner.truths(table, look).await
     }
 
     fn own_form(&self, column: &Column, cell: &Cell) -> Option<Cell> {

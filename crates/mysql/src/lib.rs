@@ -14,6 +14,7 @@ mod bulk;
 mod cells;
 mod cleared;
 mod connect;
+mod custom;
 mod ddl;
 mod describe;
 mod design;
@@ -43,6 +44,7 @@ mod splits;
 mod stream;
 mod target;
 mod tenure;
+mod truths;
 mod types;
 mod url;
 

@@ -10,14 +10,14 @@ use crossfade_model::{
 use crossfade_mysql_binlog::LogPosition;
 use crossfade_store::{
     Capabilities, CaptureSpec, CaptureStart, ChangeStream, ErrorKind, Kept, Made, Probe,
-    QueryColumn, Result, SequenceState, Source, SourceIdentity, SourceSnapshot, Successor,
+    QueryColumn, Result, SequenceState, Source, SourceIdentity, SourceSnapshot, Successor, Truths,
     WatchOutcome,
 };
 
 use crate::describe::key_name;
 use crate::session::Purpose;
 use crate::snapshot::MysqlSnapshot;
-use crate::{MysqlStore, describe, findings, grants, lineage, position, query, stream};
+use crate::{MysqlStore, describe, findings, grants, lineage, position, query, stream, truths};
 
 #[async_trait]
 impl Source for MysqlStore {
@@ -35,6 +35,10 @@ impl Source for MysqlStore {
 
     fn own_form(&self, column: &Column, cell: &Cell) -> Option<Cell> {
         crate::cells::own_form(crate::types::Kind::parse(&column.declared), cell)
+    }
+
+    async fn truths(&self, table: &Table, look: bool) -> Result<Vec<Truths>> {
+        truths::of_table(self, table, look).await
     }
 
     async fn describe(&self) -> Result<Schema> {

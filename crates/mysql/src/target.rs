@@ -8,7 +8,7 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, ErrorKind, HeldSequence, Made, QueryColumn, Result,
+    Capabilities, Custom, DeclaredColumn, ErrorKind, HeldSequence, Made, QueryColumn, Result,
     SourceIdentity, StoreError, Strangers, Target, TargetSnapshot, TargetState, Tenure,
 };
 
@@ -36,6 +36,10 @@ impl Target for MysqlStore {
 
     fn capabilities(&self) -> Capabilities {
         crate::CAPABILITIES
+    }
+
+    fn custom(&self) -> Custom {
+        crate::custom::CUSTOM
     }
 
     async fn describe(&self) -> Result<Schema> {

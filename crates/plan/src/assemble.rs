@@ -340,6 +340,10 @@ fn sequences(
             })
         })
     };
+    let all_listed = || {
+        let mut of_source = inputs.source.tables.iter();
+        of_source.all(|table| tables.iter().any(|t| t.source.name == table.name))
+    };
     let whole = inputs.file.tables.is_empty() && inputs.file.exclude.is_empty();
     let mut kept = Vec::new();
     for sequence in &inputs.source.sequences {
@@ -351,7 +355,7 @@ fn sequences(
                 ..sequence.clone()
             }),
             (_, true) if whole || used(sequence) => kept.push(sequence.clone()),
-            (None, false) if whole => omissions.push(Omission {
+            (None, false) if whole || all_listed() => omissions.push(Omission {
                 kind: "sequence".to_owned(),
                 name: sequence.name.to_string(),
                 why: "no moved column owns it, and the target's engine has none like it".to_owned(),

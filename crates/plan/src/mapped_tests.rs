@@ -362,3 +362,36 @@ fn a_file_that_maps_otherwise_than_what_has_begun_is_refused() {
         assert_eq!(drifted(other), ["drift.file"], "{other}");
     }
 }
+
+#[test]
+fn what_is_made_of_a_dropped_column_takes_its_place_and_its_default() {
+    let mut flag = column("Flag", LogicalType::Integer { bits: 16 });
+    flag.default = Some("'1'".to_owned());
+    let mut code = column("code", LogicalType::Text);
+    code.default = Some("upper('x')".to_owned());
+    let columns_of = vec![column("id", INT), flag, code, column("last", INT)];
+    let source = schema(vec![table(Some("public"), "t", columns_of)]);
+    let file = "[[table]]\nfrom = 't'\ndrop = ['Flag']\n[table.columns]\nis_flag = 'cast(Flag as boolean)'\ncode = 'lower(code)'\nnew = 'last + 1'\n";
+    let plan = plan_of(file, &source, &Schema::default());
+    let names: Vec<String> = columns(&plan).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["id", "is_flag", "code", "last", "new"]);
+    let default = |name: &str| {
+        let of = plan.tables[0].source.columns.iter();
+        of.clone()
+            .find(|c| c.name == name)
+            .map(|c| (c.logical, c.default.clone()))
+    };
+    assert_eq!(
+        default("is_flag"),
+        Some((LogicalType::Boolean, Some("1".to_owned())))
+    );
+    assert_eq!(default("code").map(|d| d.1), Some(None));
+    let lost = |o: &&Omission| o.kind == "default";
+    let lost: Vec<&str> = plan
+        .omissions
+        .iter()
+        .filter(lost)
+        .map(|o| o.name.as_str())
+        .collect();
+    assert_eq!(lost, ["public.t: code"]);
+}

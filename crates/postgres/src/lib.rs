@@ -10,6 +10,7 @@ pub mod copy_in;
 pub mod copy_lines;
 pub mod copy_out;
 pub mod copy_text;
+mod custom;
 pub mod ddl;
 pub mod describe;
 pub mod design;

@@ -8,7 +8,7 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, HeldSequence, Made, QueryColumn, Result, SourceIdentity,
+    Capabilities, Custom, DeclaredColumn, HeldSequence, Made, QueryColumn, Result, SourceIdentity,
     Strangers, Target, TargetSnapshot, TargetState, Tenure,
 };
 
@@ -30,6 +30,10 @@ impl Target for PostgresStore {
 
     fn capabilities(&self) -> Capabilities {
         source::capabilities()
+    }
+
+    fn custom(&self) -> Custom {
+        crate::custom::CUSTOM
     }
 
     async fn describe(&self) -> Result<Schema> {

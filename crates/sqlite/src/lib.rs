@@ -25,6 +25,7 @@ mod capture;
 mod cells;
 mod clear;
 mod conn;
+mod custom;
 mod ddl;
 mod describe;
 mod design;

@@ -9,7 +9,7 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, DeclaredColumn, ErrorKind, HeldSequence, Made, QueryColumn, Result,
+    Capabilities, Custom, DeclaredColumn, ErrorKind, HeldSequence, Made, QueryColumn, Result,
     SourceIdentity, Strangers, Target, TargetSnapshot, TargetState, Tenure,
 };
 use rusqlite::Connection;
@@ -68,6 +68,10 @@ impl Target for SqliteStore {
 
     fn capabilities(&self) -> Capabilities {
         crate::CAPABILITIES
+    }
+
+    fn custom(&self) -> Custom {
+        crate::custom::CUSTOM
     }
 
     async fn describe(&self) -> Result<Schema> {

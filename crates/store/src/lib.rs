@@ -5,6 +5,7 @@
 
 pub mod aggregates;
 pub mod authority;
+pub mod custom;
 pub mod error;
 pub mod exact_sum;
 pub mod literal;
@@ -22,6 +23,7 @@ pub mod target;
 
 pub use aggregates::{Aggregates, Measure};
 pub use authority::{Blocker, Fence, Fire, Latch, Standing, Store, WriteProbe};
+pub use custom::{Custom, Truths};
 pub use error::{ErrorKind, Recovery, Result, StoreError};
 pub use query::{ColumnClass, Query, QueryColumn};
 pub use record::{Record, RecordKey, RecordWrite, TargetState};

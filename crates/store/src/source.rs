@@ -11,7 +11,9 @@ use crossfade_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::pace::Pace;
-use crate::{Aggregates, Capabilities, Query, QueryColumn, Result, SequenceState, SumPlace};
+use crate::{
+    Aggregates, Capabilities, Query, QueryColumn, Result, SequenceState, SumPlace, Truths,
+};
 
 /// Who a store is, so that another one under the same address is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -337,6 +339,12 @@ pub trait Source: Send + Sync {
 
     /// What a query that the operator wrote would give, without running it.
     async fn query_columns(&self, sql: &str) -> Result<Vec<QueryColumn>>;
+
+    /// Columns of a table that hold true and false as numbers, in a store that has no type for them, and whether they hold nothing else
+    /// now. Reads the table for some seconds at most; with `look` not set, nothing is read.
+    async fn truths(&self, _table: &Table, _look: bool) -> Result<Vec<Truths>> {
+        Ok(Vec::new())
+    }
 
     /// A position for people (`0/1A2B3C4`).
     fn show_position(&self, position: Position) -> String;

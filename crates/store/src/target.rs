@@ -9,8 +9,8 @@ use crossfade_model::{
 use crate::pace::Pace;
 use crate::source::{ChunkRange, Made, RowBlock, RowStream, SourceIdentity};
 use crate::{
-    Aggregates, Capabilities, HeldSequence, Query, QueryColumn, RecordWrite, Result, Strangers,
-    SumPlace, TargetState,
+    Aggregates, Capabilities, Custom, HeldSequence, Query, QueryColumn, RecordWrite, Result,
+    Strangers, SumPlace, TargetState,
 };
 
 /// The word for the engine of a column that an expression makes: no store's.
@@ -215,6 +215,9 @@ pub trait Target: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What is usual in it, for files that are proposed.
+    fn custom(&self) -> Custom;
 
     /// Tables and what stands around them; crossfade's own tables are left out.
     async fn describe(&self) -> Result<Schema>;

@@ -1,16 +1,22 @@
 //! `init`: looks at both databases and writes a commented migration file.
 
 mod columns;
+mod names;
+mod proposal;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crossfade_model::{Schema, Table};
+use crossfade_model::{Schema, Table, TableName};
 use crossfade_plan::file::is_migration_name;
 use crossfade_plan::options::OPTIONS;
 use crossfade_plan::{RunOptions, Scheme, StoreUrl};
-use crossfade_store::Target;
+use crossfade_store::{Source, Truths};
 use serde_json::json;
+
+use proposal::{Line, Proposed, Sides, propose};
 
 use crate::args;
 use crate::failure::{FAILED, Failure, USAGE};
@@ -32,19 +38,59 @@ pub async fn init(arguments: &args::Init, output: &Output) -> Result<u8, Failure
     let source_store = stores::source(&source, here)?;
     let target_store = stores::target(&target, here)?;
     let schema = source_store.describe().await?;
-    // shows that it can be reached and read before a file says so
-    target_store.describe().await?;
+    // shows too that it can be reached and read before a file says so
+    let there = target_store.describe().await?;
+    let truths = match source_store.engine() == target_store.engine() {
+        true => BTreeMap::new(),
+        false => truths(source_store.as_ref(), &schema).await?,
+    };
+    let sides = Sides {
+        source_engine: source_store.engine(),
+        source: &schema,
+        target: target_store.as_ref(),
+        there: &there,
+        names: arguments.names,
+        truths: &truths,
+    };
+    let proposed = propose(&sides);
     let file = Written {
         name: &name,
         source: shared(&source, "CROSSFADE_SOURCE_PASSWORD", &arguments.output),
         target: shared(&target, "CROSSFADE_TARGET_PASSWORD", &arguments.output),
         schema: &schema,
-        source_engine: source_store.engine(),
-        target_store: target_store.as_ref(),
+        other_engine: (source_store.engine() != target_store.engine())
+            .then(|| target_store.custom().name),
+        proposed: &proposed,
     };
     write(&arguments.output, &file.text())?;
-    tell(arguments, &source, &target, &schema, &name, output);
+    tell(
+        arguments,
+        &source,
+        &target,
+        (&schema, &proposed),
+        &name,
+        output,
+    );
     Ok(0)
+}
+
+/// Seconds that all looks at columns may take together; those that are left are only offered.
+const LOOKING: Duration = Duration::from_secs(30);
+
+/// Columns that hold true and false, by table.
+async fn truths(
+    source: &dyn Source,
+    schema: &Schema,
+) -> Result<BTreeMap<TableName, Vec<Truths>>, Failure> {
+    let begun = Instant::now();
+    let mut out = BTreeMap::new();
+    for table in &schema.tables {
+        let found = source.truths(table, begun.elapsed() < LOOKING).await?;
+        if !found.is_empty() {
+            out.insert(table.name.clone(), found);
+        }
+    }
+    Ok(out)
 }
 
 fn url(option: &str, text: &str) -> Result<StoreUrl, Failure> {
@@ -148,7 +194,7 @@ fn tell(
     arguments: &args::Init,
     source: &StoreUrl,
     target: &StoreUrl,
-    schema: &Schema,
+    (schema, proposed): (&Schema, &[Proposed]),
     name: &str,
     output: &Output,
 ) {
@@ -172,13 +218,17 @@ fn tell(
             variables.join(" and ")
         ));
     }
+    if proposed.iter().any(|p| p.is_active) {
+        output.say("Names and types are proposed in the target's custom: read the file before the next command.");
+    }
     output.say(format!("Next: `crossfade plan {path}`"));
     output.tell(&json!({
         "file": arguments.output,
         "migration": name,
         "variables": variables,
-        "tables": schema.tables.iter().map(|t| json!({
+        "tables": schema.tables.iter().zip(proposed).map(|(t, proposed)| json!({
             "name": t.name.to_string(),
+            "to": proposed.to.as_ref().map(|_| &proposed.name),
             "estimated_rows": t.estimated_rows,
             "estimated_bytes": t.estimated_bytes,
         })).collect::<Vec<_>>(),
@@ -191,15 +241,25 @@ struct Written<'a> {
     source: String,
     target: String,
     schema: &'a Schema,
-    source_engine: &'a str,
-    target_store: &'a dyn Target,
+    /// What the target is called, where the source is of another engine.
+    other_engine: Option<&'a str>,
+    /// By the schema's tables.
+    proposed: &'a [Proposed],
 }
 
 /// What is the same for all tables that go to another engine.
 const OTHER_ENGINE: &str = "\
 # The target is of another engine: under each table stands what becomes of its columns where the target makes the table; a table that is
-# there already keeps its own types, and `plan` checks them. All types: docs/types.md. Names keep their letters, capitals too, and are
-# always quoted, so that reserved words stay what they are; statements of applications that do not quote them may need to.
+# there already keeps its own types, and `plan` checks them. All types: docs/types.md. crossfade quotes every name; statements of
+# applications that do not may need to.
+";
+
+/// What is said of proposals that are written to be followed.
+const ACTIVE: &str = "\
+# So that statements need not quote them, names are proposed as the target finds them (`init --names lower` proposes the same letters in lower
+# case, `--names keep` none), and booleans where the source has numbers for them. Every line but `drop` stands for itself: without it, a table or
+# a column has the source's name, and the type that is said above it. After the switch applications ask for what stands here; the way back gives
+# the source its own.
 ";
 
 /// What a file says of routes before anybody has chosen one.
@@ -265,27 +325,53 @@ impl Written<'_> {
              # `to` gives another name on the target; `where`, `drop` and [table.columns] say which rows and columns are moved, and as\n\
              # what (docs/mappings.md). Found on the source:\n#\n",
         );
-        if self.source_engine != self.target_store.engine() {
+        // where one table is listed, all that are to be moved must be
+        let is_active = self.proposed.iter().any(|p| p.is_active);
+        if self.other_engine.is_some() {
             text.push_str(OTHER_ENGINE);
+            if is_active {
+                text.push_str(ACTIVE);
+            }
             text.push_str("#\n");
         }
-        for table in &self.schema.tables {
-            text.push_str(&format!(
-                "# [[table]]\n# from = {}  # about {}, {}{}\n",
-                quoted(&table.name.to_string()),
-                number::of(table.estimated_rows, "row", "rows"),
-                number::bytes(table.estimated_bytes),
-                remark(table)
-            ));
-            for line in columns::remarks(self.source_engine, self.target_store, table) {
-                text.push_str(&format!("#   {line}\n"));
-            }
+        for (table, proposed) in self.schema.tables.iter().zip(self.proposed) {
+            text.push_str(&entry(table, proposed, if is_active { "" } else { "# " }));
         }
         if self.schema.tables.is_empty() {
             text.push_str("# (no table was found)\n");
         }
         text
     }
+}
+
+/// A table's entry; `before` each line that is no comment by itself.
+fn entry(table: &Table, proposed: &Proposed, before: &str) -> String {
+    let mut text = format!(
+        "{before}[[table]]\n{before}from = {}  # about {}, {}{}\n",
+        quoted(&table.name.to_string()),
+        number::of(table.estimated_rows, "row", "rows"),
+        number::bytes(table.estimated_bytes),
+        remark(table)
+    );
+    let shown = |line: &Line| {
+        let before = if line.is_offered { "# " } else { before };
+        match line.why.as_str() {
+            "" => format!("{before}{}\n", line.text),
+            why => format!("{before}{}  # {}\n", line.text, columns::shown(why)),
+        }
+    };
+    text.extend(proposed.to.iter().chain(&proposed.drop).map(shown));
+    for line in &proposed.remarks {
+        text.push_str(&format!("#   {line}\n"));
+    }
+    if !proposed.columns.is_empty() {
+        text.push_str(&format!("{before}[table.columns]\n"));
+        text.extend(proposed.columns.iter().map(shown));
+    }
+    if before.is_empty() {
+        text.push('\n');
+    }
+    text
 }
 
 fn remark(table: &Table) -> &'static str {
@@ -319,14 +405,13 @@ mod tests {
     #[test]
     fn what_is_written_can_be_read_and_holds_no_password() {
         let source = StoreUrl::parse("postgres://app:ge%40heim@old/shop").unwrap();
-        let target = crossfade_postgres::PostgresStore::open("postgres://u@localhost/d").unwrap();
         let written = Written {
             name: "shop",
             source: shared(&source, "PW", Path::new("m.toml")),
             target: "sqlite:a \"b\" \\ c.db".to_owned(),
             schema: &Schema::default(),
-            source_engine: "postgres",
-            target_store: &target,
+            other_engine: None,
+            proposed: &[],
         };
         let text = written.text();
         assert!(!text.contains("heim"), "{text}");

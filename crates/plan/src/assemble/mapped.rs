@@ -6,8 +6,10 @@ mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossfade_expression::{Bound, Expression, Input};
-use crossfade_model::{Column, Finding, LogicalType, Omission, Origin, Table, TableName};
+use crossfade_expression::{Bound, CellForm, Expression, Input};
+use crossfade_model::{
+    Cell, Column, Finding, LogicalType, Omission, Origin, Row, Table, TableName,
+};
 
 use super::back;
 use crate::file::Listed;
@@ -107,6 +109,7 @@ pub(super) fn present(
     let inputs = inputs(raw);
     let moved = moved(raw, entry, &inputs, &mut report);
     filter(entry, &inputs, &mut report);
+    lost_defaults(raw, &moved, omissions);
     let places: BTreeMap<&str, usize> = moved
         .iter()
         .enumerate()
@@ -173,7 +176,7 @@ fn inputs(raw: &Table) -> Vec<Input> {
 }
 
 /// The columns that are moved: those of the source in its order, each under its own name, its new one, or as what takes its
-/// place; then those that are new.
+/// place, which is also what is made of one that is dropped; then those that are new.
 fn moved(raw: &Table, entry: &TableEntry, inputs: &[Input], report: &mut Report<'_>) -> Vec<Moved> {
     let dropped = dropped(raw, entry, report);
     let mut made: Vec<Moved> = Vec::new();
@@ -186,14 +189,20 @@ fn moved(raw: &Table, entry: &TableEntry, inputs: &[Input], report: &mut Report<
         entries.any(|c| c.made.expression.as_column() == Some(name))
     };
     let mut out: Vec<Moved> = Vec::new();
-    for column in raw.captured() {
+    for (place, column) in raw.captured().enumerate() {
+        let is_dropped = dropped.contains(column.name.as_str());
         let in_place = made.iter().find(|m| m.column.name == column.name);
         let carried = made
             .iter()
             .find(|m| m.carried.as_deref() == Some(&column.name));
-        if let Some(moved) = carried.or(in_place) {
+        let replaced = || {
+            let of = |m: &&Moved| m.carried.is_none() && m.bound.reads() == [place];
+            let of_source = |m: &&Moved| raw.captured().any(|c| c.name == m.column.name);
+            made.iter().find(|m| is_dropped && of(m) && !of_source(m))
+        };
+        if let Some(moved) = carried.or(in_place).or_else(replaced) {
             out.push(moved.clone());
-        } else if !dropped.contains(column.name.as_str()) && !is_renamed(&column.name) {
+        } else if !is_dropped && !is_renamed(&column.name) {
             out.extend(carried_as_is(column, inputs));
         }
     }
@@ -288,7 +297,7 @@ fn made_of(
             logical: bound.logical(),
             declared: String::new(),
             nullable: bound.nullable(),
-            default: None,
+            default: default_through(raw, &bound),
             generated: None,
             identity: None,
             collation: None,
@@ -300,6 +309,48 @@ fn made_of(
         bound,
         expression,
     })
+}
+
+/// What an expression makes of its column's default, where that is a written integer and gives a boolean or an integer: the same in every
+/// dialect.
+fn default_through(raw: &Table, bound: &Bound) -> Option<String> {
+    let [place] = bound.reads() else {
+        return None;
+    };
+    let written = raw.captured().nth(*place)?.default.as_deref()?;
+    let bare = written.trim().trim_matches('\'');
+    let number: i64 = bare.parse().ok()?;
+    let mut cells = vec![Cell::Null; raw.captured().count()];
+    *cells.get_mut(*place)? = Cell::TextForm(number.to_string().into());
+    let made = bound.evaluate(&Row(cells), CellForm::Text).ok()?;
+    let Cell::TextForm(text) = made else {
+        return None;
+    };
+    let text = std::str::from_utf8(&text).ok()?;
+    match bound.logical() {
+        LogicalType::Boolean => Some(if text == "t" { "1" } else { "0" }.to_owned()),
+        LogicalType::Integer { .. } => Some(text.to_owned()),
+        _ => None,
+    }
+}
+
+/// Defaults that no expression can be asked about.
+fn lost_defaults(raw: &Table, moved: &[Moved], omissions: &mut Vec<Omission>) {
+    for made in moved.iter().filter(|m| m.carried.is_none()) {
+        if let [place] = made.bound.reads()
+            && made.column.default.is_none()
+            && raw
+                .captured()
+                .nth(*place)
+                .is_some_and(|c| c.default.is_some())
+        {
+            omissions.push(Omission {
+                kind: "default".to_owned(),
+                name: format!("{}: {}", raw.name, made.column.name),
+                why: "the column is made by an expression; set a default on the target".to_owned(),
+            });
+        }
+    }
 }
 
 fn at(name: &Listed, what: &str) -> String {

@@ -56,6 +56,10 @@ fn literal(value: &str, logical: LogicalType) -> Option<String> {
     let typed = |name: &str| Some(format!("{}::{name}", quote_literal(value)));
     match logical {
         LogicalType::Text | LogicalType::Any | LogicalType::Other => Some(quote_literal(value)),
+        // what a column of numbers makes of such a text, and how MySQL prints their defaults
+        LogicalType::Integer { .. } => value.parse::<i64>().ok().map(|n| n.to_string()),
+        LogicalType::Decimal => number(value).then(|| value.to_owned()),
+        LogicalType::Float { .. } => number(value).then(|| format!("'{value}'::double precision")),
         LogicalType::Json => serde_json::from_str::<serde::de::IgnoredAny>(value)
             .ok()
             .and_then(|_| typed("json")),
@@ -122,6 +126,11 @@ mod tests {
             ("1e3", Decimal, None),
             ("\"word\"", Text, None),
             ("'yes'", Boolean, None),
+            ("'7'", Integer { bits: 32 }, Some("7")),
+            ("'-1.50'", Decimal, Some("-1.50")),
+            ("'2'", Float { bits: 32 }, Some("'2'::double precision")),
+            ("'2 or so'", Integer { bits: 32 }, None),
+            ("'1e3'", Decimal, None),
             ("'{\"a\":1}'", Json, Some("'{\"a\":1}'::json")),
             ("'{'", Json, None),
         ] {

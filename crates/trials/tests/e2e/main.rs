@@ -17,6 +17,7 @@ mod gates;
 mod generated;
 mod gentle;
 mod harness;
+mod init;
 mod interrupted;
 mod keyless;
 mod keys;

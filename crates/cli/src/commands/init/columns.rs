@@ -1,76 +1,83 @@
 //! What becomes of a table's columns on a target of another engine, as comments of the written file.
 
-use crossfade_model::{Canonical, Column, Table};
-use crossfade_store::{DeclaredColumn, Target};
+use std::collections::BTreeSet;
+
+use crossfade_model::{Canonical, Column, LogicalType, Table};
+use crossfade_store::{Custom, DeclaredColumn, Target};
 
 use super::quoted;
 
 /// Columns that one line names at most.
 const MOST_NAMES: usize = 6;
 
-/// Lines of one meaning, and the columns that they are said of.
-type Said = Vec<(String, Vec<String>)>;
+/// What is said of a table, each with the columns that it is said of.
+#[derive(Debug, Default)]
+pub(super) struct Said(Vec<(String, Vec<String>)>);
 
-/// The comment's lines, without `#`; none where both sides are of one engine, which keeps every column as it is.
-pub(super) fn remarks(source_engine: &str, target: &dyn Target, table: &Table) -> Vec<String> {
-    if source_engine == target.engine() {
-        return Vec::new();
+impl Said {
+    pub(super) fn of_table(&mut self, what: String) {
+        self.0.push((what, Vec::new()));
     }
-    let mut said = Said::new();
-    let default = target.default_name(&table.name);
-    if default.name != table.name.name {
-        let named = format!("the table's name is {} there", quoted(&default.to_string()));
-        said.push((named, Vec::new()));
+
+    /// Adds a column to those of which the same is said.
+    pub(super) fn of_column(&mut self, what: String, column: &str) {
+        let name = quoted(column);
+        let same =
+            |(other, names): &&mut (String, Vec<String>)| *other == what && !names.is_empty();
+        match self.0.iter_mut().find(same) {
+            Some((_, names)) => names.push(name),
+            None => self.0.push((what, vec![name])),
+        }
     }
-    let mut say = |what: String, column: &Column| add(&mut said, what, column);
+
+    pub(super) fn lines(self) -> Vec<String> {
+        self.0.into_iter().map(line).collect()
+    }
+}
+
+/// What becomes of the columns of a table that the target makes. `made`: columns of which the file says it.
+pub(super) fn remarks(
+    source_engine: &str,
+    target: &dyn Target,
+    table: &Table,
+    made: &BTreeSet<&str>,
+    said: &mut Said,
+) {
+    let custom = target.custom();
     for column in &table.columns {
         let declared = target.declare(source_engine, table, column);
-        if column.generated.is_none() {
-            kept(column, &declared, &mut say);
+        if column.generated.is_none() && !made.contains(column.name.as_str()) {
+            kept(column, &declared, &custom, said);
         }
         for omission in &declared.omissions {
-            say(
-                format!("{} not carried: {}", omission.kind, omission.why),
-                column,
-            );
+            let what = format!("{} not carried: {}", omission.kind, omission.why);
+            said.of_column(what, &column.name);
         }
     }
-    said.into_iter().map(line).collect()
 }
 
-/// Adds a column to those of which the same is said.
-fn add(said: &mut Said, what: String, column: &Column) {
-    let name = quoted(&column.name);
-    match said.iter_mut().find(|(other, _)| *other == what) {
-        Some((_, names)) => names.push(name),
-        None => said.push((what, vec![name])),
-    }
-}
-
-/// What is said of a column's type, values, counter and name.
-fn kept(column: &Column, declared: &DeclaredColumn, say: &mut dyn FnMut(String, &Column)) {
+/// What is said of a column's type, values and counter.
+fn kept(column: &Column, declared: &DeclaredColumn, custom: &Custom, said: &mut Said) {
     let there = &declared.column;
+    let mut say = |what: String| said.of_column(what, &column.name);
     if let Some(why) = &declared.lossy {
-        say(format!("LOSSY, `plan` refuses it: {why}"), column);
+        say(format!("LOSSY, `plan` refuses it: {why}"));
     } else if !there.declared.eq_ignore_ascii_case(&column.declared) {
-        say(
-            format!(
-                "{} becomes {}, {}",
-                shown(&column.declared),
-                shown(&there.declared),
-                claim(declared.canonical)
-            ),
-            column,
-        );
+        say(format!(
+            "{} becomes {}, {}",
+            shown(&column.declared),
+            shown(&there.declared),
+            claim(declared.canonical)
+        ));
+    }
+    if column.logical == LogicalType::Json && !custom.json.is_empty() {
+        say(custom.json.to_owned());
     }
     if let Some(what) = &declared.refuses {
-        say(format!("a run stops at: {what}"), column);
+        say(format!("a run stops at: {what}"));
     }
     if there.identity.is_some() {
-        say("goes on counting by itself".to_owned(), column);
-    }
-    if there.name != column.name {
-        say(format!("is named {} there", quoted(&there.name)), column);
+        say(format!("counts by itself there too ({})", custom.counter));
     }
 }
 
@@ -82,7 +89,7 @@ fn claim(canonical: Canonical) -> &'static str {
 }
 
 /// A declared type in one line.
-fn shown(declared: &str) -> String {
+pub(super) fn shown(declared: &str) -> String {
     if declared.is_empty() {
         "no type".to_owned()
     } else {
@@ -108,10 +115,16 @@ fn line((what, names): (String, Vec<String>)) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crossfade_model::{Identity, KeyOrder, LogicalType, TableKey, TableName};
+    use crossfade_model::{Identity, KeyOrder, TableKey, TableName};
     use crossfade_mysql::MysqlStore;
     use crossfade_postgres::PostgresStore;
     use crossfade_sqlite::{Role, SqliteStore};
+
+    fn remarks(source_engine: &str, target: &dyn Target, table: &Table) -> Vec<String> {
+        let mut said = Said::default();
+        super::remarks(source_engine, target, table, &BTreeSet::new(), &mut said);
+        said.lines()
+    }
 
     fn table(columns: Vec<Column>) -> Table {
         Table {
@@ -178,20 +191,27 @@ mod tests {
             1,
             "{lines:#?}"
         );
-        assert_eq!(has("\"id\": goes on counting by itself"), 1, "{lines:#?}");
+        assert_eq!(
+            has("\"id\": counts by itself there too (GENERATED BY DEFAULT AS IDENTITY)"),
+            1,
+            "{lines:#?}"
+        );
         assert_eq!(
             has("\"big\", \"other\": bigint unsigned becomes numeric, equal as decimal"),
             1,
             "{lines:#?}"
         );
         assert_eq!(has("\"at\": a run stops at: zero dates"), 1, "{lines:#?}");
-        assert_eq!(has("is named \"longlong"), 1, "{lines:#?}");
         assert_eq!(has("default not carried"), 1, "{lines:#?}");
-        assert_eq!(has("\"doc\""), 0, "json stays json: {lines:#?}");
+        assert_eq!(
+            has("\"doc\": json keeps the text as it is"),
+            1,
+            "{lines:#?}"
+        );
     }
 
     #[test]
-    fn what_is_lossy_stands_out_and_one_engine_needs_no_words() {
+    fn what_is_lossy_stands_out() {
         let any = table(vec![
             column("id", "INTEGER", LogicalType::Integer { bits: 64 }),
             column("x", "", LogicalType::Any),
@@ -205,7 +225,6 @@ mod tests {
         let file = std::env::temp_dir().join("crossfade-no-such-file.db");
         let sqlite =
             SqliteStore::open(&format!("sqlite:{}", file.display()), Role::Target).unwrap();
-        assert!(remarks("sqlite", &sqlite, &any).is_empty());
         let lines = remarks("mysql", &sqlite, &from_mysql());
         assert!(
             lines
