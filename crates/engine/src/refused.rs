@@ -226,7 +226,27 @@ pub(crate) fn why(error: &StoreError) -> String {
     format!("the target refused the row: {} ({code}). {fix}", error.what)
 }
 
+/// The first column for which the mapping has no result, and why.
+fn unfit(row: &Row) -> Option<(usize, String)> {
+    row.0.iter().enumerate().find_map(|(at, cell)| match cell {
+        Cell::Unfit(why) => Some((at, String::from_utf8_lossy(why).into_owned())),
+        _ => None,
+    })
+}
+
+fn no_result(column: Option<&String>, reason: &str) -> String {
+    let column = column.map_or("?", String::as_str);
+    format!(
+        "the mapping has no result for the row: column {column}: {reason} (mapping.value). Correct the row on the source, or begin again with an expression that has a result for it"
+    )
+}
+
 impl Search<'_> {
+    fn column_at(&self, at: usize) -> Option<String> {
+        let column = self.mapping.columns.get(at);
+        column.map(|column| column.source.clone())
+    }
+
     /// All that are refused, `most` of them at most: first of what goes, each key by itself, for where that is refused no row could be told
     /// innocent.
     async fn all(
@@ -265,7 +285,10 @@ impl Search<'_> {
             let Some(row) = rest.get(at).cloned() else {
                 break;
             };
-            let columns = self.columns(&row, &error).await.unwrap_or_default();
+            let columns = match unfit(&row.row) {
+                Some((at, _)) => self.column_at(at).into_iter().collect(),
+                None => self.columns(&row, &error).await.unwrap_or_default(),
+            };
             out.extend(self.named(session, &row.row, &error, columns));
             // those before it are taken
             rest.drain(..=at);
@@ -301,9 +324,12 @@ impl Search<'_> {
             seen: Seen {
                 key,
                 kind: KIND.to_owned(),
-                columns,
                 cause: "value_refused".to_owned(),
-                why: why(error),
+                why: match unfit(row) {
+                    Some((_, reason)) => no_result(columns.first(), &reason),
+                    None => why(error),
+                },
+                columns,
             },
             position: session.source.show_position(session.lock().checkpoint),
         })

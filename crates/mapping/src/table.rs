@@ -79,6 +79,11 @@ pub(crate) enum Image {
     Unclear,
 }
 
+/// Whether the row's values are at fault, and not how the expression is used.
+fn may_be_unfit(error: &EvaluationError) -> bool {
+    !matches!(error, EvaluationError::NoInput)
+}
+
 /// One table's mapping, ready for its rows.
 #[derive(Debug, Clone)]
 pub struct MappedTable {
@@ -203,9 +208,14 @@ impl MappedTable {
             cells.push(match made {
                 Made::Carried(at) => raw.0.get(*at).cloned().unwrap_or(Cell::Null),
                 Made::Computed(bound) => {
-                    let cell = bound
-                        .evaluate(raw, CellForm::Text)
-                        .map_err(|e| refused(name, &e))?;
+                    let cell = match bound.evaluate(raw, CellForm::Text) {
+                        Ok(cell) => cell,
+                        // the target refuses such a row, which then waits in quarantine as any that is refused
+                        Err(error) if may_be_unfit(&error) && !self.is_key(cells.len()) => {
+                            Cell::Unfit(error.to_string().into())
+                        }
+                        Err(error) => return Err(refused(name, &error)),
+                    };
                     if matches!(cell, Cell::Unchanged) && !all_unchanged(bound, raw) {
                         return Ok(Image::Unclear);
                     }
@@ -214,6 +224,11 @@ impl MappedTable {
             });
         }
         Ok(Image::Row(Row(cells)))
+    }
+
+    /// Whether rows are found by that column.
+    fn is_key(&self, at: usize) -> bool {
+        self.presented_key.contains(&at)
     }
 
     /// The presented row of a whole row; `None` where the mapping does not move it.

@@ -127,7 +127,7 @@ pub fn write_any(class: Canonical, value: Option<Value<'_>>, out: &mut Vec<u8>) 
     }
     out.truncate(at);
     out.extend_from_slice(&[LONG; 9]);
-    // the store's own form is always there
+    // the store's own form is always there; of what no store has, the mark alone
     let _written = write_value(Canonical::Exact, value, out);
 }
 
@@ -167,6 +167,10 @@ pub fn framed<E>(
 }
 
 fn write_form(class: Canonical, value: Value<'_>, out: &mut Vec<u8>) -> Option<()> {
+    // no text that a store holds may look like it
+    if matches!(value, Value::Unfit(_)) {
+        return None;
+    }
     match class {
         Canonical::Exact => write_exact(value, out),
         Canonical::Boolean => out.push(u8::from(value.boolean()?)),
@@ -216,6 +220,8 @@ fn write_exact(value: Value<'_>, out: &mut Vec<u8>) {
             out.push(b'b');
             out.extend_from_slice(b);
         }
+        // has none: see `write_form`
+        Value::Unfit(_) => {}
     }
 }
 

@@ -26,6 +26,9 @@ pub enum Cell {
     Text(Bytes),
     /// A binary value of a store with dynamic types.
     Blob(Bytes),
+    /// An expression of the mapping has no result for the row's values: why, in words without a value of theirs. No store takes
+    /// it, and no value is equal to it.
+    Unfit(Bytes),
 }
 
 impl Cell {
@@ -33,7 +36,7 @@ impl Cell {
     pub fn weight(&self) -> usize {
         std::mem::size_of::<Cell>()
             + match self {
-                Cell::TextForm(b) | Cell::Text(b) | Cell::Blob(b) => b.len(),
+                Cell::TextForm(b) | Cell::Text(b) | Cell::Blob(b) | Cell::Unfit(b) => b.len(),
                 _ => 0,
             }
     }
@@ -51,6 +54,7 @@ impl Serialize for Cell {
             Cell::Real(r) => format!("r{:016x}", r.to_bits()),
             Cell::Text(b) => format!("t{}", hex::encode(b)),
             Cell::Blob(b) => format!("b{}", hex::encode(b)),
+            Cell::Unfit(b) => format!("x{}", hex::encode(b)),
         })
     }
 }
@@ -76,6 +80,7 @@ fn parse(text: &str) -> Option<Cell> {
             .map(|bits| Cell::Real(f64::from_bits(bits))),
         't' => bytes().map(Cell::Text),
         'b' => bytes().map(Cell::Blob),
+        'x' => bytes().map(Cell::Unfit),
         _ => None,
     }
 }
@@ -117,6 +122,7 @@ mod tests {
         for cell in [
             Cell::Null,
             Cell::Unchanged,
+            Cell::Unfit(bytes.clone()),
             Cell::TextForm(bytes.clone()),
             Cell::Integer(i64::MIN),
             Cell::Real(-0.0),

@@ -60,6 +60,7 @@ const BLOB: u8 = 3;
 pub fn encode(logical: LogicalType, cell: &Cell, out: &mut Vec<u8>) -> Result<(), KeyError> {
     match cell {
         Cell::Null | Cell::Unchanged => Err(KeyError::Absent),
+        Cell::Unfit(_) => Err(KeyError::Malformed),
         Cell::Integer(i) => {
             out.push(NUMBER);
             push_integer(*i, out);

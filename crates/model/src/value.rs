@@ -16,6 +16,8 @@ pub enum Value<'a> {
     Text(&'a [u8]),
     /// As [`Cell::Blob`].
     Blob(&'a [u8]),
+    /// As [`Cell::Unfit`]: it is of no type.
+    Unfit(&'a [u8]),
 }
 
 impl Cell {
@@ -28,6 +30,7 @@ impl Cell {
             Cell::Real(r) => Value::Real(*r),
             Cell::Text(b) => Value::Text(b),
             Cell::Blob(b) => Value::Blob(b),
+            Cell::Unfit(b) => Value::Unfit(b),
         })
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Refused {
     Encoding,
     #[error("a column is not in the change's image")]
     Unchanged,
+    #[error("the mapping has no result for the row")]
+    Unfit,
 }
 
 /// The expression that reads a column so that nothing of its value is lost.
@@ -92,6 +94,7 @@ pub(crate) fn write_literal(
             return Ok(());
         }
         Cell::Unchanged => return Err(Refused::Unchanged),
+        Cell::Unfit(_) => return Err(Refused::Unfit),
         _ => cell.value().ok_or(Refused::Class)?,
     };
     match kind {
@@ -137,7 +140,7 @@ pub(crate) fn write_literal(
 pub(crate) fn own_form(kind: Kind, cell: &Cell) -> Option<Cell> {
     let value = match cell {
         Cell::Null => return Some(Cell::Null),
-        Cell::Unchanged => return None,
+        Cell::Unchanged | Cell::Unfit(_) => return None,
         _ => cell.value()?,
     };
     let text = |text: String| Some(Cell::TextForm(text.into()));
@@ -156,7 +159,7 @@ pub(crate) fn own_form(kind: Kind, cell: &Cell) -> Option<Cell> {
         _ => match value {
             Value::Integer(i) => text(i.to_string()),
             Value::Real(r) => text(format!("{r:?}")),
-            Value::Blob(_) => None,
+            Value::Blob(_) | Value::Unfit(_) => None,
             Value::Text(t) | Value::TextForm(t) => Some(Cell::TextForm(Bytes::copy_from_slice(t))),
         },
     }

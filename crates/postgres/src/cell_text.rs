@@ -21,6 +21,9 @@ pub enum Refused {
     /// An unchanged column where a whole row is needed.
     #[error("a column is not in the change's image")]
     Unchanged,
+    /// An expression of the mapping failed.
+    #[error("the mapping has no result for the row")]
+    Unfit,
 }
 
 /// The text of a cell, from the cell itself or put into `scratch`; `None` for NULL.
@@ -35,6 +38,7 @@ pub fn of<'a>(
     match cell {
         Cell::Null => Ok(None),
         Cell::Unchanged => Err(Refused::Unchanged),
+        Cell::Unfit(_) => Err(Refused::Unfit),
         Cell::TextForm(text) if class == Canonical::Decimal => Ok(Some(without_widest_scale(text))),
         Cell::TextForm(text) => Ok(Some(text)),
         Cell::Text(text) => {
@@ -71,7 +75,7 @@ fn without_widest_scale(text: &[u8]) -> &[u8] {
 pub fn own_form(logical: LogicalType, cell: &Cell) -> Option<Cell> {
     let text = match (logical, cell) {
         (_, Cell::Null | Cell::TextForm(_)) => return Some(cell.clone()),
-        (_, Cell::Unchanged) => return None,
+        (_, Cell::Unchanged | Cell::Unfit(_)) => return None,
         (_, Cell::Text(text)) => return Some(Cell::TextForm(text.clone())),
         (LogicalType::Boolean, _) => {
             let truth = cell.value()?.boolean()?;
@@ -168,7 +172,7 @@ fn write_plain(cell: &Cell, out: &mut String) -> std::fmt::Result {
         Cell::Integer(value) => write!(out, "{value}"),
         Cell::Real(value) => write_float(*value, &format!("{value:?}"), out),
         Cell::Blob(bytes) => write_hex(bytes, out),
-        Cell::Null | Cell::Unchanged | Cell::TextForm(_) | Cell::Text(_) => Ok(()),
+        Cell::Null | Cell::Unchanged | Cell::TextForm(_) | Cell::Text(_) | Cell::Unfit(_) => Ok(()),
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct Parameter<'a>(pub &'a Cell);
 impl rusqlite::ToSql for Parameter<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self.0 {
-            Cell::Null | Cell::Unchanged => ValueRef::Null,
+            Cell::Null | Cell::Unchanged | Cell::Unfit(_) => ValueRef::Null,
             Cell::Integer(i) => ValueRef::Integer(*i),
             Cell::Real(r) => ValueRef::Real(*r),
             Cell::Text(t) | Cell::TextForm(t) => ValueRef::Text(t),

@@ -97,7 +97,7 @@ pub(crate) fn spelled(
 pub(crate) fn convert(conversion: Conversion, cell: &Cell) -> Result<ToSqlOutput<'_>, Unfit> {
     Ok(ToSqlOutput::Borrowed(match cell {
         Cell::Null => ValueRef::Null,
-        Cell::Unchanged => return Err(Unfit),
+        Cell::Unchanged | Cell::Unfit(_) => return Err(Unfit),
         Cell::Integer(i) => ValueRef::Integer(*i),
         Cell::Real(r) => ValueRef::Real(*r),
         Cell::Text(t) => ValueRef::Text(t),
@@ -154,7 +154,7 @@ fn without_zeros(text: &[u8]) -> ToSqlOutput<'_> {
 /// A value of any store as SQLite would hand it over from a column of this type; `None` where it is not of that type.
 pub(crate) fn own_form(logical: LogicalType, cell: &Cell) -> Option<Cell> {
     let Cell::TextForm(text) = cell else {
-        return (*cell != Cell::Unchanged).then(|| cell.clone());
+        return (!matches!(cell, Cell::Unchanged | Cell::Unfit(_))).then(|| cell.clone());
     };
     Some(match logical {
         LogicalType::Boolean => Cell::Integer(i64::from(text_form::boolean(text)?)),

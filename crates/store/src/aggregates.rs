@@ -213,6 +213,7 @@ fn by_class(one: &Cell, other: &Cell) -> Ordering {
         Cell::Integer(_) | Cell::Real(_) => 1,
         Cell::Text(_) | Cell::TextForm(_) => 2,
         Cell::Blob(_) => 3,
+        Cell::Unfit(_) => 4,
     };
     class(one)
         .cmp(&class(other))

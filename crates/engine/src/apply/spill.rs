@@ -163,6 +163,7 @@ fn encode_row(row: &Row, out: &mut Vec<u8>) {
             Cell::TextForm(b) => encode_bytes(4, b, out),
             Cell::Text(b) => encode_bytes(5, b, out),
             Cell::Blob(b) => encode_bytes(6, b, out),
+            Cell::Unfit(b) => encode_bytes(7, b, out),
         }
     }
 }
@@ -217,6 +218,7 @@ impl Decoder {
                 4 => Cell::TextForm(self.bytes()?),
                 5 => Cell::Text(self.bytes()?),
                 6 => Cell::Blob(self.bytes()?),
+                7 => Cell::Unfit(self.bytes()?),
                 _ => return None,
             });
         }

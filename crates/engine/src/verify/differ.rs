@@ -167,5 +167,6 @@ pub(crate) fn cell_text(cell: &Cell) -> Option<String> {
         Cell::Integer(i) => Some(i.to_string()),
         Cell::Real(r) => Some(format!("{r:?}")),
         Cell::Blob(b) => Some(format!("\\x{}", hex::encode(b))),
+        Cell::Unfit(b) => Some(format!("no result: {}", String::from_utf8_lossy(b))),
     }
 }

@@ -336,7 +336,7 @@ impl Reading<'_> {
             }
         }
         match cell {
-            Cell::Null | Cell::Unchanged => None,
+            Cell::Null | Cell::Unchanged | Cell::Unfit(_) => None,
             Cell::Text(b) | Cell::TextForm(b) => Some(b.to_vec()),
             Cell::Integer(i) => Some(i.to_string().into_bytes()),
             Cell::Real(r) => Some(format!("{r:?}").into_bytes()),

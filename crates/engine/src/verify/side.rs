@@ -14,6 +14,7 @@ pub(crate) fn own(row: &Row) -> Row {
         Cell::TextForm(b) => Cell::TextForm(bytes(b)),
         Cell::Text(b) => Cell::Text(bytes(b)),
         Cell::Blob(b) => Cell::Blob(bytes(b)),
+        Cell::Unfit(b) => Cell::Unfit(bytes(b)),
         Cell::Null | Cell::Unchanged | Cell::Integer(_) | Cell::Real(_) => cell.clone(),
     });
     Row(cells.collect())

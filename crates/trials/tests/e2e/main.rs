@@ -28,6 +28,7 @@ mod mysql;
 mod mysql_refused;
 mod mysql_settings;
 mod names;
+mod no_result;
 mod other_key;
 mod parked;
 mod partitions;

@@ -22,7 +22,9 @@ const RULES: [Rule; 5] = [form, times, numbers, documents, texts];
 /// The likely cause of two cells that differ.
 pub(crate) fn of_cells(pair: &Pair<'_>, theirs: &Cell, ours: &Cell) -> Cause {
     match (theirs, ours) {
-        (Cell::Unchanged, _) | (_, Cell::Unchanged) => Cause::Unknown,
+        (Cell::Unchanged | Cell::Unfit(_), _) | (_, Cell::Unchanged | Cell::Unfit(_)) => {
+            Cause::Unknown
+        }
         (Cell::Null, value) | (value, Cell::Null) => match bytes(pair, value) {
             Some(bytes) if bytes.is_empty() => Cause::NullOrEmpty,
             _ => Cause::Unknown,
@@ -66,6 +68,7 @@ fn storage(cell: &Cell) -> u8 {
         Cell::Integer(_) => 2,
         Cell::Real(_) => 3,
         Cell::Blob(_) => 4,
+        Cell::Unfit(_) => 5,
     }
 }
 
@@ -208,7 +211,7 @@ fn bytes(pair: &Pair<'_>, cell: &Cell) -> Option<bytes::Bytes> {
             hex::decode(std::str::from_utf8(digits).ok()?).map(Into::into)
         }
         Cell::TextForm(bytes) | Cell::Text(bytes) | Cell::Blob(bytes) => Some(bytes.clone()),
-        Cell::Null | Cell::Unchanged | Cell::Integer(_) | Cell::Real(_) => None,
+        Cell::Null | Cell::Unchanged | Cell::Unfit(_) | Cell::Integer(_) | Cell::Real(_) => None,
     }
 }
 
