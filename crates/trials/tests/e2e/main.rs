@@ -49,6 +49,8 @@ mod toast;
 mod transactions;
 mod truncate;
 mod values;
+mod values_generated;
+mod values_listed;
 mod values_mysql;
 mod visibility;
 mod wal_level;
