@@ -21,6 +21,7 @@ mod interrupted;
 mod keyless;
 mod keys;
 mod layers;
+mod losses;
 mod mappings;
 mod mutations;
 mod mysql;
