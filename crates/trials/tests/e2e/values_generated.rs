@@ -66,7 +66,7 @@ impl Ends {
         !self.target.is_mysql() && !self.target.is_sqlite()
     }
 
-    fn from_postgres(self) -> bool {
+    fn begins_in_postgres(self) -> bool {
         !self.source.is_mysql() && !self.source.is_sqlite()
     }
 }
@@ -89,7 +89,7 @@ pub(crate) fn generated(kind: &str, ends: Ends, random: &mut StdRng) -> Value {
 /// Whether the literals of a type mean the same on both sides, in the very form that comes back: else only what was moved
 /// there is written anew.
 pub(crate) fn is_written_alike(kind: &str, ends: Ends) -> bool {
-    if ends.from_postgres() && ends.to_postgres()
+    if ends.begins_in_postgres() && ends.to_postgres()
         || ends.source.is_sqlite() && ends.target.is_sqlite()
     {
         return true;
@@ -108,7 +108,9 @@ pub(crate) fn is_written_alike(kind: &str, ends: Ends) -> bool {
         // what a store makes of a literal with a point is its own
         "decimal" | "numeric" => !ends.source.is_sqlite() && !ends.target.is_sqlite(),
         "time" => upper || kind.contains("without") || ends.source.is_mysql() || kind == "time",
-        "timestamp" => kind == "TIMESTAMP" || ends.from_postgres() && !kind.contains("with time"),
+        "timestamp" => {
+            kind == "TIMESTAMP" || ends.begins_in_postgres() && !kind.contains("with time")
+        }
         _ => false,
     }
 }
@@ -128,8 +130,8 @@ fn arguments(kind: &str) -> Vec<i32> {
         .collect()
 }
 
-fn one<'a, T>(of: &'a [T], random: &mut StdRng) -> &'a T {
-    &of[random.random_range(0..of.len())]
+fn one<T: Clone>(of: &[T], random: &mut StdRng) -> T {
+    of[random.random_range(0..of.len())].clone()
 }
 
 /// What breaks parsers, and what is more than a byte, more than two, or more than one character.
@@ -208,7 +210,7 @@ fn bytes(most: usize, random: &mut StdRng) -> Vec<u8> {
     let length = random.random_range(0..=most.min(40));
     let mut out: Vec<u8> = (0..length).map(|_| random.random()).collect();
     if let (1..=2, Some(last)) = (random.random_range(0..6), out.last_mut()) {
-        *last = *one(&[0, b' ', b'\\', 0xff], random);
+        *last = one(&[0, b' ', b'\\', 0xff], random);
     }
     out
 }
@@ -344,24 +346,24 @@ const JSON_PIECES: &[&str] = &[
 fn json(depth: u32, random: &mut StdRng) -> String {
     let string = |random: &mut StdRng| {
         let length = random.random_range(0..5);
-        let inner: String = (0..length).map(|_| *one(JSON_PIECES, random)).collect();
+        let inner: String = (0..length).map(|_| one(JSON_PIECES, random)).collect();
         format!("\"{inner}\"")
     };
     let count = random.random_range(0..4);
     match random.random_range(0..if depth == 0 { 4 } else { 8 }) {
-        0 => (*one(JSON_NUMBERS, random)).to_owned(),
-        1 => (*one(&["true", "false", "null"], random)).to_owned(),
+        0 => one(JSON_NUMBERS, random).to_owned(),
+        1 => one(&["true", "false", "null"], random).to_owned(),
         2 | 3 => string(random),
         4 | 5 => {
             let items: Vec<String> = (0..count).map(|_| json(depth - 1, random)).collect();
-            format!("[{}]", items.join(*one(&[",", ", ", " ,\n"], random)))
+            format!("[{}]", items.join(one(&[",", ", ", " ,\n"], random)))
         }
         _ => {
             // each key once: of two alike one store keeps the first and another the last
             let members: Vec<String> = (0..count)
                 .map(|at| format!("\"{at}{}:{}", &string(random)[1..], json(depth - 1, random)))
                 .collect();
-            format!("{{{}}}", members.join(*one(&[",", ", "], random)))
+            format!("{{{}}}", members.join(one(&[",", ", "], random)))
         }
     }
 }

@@ -42,7 +42,7 @@ fn shape(kind: &str, random: &mut StdRng) -> String {
             format!("POLYGON(({x} {y},{right} {y},{right}.5 {up},{x} {y}))")
         }
         "geometrycollection" => {
-            let of = *one(&["point", "linestring", "polygon"], random);
+            let of = one(&["point", "linestring", "polygon"], random);
             format!(
                 "GEOMETRYCOLLECTION({},{})",
                 shape("point", random),
@@ -50,7 +50,7 @@ fn shape(kind: &str, random: &mut StdRng) -> String {
             )
         }
         _ => shape(
-            *one(
+            one(
                 &["point", "linestring", "polygon", "geometrycollection"],
                 random,
             ),
@@ -81,7 +81,7 @@ fn characters(kind: &str, ends: Ends, random: &mut StdRng) -> String {
     if kind.contains("latin1") {
         let length = random.random_range(0..20);
         return (0..length)
-            .map(|_| *one(&['a', ' ', '\'', '\\', '\n', 'ü', 'ÿ', '¡', '€'], random))
+            .map(|_| one(&['a', ' ', '\'', '\\', '\n', 'ü', 'ÿ', '¡', '€'], random))
             .collect();
     }
     let mut text = text(room(kind, &base), random);
@@ -168,9 +168,9 @@ pub(super) fn value(kind: &str, ends: Ends, random: &mut StdRng) -> Option<Value
             let mut text = uuid(random);
             text.replace_range(
                 14..15,
-                *one(&["1", "2", "3", "4", "5", "6", "7", "8"], random),
+                one(&["1", "2", "3", "4", "5", "6", "7", "8"], random),
             );
-            text.replace_range(19..20, *one(&["8", "9", "a", "b"], random));
+            text.replace_range(19..20, one(&["8", "9", "a", "b"], random));
             Value::Text(text)
         }
         "inet4" => Value::Text(address(false, random)),

@@ -152,7 +152,7 @@ fn path(random: &mut StdRng) -> String {
         random,
     );
     match random.random_range(0..2) {
-        0 => (*inner).to_owned(),
+        0 => inner.to_owned(),
         _ => format!(
             "{inner} ? (@ > {} && @.n like_regex \"^x\\\\d\")",
             random.random_range(0..99)
@@ -304,7 +304,7 @@ pub(super) fn value(kind: &str, ends: Ends, random: &mut StdRng) -> Option<Value
         "text[]" => quoted(&array(element, random)),
         "numeric(10,2)[]" => quoted(&array(|random| decimal(8, 2, random), random)),
         "mood[]" => quoted(&array(
-            |random| (*one(&["\"so so\"", "Ünhappy", "NULL", "it's"], random)).to_owned(),
+            |random| (one(&["\"so so\"", "Ünhappy", "NULL", "it's"], random)).to_owned(),
             random,
         )),
         "oid" => words(random.random::<u32>()),
@@ -314,7 +314,7 @@ pub(super) fn value(kind: &str, ends: Ends, random: &mut StdRng) -> Option<Value
             random.random::<u32>(),
             random.random::<u32>()
         )),
-        "mood" => quoted(*one(&["so so", "Ünhappy", "it's"], random)),
+        "mood" => quoted(one(&["so so", "Ünhappy", "it's"], random)),
         "positive" => words(random.random_range(1..=i32::MAX)),
         "pair" => {
             let text = element(random);

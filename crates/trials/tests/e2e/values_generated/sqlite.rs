@@ -43,7 +43,7 @@ pub(super) fn value(kind: &str, ends: Ends, random: &mut StdRng) -> Option<Value
             2 => Value::Bytes(bytes(20, random)),
             3 => words(format!(
                 "'{}'",
-                digits(one(&[1, 5, 20, 30], random).to_owned(), random)
+                digits(one(&[1, 5, 20, 30], random), random)
             )),
             _ => Value::Text(text(20, random)),
         },
