@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crossfade_model::{Cell, Value, text_form};
+use crossfade_model::{Cell, Value, hex, text_form};
 
 use crate::EvaluationError;
 use crate::datum::Datum;
@@ -37,9 +37,23 @@ fn typed(value: Value<'_>, kind: Kind) -> Option<Datum<'_>> {
         Kind::Instant => Datum::Instant(text_form::timestamp_with_zone(value.text()?)?),
         Kind::Uuid => Datum::Uuid(uuid(value)?),
         Kind::Json => Datum::Json(Cow::Borrowed(value.text()?)),
+        Kind::Any => any(value),
         // told from NULL alone
-        Kind::Any | Kind::Null => Datum::Boolean(true),
+        Kind::Null => Datum::Boolean(true),
     })
+}
+
+/// A value in its own class; bytes as the text of their digits.
+fn any(value: Value<'_>) -> Datum<'_> {
+    match value {
+        Value::Integer(integer) => Datum::Integer(i128::from(integer)),
+        Value::Real(real) => Datum::Double(real),
+        Value::Text(text) | Value::TextForm(text) => Datum::Text(Cow::Borrowed(text)),
+        Value::Blob(bytes) => {
+            let digits = format!("\\x{}", hex::encode(bytes));
+            Datum::Text(Cow::Owned(digits.into_bytes()))
+        }
+    }
 }
 
 fn decimal(value: Value<'_>) -> Option<Decimal> {

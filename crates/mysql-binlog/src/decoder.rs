@@ -229,7 +229,11 @@ impl Decoder {
         let name = TableMap::read_name(&mut cursor)?;
         let table = match (self.wanted)(&name.0, &name.1) {
             Interest::Nothing => None,
-            interest => Some((Arc::new(TableMap::read(id, name, cursor)?), interest)),
+            interest => {
+                let mariadb = self.format.as_ref().is_some_and(|f| f.is_of_mariadb());
+                let table = TableMap::read(id, name, cursor, mariadb)?;
+                Some((Arc::new(table), interest))
+            }
         };
         if self.known.len() >= MOST_TABLES {
             let defined = std::mem::take(&mut self.defined);

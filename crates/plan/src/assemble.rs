@@ -126,6 +126,7 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
                     entry,
                     goes_to,
                     &parents,
+                    &|column| inputs.dialect.declare(chosen.table, column, false).lossy,
                     &mut findings,
                     &mut omissions,
                 )

@@ -48,7 +48,8 @@ impl Dialect for Plain {
         Declared {
             name: column.name.clone(),
             canonical: canonical(column.logical),
-            lossy: (column.logical == LogicalType::Other).then(|| "no such type".to_owned()),
+            lossy: matches!(column.logical, LogicalType::Other | LogicalType::Any)
+                .then(|| "no such type".to_owned()),
             omissions: Vec::new(),
         }
     }

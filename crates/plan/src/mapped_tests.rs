@@ -107,6 +107,25 @@ fn columns_are_replaced_in_place_added_behind_and_left_out() {
 }
 
 #[test]
+fn a_column_without_a_type_becomes_a_text_where_that_is_accepted() {
+    let mut source = orders();
+    source.tables[0].columns[3].logical = LogicalType::Any;
+    let text =
+        "[[table]]\nfrom = 'orders'\n[table.columns]\nnote = { from = 'note', lossy = 'accept' }\n";
+    let refused = plan_of("[[table]]\nfrom = 'orders'\n", &source, &Schema::default());
+    assert_eq!(codes(&refused), ["column.lossy"]);
+    let plan = plan_of(text, &source, &Schema::default());
+    assert!(!plan.is_blocked(), "{:?}", plan.findings);
+    assert!(plan.findings.iter().any(|f| f.code == "column.lossy"));
+    assert!(columns(&plan).contains(&pair("note", "cast(\"note\" as text)")));
+    let back = plan.tables[0].back.as_ref().unwrap();
+    assert_eq!(back.lost.len(), 1);
+    // what was planned so is no drift
+    let file = super::tests::file(text);
+    assert_eq!(drift(&plan, &file, &source, &Plain), []);
+}
+
+#[test]
 fn the_way_back_is_as_the_file_says_where_nothing_can_be_undone() {
     let plan = one(
         "[[table]]\nfrom = 'orders'\nwhere = \"note <> 'x' and shop > 1\"\n[table.columns]\n\

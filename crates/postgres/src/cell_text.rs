@@ -40,17 +40,35 @@ pub fn of<'a>(
         Cell::Unchanged => Err(Refused::Unchanged),
         Cell::Unfit(_) => Err(Refused::Unfit),
         Cell::TextForm(text) if class == Canonical::Decimal => Ok(Some(without_widest_scale(text))),
-        Cell::TextForm(text) => Ok(Some(text)),
+        Cell::TextForm(text) => Ok(Some(in_an_era(class, text, scratch))),
         Cell::Text(text) => {
             let text = plain_text(text)?;
             check_text(class, cell)?;
-            Ok(Some(text))
+            Ok(Some(in_an_era(class, text, scratch)))
         }
         Cell::Integer(_) | Cell::Real(_) | Cell::Blob(_) => {
             scratch.clear();
             write(class, cell, scratch)?;
             Ok(Some(scratch.as_bytes()))
         }
+    }
+}
+
+/// A date's text; the year 0 of other engines (ISO 8601) is 1 BC here (PostgreSQL documentation, "Date/Time Input Interpretation").
+fn in_an_era<'a>(class: Canonical, text: &'a [u8], scratch: &'a mut String) -> &'a [u8] {
+    let dated = matches!(
+        class,
+        Canonical::Date | Canonical::Timestamp | Canonical::TimestampWithZone
+    );
+    match text.strip_prefix(b"0000-").map(std::str::from_utf8) {
+        Some(Ok(rest)) if dated => {
+            scratch.clear();
+            scratch.push_str("0001-");
+            scratch.push_str(rest);
+            scratch.push_str(" BC");
+            scratch.as_bytes()
+        }
+        _ => text,
     }
 }
 
@@ -252,6 +270,28 @@ mod tests {
         ] {
             let cell = Cell::TextForm(form.into());
             assert_eq!(text(Canonical::Decimal, &cell).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_year_0_of_other_engines_is_1_bc() {
+        for (class, form, expected) in [
+            (Canonical::Date, "0000-05-06", "0001-05-06 BC"),
+            (
+                Canonical::TimestampWithZone,
+                "0000-01-01 00:00:00.5+00",
+                "0001-01-01 00:00:00.5+00 BC",
+            ),
+            (
+                Canonical::Timestamp,
+                "0001-01-01 00:00:00",
+                "0001-01-01 00:00:00",
+            ),
+            (Canonical::Text, "0000-05-06", "0000-05-06"),
+        ] {
+            for cell in [Cell::TextForm(form.into()), Cell::Text(form.into())] {
+                assert_eq!(text(class, &cell).unwrap(), expected);
+            }
         }
     }
 

@@ -3,6 +3,9 @@
 use crossfade_model::{Canonical, Cell, LogicalType, TableMapping, hex, key, text_form};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
+use crate::affinity::{Affinity, affinity};
+use crate::sql::names::same_name;
+
 /// How the text form of a source column becomes a SQLite value. Values of SQLite's own classes stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conversion {
@@ -14,6 +17,9 @@ pub(crate) enum Conversion {
     Bytes,
     /// A decimal that identifies a row: 1.0 and 1.00 are one key on the source, and must be one text here.
     KeyDecimal,
+    /// A decimal in a column in which SQLite would make a number of its text: cut to a double's digits where it has a point,
+    /// even one with zeros only behind it.
+    Number,
     /// A time, whose seconds have no zeros at their end: a server prints as many digits as its column has, and what was
     /// written here came with as many as it needed.
     Moment,
@@ -44,6 +50,7 @@ pub(crate) fn conversions(mapping: &TableMapping) -> Vec<Conversion> {
             LogicalType::Float { bits: 32 } => Conversion::Single,
             LogicalType::Float { .. } => Conversion::Double,
             LogicalType::Bytes => Conversion::Bytes,
+            LogicalType::Decimal if makes_numbers(mapping, &mapped.target) => Conversion::Number,
             // with a declared scale one value has one text
             LogicalType::Decimal if key.contains(&index) && !column.declared.contains('(') => {
                 Conversion::KeyDecimal
@@ -51,6 +58,19 @@ pub(crate) fn conversions(mapping: &TableMapping) -> Vec<Conversion> {
             _ => Conversion::Text,
         })
         .collect()
+}
+
+/// True where the target's column turns texts into numbers.
+fn makes_numbers(mapping: &TableMapping, name: &str) -> bool {
+    let mut columns = mapping.target.columns.iter();
+    columns
+        .find(|column| same_name(&column.name, name))
+        .is_some_and(|column| {
+            matches!(
+                affinity(&column.declared, false),
+                Affinity::Numeric | Affinity::Integer | Affinity::Real
+            )
+        })
 }
 
 /// True where one of these places has times, which whoever writes here may spell otherwise.
@@ -117,11 +137,30 @@ fn convert_text(conversion: Conversion, text: &[u8]) -> Option<ToSqlOutput<'_>> 
             return Some(ToSqlOutput::Owned(Value::Blob(text_form::hex_bytes(text)?)));
         }
         Conversion::Moment => return Some(without_zeros(text)),
+        Conversion::Number => return number(text).map(ToSqlOutput::Owned),
         Conversion::KeyDecimal => {
             return Some(ToSqlOutput::Owned(Value::Text(text_form::decimal(text)?)));
         }
     };
     Some(ToSqlOutput::Borrowed(value))
+}
+
+/// A decimal as SQLite's own number; `None` where it has none that is equal.
+fn number(text: &[u8]) -> Option<Value> {
+    let decimal = text_form::decimal(text)?;
+    if let Ok(integer) = decimal.parse() {
+        return Some(Value::Integer(integer));
+    }
+    let real: f64 = decimal.parse().ok()?;
+    match real.is_finite() {
+        true => {
+            let held = text_form::decimal(format!("{real:?}").as_bytes())?;
+            (held == decimal).then_some(Value::Real(real))
+        }
+        // as a text, which no affinity changes
+        false if real.is_nan() => Some(Value::Text(decimal)),
+        false => matches!(text, b"Infinity" | b"-Infinity").then_some(Value::Real(real)),
+    }
 }
 
 /// A time's text without zeros at the end of its seconds' fraction, whatever stands behind that (a zone, BC).
@@ -162,9 +201,9 @@ pub(crate) fn own_form(logical: LogicalType, cell: &Cell) -> Option<Cell> {
         LogicalType::Float { .. } => Cell::Real(text_form::double(text)?),
         LogicalType::Bytes => Cell::Blob(text_form::hex_bytes(text)?.into()),
         // NUMERIC affinity keeps what is an integer as one (SQLite documentation, "Datatypes in SQLite", section 3)
-        LogicalType::Decimal => match text_form::integer(text) {
-            Some(integer) => Cell::Integer(integer),
-            None => Cell::Real(text_form::double(text)?),
+        LogicalType::Decimal => match number(text) {
+            Some(Value::Integer(integer)) => Cell::Integer(integer),
+            _ => Cell::Real(text_form::double(text)?),
         },
         _ => Cell::Text(text.clone()),
     })
@@ -233,6 +272,18 @@ mod tests {
             (Double, "-Infinity", Value::Real(f64::NEG_INFINITY)),
             (Bytes, "\\x00ff", Value::Blob(vec![0, 255])),
             (KeyDecimal, "1.00", Value::Text("1".into())),
+            (
+                Number,
+                "9223372036854775807.000000",
+                Value::Integer(i64::MAX),
+            ),
+            (Number, "-1.50", Value::Real(-1.5)),
+            (Number, "0.00", Value::Integer(0)),
+            (
+                Number,
+                "18446744073709552000",
+                Value::Real(18_446_744_073_709_551_616.0),
+            ),
             (Text, "1.00", Value::Text("1.00".into())),
             (Moment, "12:00:00.000000", Value::Text("12:00:00".into())),
             (Moment, "12:00:00.", Value::Text("12:00:00".into())),
@@ -255,6 +306,10 @@ mod tests {
             (Integer, "9223372036854775808"),
             (Bytes, "00"),
             (Double, "x"),
+            // a double would hold another number
+            (Number, "9223372036854775808"),
+            (Number, "0.30000000000000000004"),
+            (Number, "1e400"),
         ] {
             assert_eq!(value(conversion, text), None, "{text}");
         }

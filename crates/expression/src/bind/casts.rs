@@ -18,8 +18,10 @@ impl Binder<'_> {
             let fix = fix(term.kind, target);
             return Err(ExpressionError::new(node.span.clone(), what, fix));
         }
-        if let (Kind::Any, Operation::Column(index, _)) = (term.kind, &term.operation) {
-            // such a column's values are read as the type that is asked of them
+        if let (Kind::Any, Operation::Column(index, _)) = (term.kind, &term.operation)
+            && kind != Kind::Text
+        {
+            // such a column's values are read as the type that is asked of them; a value of any class has a text
             term = Term::new(Operation::Column(*index, kind), kind, term.nullable);
         }
         let nullable = term.nullable;

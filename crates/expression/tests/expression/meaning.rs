@@ -1,9 +1,9 @@
 //! Expressions and their results.
 
 use crossfade_expression::{CellForm, Expression};
-use crossfade_model::{Cell, LogicalType};
+use crossfade_model::{Cell, LogicalType, Row};
 
-use crate::support::{columns, evaluate, shown};
+use crate::support::{columns, evaluate, input, shown};
 
 fn all(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
@@ -436,4 +436,28 @@ fn long_numbers_are_divided_at_once() {
         shown("total * 1e131071 * 1e9000 * 1e9000"),
         "error: overflow"
     );
+}
+
+#[test]
+fn a_value_of_any_class_has_a_text_which_does_not_lead_back() {
+    let columns = [input("x", LogicalType::Any, true)];
+    let bind = |text: &str| Expression::parse(text).unwrap().bind(&columns).unwrap();
+    let bound = bind("cast(x as text)");
+    assert_eq!(bound.logical(), LogicalType::Text);
+    assert!(bound.inverse("y").is_none());
+    let text = |text: &str| Cell::Text(text.as_bytes().to_vec().into());
+    for (cell, expected) in [
+        (Cell::Null, Cell::Null),
+        (Cell::Integer(-7), text("-7")),
+        (Cell::Real(1.5), text("1.5")),
+        (text("1.50"), text("1.50")),
+        (Cell::Blob(vec![0, 0xab].into()), text("\\x00ab")),
+    ] {
+        let row = Row(vec![cell]);
+        assert_eq!(bound.evaluate(&row, CellForm::Dynamic), Ok(expected));
+    }
+    // asked for as another type they must be of it
+    let number = bind("cast(x as bigint)");
+    let blob = Row(vec![Cell::Blob(vec![1].into())]);
+    assert!(number.evaluate(&blob, CellForm::Dynamic).is_err());
 }

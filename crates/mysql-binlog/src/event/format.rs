@@ -28,6 +28,11 @@ impl Format {
         self.post_headers.get(at).map(|length| usize::from(*length))
     }
 
+    /// Whether MariaDB wrote the file.
+    pub(crate) fn is_of_mariadb(&self) -> bool {
+        self.server_version.contains("MariaDB")
+    }
+
     /// Reads a body (the last byte is the checksum's algorithm).
     pub(crate) fn read(body: Bytes, checksum: Checksum) -> Result<Format> {
         const WHAT: &str = "a format description";

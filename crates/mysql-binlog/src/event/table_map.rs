@@ -69,11 +69,12 @@ impl TableMap {
         Ok((name()?, name()?))
     }
 
-    /// Reads what stands behind the name.
+    /// Reads what stands behind the name, as MariaDB or MySQL writes it.
     pub(crate) fn read(
         id: u64,
         (database, name): (String, String),
         mut cursor: Cursor,
+        mariadb: bool,
     ) -> Result<TableMap> {
         const WHAT: &str = "a table's definition";
         let count = cursor.length(WHAT)?;
@@ -109,15 +110,20 @@ impl TableMap {
             let field = cursor.u8(WHAT)?;
             let value = Cursor::new(cursor.lenenc_bytes(WHAT)?);
             table
-                .learn(field, value)
+                .learn(field, value, mariadb)
                 .map_err(|e| e.table(table.label()))?;
         }
         Ok(table)
     }
 
     /// One field of the optional metadata; unknown ones say nothing that rows are read by.
-    fn learn(&mut self, field: u8, mut value: Cursor) -> Result<()> {
+    fn learn(&mut self, field: u8, mut value: Cursor, mariadb: bool) -> Result<()> {
         const WHAT: &str = "a table's metadata";
+        let is_character = if mariadb {
+            is_character_of_mariadb
+        } else {
+            is_character_of_mysql
+        };
         match field {
             1 => {
                 self.has_signedness = true;
@@ -238,11 +244,25 @@ fn is_numeric(kind: ColumnType) -> bool {
     )
 }
 
-/// The columns that the collations' fields count.
-fn is_character(kind: ColumnType) -> bool {
+/// The columns that the collations' fields count: vectors too, which MySQL derives from blobs.
+fn is_character_of_mysql(kind: ColumnType) -> bool {
     matches!(
         kind,
-        ColumnType::Char { .. } | ColumnType::Varchar { .. } | ColumnType::Blob { .. }
+        ColumnType::Char { .. }
+            | ColumnType::Varchar { .. }
+            | ColumnType::Blob { .. }
+            | ColumnType::Vector { .. }
+    )
+}
+
+/// The same of MariaDB: geometries too; its vectors stand as `VARCHAR`.
+fn is_character_of_mariadb(kind: ColumnType) -> bool {
+    matches!(
+        kind,
+        ColumnType::Char { .. }
+            | ColumnType::Varchar { .. }
+            | ColumnType::Blob { .. }
+            | ColumnType::Geometry { .. }
     )
 }
 
@@ -259,4 +279,56 @@ pub(crate) fn bit(map: &[u8], index: usize) -> bool {
 fn bit_high_first(map: &[u8], index: usize) -> bool {
     map.get(index / 8)
         .is_some_and(|byte| byte >> (7 - index % 8) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// `(k int PRIMARY KEY, g geometry, v vector(3), j json, l varchar(20) latin1, u varchar(20) utf8mb4, b blob)`, as the servers
+    /// write what stands behind the name.
+    fn collations(definition: &[u8], mariadb: bool) -> Vec<(String, Option<u16>)> {
+        let name = ("d".to_owned(), "t".to_owned());
+        let cursor = Cursor::new(Bytes::copy_from_slice(definition));
+        let table = TableMap::read(1, name, cursor, mariadb).unwrap();
+        let columns = table.columns.into_iter();
+        columns.map(|c| (c.name, c.collation)).collect()
+    }
+
+    fn expected(of: [Option<u16>; 7]) -> Vec<(String, Option<u16>)> {
+        let names = ["k", "g", "v", "j", "l", "u", "b"].map(str::to_owned);
+        names.into_iter().zip(of).collect()
+    }
+
+    #[test]
+    fn collations_of_texts_behind_a_geometry_or_a_vector_are_their_own() {
+        let names = b"\x04\x0e\x01k\x01g\x01v\x01j\x01l\x01u\x01b\x08\x01\x00";
+        let mysql: &[u8] = b"\x07\x03\xff\xf2\xf5\x0f\x0f\xfc\x08\x04\x04\x04\x14\x00\x50\x00\x02\x7e\x01\x01\x00\x03\x06\x3f\x08\xfc\xff\x00\x3f\x07\x01\x00";
+        assert_eq!(
+            collations(&[mysql, names].concat(), false),
+            expected([
+                None,
+                None,
+                Some(BINARY),
+                None,
+                Some(8),
+                Some(255),
+                Some(BINARY)
+            ])
+        );
+        let mariadb: &[u8] = b"\x07\x03\xff\x0f\xfc\x0f\x0f\xfc\x09\x04\x0c\x00\x04\x14\x00\x50\x00\x02\x7e\x01\x01\x00\x03\x08\x3f\x3f\x2e\x08\xfc\x00\x09\x3f\x07\x01\x00";
+        assert_eq!(
+            collations(&[mariadb, names].concat(), true),
+            expected([
+                None,
+                Some(BINARY),
+                Some(BINARY),
+                Some(46),
+                Some(8),
+                Some(2304),
+                Some(BINARY)
+            ])
+        );
+    }
 }

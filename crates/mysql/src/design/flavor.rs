@@ -92,7 +92,11 @@ fn words(text: &str, server: &Server) -> String {
             .find(|c| !is_part(c))
             .unwrap_or(rest.len() - from);
         out.push_str(&rest[..from]);
-        out.push_str(&collation(&rest[from..from + length], server));
+        out.push_str(&match &rest[from..from + length] {
+            // MySQL prints a name that MariaDB does not know; both know the longer one
+            "geomcollection" => "geometrycollection".into(),
+            word => collation(word, server),
+        });
         rest = &rest[from + length..];
     }
     out.push_str(rest);
@@ -188,6 +192,18 @@ mod tests {
         let mysql = server("gtid_mode", "9.7.0");
         assert_eq!(translated(sql, &mysql), sql);
         assert_eq!(translated("'open", &old), "'open");
+    }
+
+    #[test]
+    fn a_collection_of_geometries_has_the_name_that_both_know() {
+        let old = server("gtid_domain_id", "10.11.14-MariaDB");
+        assert_eq!(
+            translated(
+                "CREATE TABLE `geomcollection` (\n  `g` geomcollection NOT NULL\n)",
+                &old
+            ),
+            "CREATE TABLE `geomcollection` (\n  `g` geometrycollection NOT NULL\n)"
+        );
     }
 
     #[test]

@@ -333,7 +333,7 @@ async fn prepared(client: &mut Client) -> Result<Vec<Finding>> {
     ])
 }
 
-/// Dates that are none (`0000-00-00`, `2024-00-10`), where the target has no such values.
+/// Dates that are none (`0000-00-00`, `2024-00-10`), where the target has no such values. The days of the year 0 are days, those of 1 BC.
 async fn zero_dates(client: &mut Client, mapping: &TableMapping) -> Result<Vec<Finding>> {
     let columns: Vec<String> = mapping
         .source
@@ -352,7 +352,7 @@ async fn zero_dates(client: &mut Client, mapping: &TableMapping) -> Result<Vec<F
     for column in columns {
         let c = quote(&column);
         let sql = format!(
-            "SELECT 1 FROM {} WHERE {c} < '0001-01-01' OR MONTH({c}) = 0 OR DAYOFMONTH({c}) = 0 LIMIT 1",
+            "SELECT 1 FROM {} WHERE MONTH({c}) = 0 OR DAYOFMONTH({c}) = 0 LIMIT 1",
             quote(&mapping.source.name.name)
         );
         if client
@@ -367,7 +367,7 @@ async fn zero_dates(client: &mut Client, mapping: &TableMapping) -> Result<Vec<F
                     format!("column {column} holds dates that are no dates (0000-00-00), and the target has none like them"),
                 )
                 .table(&mapping.source.name.name)
-                .fix(format!("Set them to NULL or to a date, or leave the column out: SELECT * FROM {} WHERE {c} < '0001-01-01'",
+                .fix(format!("Set them to NULL or to a date, or leave the column out: SELECT * FROM {} WHERE MONTH({c}) = 0 OR DAYOFMONTH({c}) = 0",
                     quote(&mapping.source.name.name))),
             );
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_expression::{Bound, CellForm, Expression, Input};
 use crossfade_model::{
-    Cell, Column, Finding, LogicalType, Omission, Origin, Row, Table, TableName,
+    Cell, Column, Finding, LogicalType, Omission, Origin, Row, Severity, Table, TableName,
 };
 
 use super::back;
@@ -96,6 +96,7 @@ pub(super) fn present(
     entry: &TableEntry,
     goes_to: Destination<'_>,
     parents: &dyn Fn(&TableName) -> BTreeMap<String, String>,
+    loses: &dyn Fn(&Column) -> Option<String>,
     findings: &mut Vec<Finding>,
     omissions: &mut Vec<Omission>,
 ) -> Presented {
@@ -107,7 +108,7 @@ pub(super) fn present(
         findings,
     };
     let inputs = inputs(raw);
-    let moved = moved(raw, entry, &inputs, &mut report);
+    let moved = moved(raw, entry, &inputs, loses, &mut report);
     filter(entry, &inputs, &mut report);
     lost_defaults(raw, &moved, omissions);
     let places: BTreeMap<&str, usize> = moved
@@ -126,7 +127,7 @@ pub(super) fn present(
         // each of its tables has one
         index.of_table = true;
     }
-    let plain = entry.is_plain();
+    let plain = entry.is_plain() && moved.iter().all(|m| m.carried.is_some());
     let source = if plain {
         raw.clone()
     } else {
@@ -177,11 +178,17 @@ fn inputs(raw: &Table) -> Vec<Input> {
 
 /// The columns that are moved: those of the source in its order, each under its own name, its new one, or as what takes its
 /// place, which is also what is made of one that is dropped; then those that are new.
-fn moved(raw: &Table, entry: &TableEntry, inputs: &[Input], report: &mut Report<'_>) -> Vec<Moved> {
+fn moved(
+    raw: &Table,
+    entry: &TableEntry,
+    inputs: &[Input],
+    loses: &dyn Fn(&Column) -> Option<String>,
+    report: &mut Report<'_>,
+) -> Vec<Moved> {
     let dropped = dropped(raw, entry, report);
     let mut made: Vec<Moved> = Vec::new();
     for column in &entry.columns {
-        made.extend(made_of(raw, column, inputs, report));
+        made.extend(made_of(raw, column, inputs, loses, report));
     }
     // also where something of it is lost on the way
     let is_renamed = |name: &str| {
@@ -254,9 +261,14 @@ fn made_of(
     raw: &Table,
     entry: &ColumnEntry,
     inputs: &[Input],
+    loses: &dyn Fn(&Column) -> Option<String>,
     report: &mut Report<'_>,
 ) -> Option<Moved> {
-    let expression = match with_loss(entry) {
+    let made = match becomes_text(raw, entry, loses, report) {
+        true => as_text(entry),
+        false => with_loss(entry),
+    };
+    let expression = match made {
         Ok(expression) => expression,
         Err(what) => {
             report.blocks(
@@ -357,7 +369,7 @@ fn at(name: &Listed, what: &str) -> String {
     format!("line {}: column {}: {what}", name.line, name.text)
 }
 
-/// What a declared loss makes of an expression.
+/// What a declared loss makes of an expression, but for [`as_text`].
 fn with_loss(entry: &ColumnEntry) -> Result<Expression, String> {
     let text = entry.made.expression.text();
     let lossy = match entry.lossy {
@@ -366,6 +378,36 @@ fn with_loss(entry: &ColumnEntry) -> Result<Expression, String> {
         Some(Lossy::Accept) | None => return Ok(entry.made.expression.clone()),
     };
     Expression::parse(&lossy).map_err(|e| e.what)
+}
+
+/// Values of every class as texts, where that is accepted.
+fn as_text(entry: &ColumnEntry) -> Result<Expression, String> {
+    let text = format!("cast({} as text)", entry.made.expression.text());
+    Expression::parse(&text).map_err(|e| e.what)
+}
+
+/// Whether it is accepted that the values of a column of any class become texts; that is told. A key stays as it is.
+fn becomes_text(
+    raw: &Table,
+    entry: &ColumnEntry,
+    loses: &dyn Fn(&Column) -> Option<String>,
+    report: &mut Report<'_>,
+) -> bool {
+    let name = entry.made.expression.as_column();
+    let Some(name) = name.filter(|_| entry.lossy == Some(Lossy::Accept)) else {
+        return false;
+    };
+    let is_key = raw.key_columns().iter().any(|c| c.name == name);
+    let column = raw.captured().find(|c| c.name == name);
+    let column = column.filter(|c| c.logical == LogicalType::Any && !is_key);
+    let Some(why) = column.and_then(loses) else {
+        return false;
+    };
+    let what = format!("column {name}: {why}; the file accepts what is lost");
+    report
+        .findings
+        .push(Finding::new("column.lossy", Severity::Warning, "target", what).table(&report.table));
+    true
 }
 
 /// Two columns that would go to one; also where they differ in case only, which not every store can tell apart.

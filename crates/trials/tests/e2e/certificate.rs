@@ -23,12 +23,12 @@ fn check(trial: &Trial, words: &[&str]) -> Outcome {
     certificate(trial.folder(), &words)
 }
 
-fn make_key(trial: &Trial) {
+pub(crate) fn make_key(trial: &Trial) {
     certificate(trial.folder(), &["keygen", "-o", "team.key"]).expect(0);
 }
 
 /// `verify` with a certificate of this name; what it says on its last line.
-fn certified(trial: &Trial, name: &str, more: &[&str], code: i32) -> Value {
+pub(crate) fn certified(trial: &Trial, name: &str, more: &[&str], code: i32) -> Value {
     let words = [
         "verify",
         "--json",
@@ -44,7 +44,7 @@ fn certified(trial: &Trial, name: &str, more: &[&str], code: i32) -> Value {
 }
 
 /// What a certificate states.
-fn stated(trial: &Trial, name: &str) -> Value {
+pub(crate) fn stated(trial: &Trial, name: &str) -> Value {
     let text = std::fs::read_to_string(trial.folder().join(name)).unwrap();
     serde_json::from_str::<Value>(&text).unwrap()["certificate"].clone()
 }

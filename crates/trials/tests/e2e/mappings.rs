@@ -160,7 +160,7 @@ fn write(source: &Database, seed: u64, stop: &AtomicBool) {
 }
 
 /// The writer stops however the test ends.
-struct Stop<'a>(&'a AtomicBool);
+pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {

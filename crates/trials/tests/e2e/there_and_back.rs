@@ -5,77 +5,16 @@ use std::collections::BTreeMap;
 
 use crossfade_trials::database::Dialect;
 use crossfade_trials::patience::{LONG, wait_until};
-use crossfade_trials::seed::seed;
+use crossfade_trials::seed::{VARIABLE, generator, seed};
 use crossfade_trials::{Database, Engine, Trial};
 
 use crate::switch::{followed, report, rollback, switch};
-use crate::values::{POSTGRES, TYPES};
-use crate::values_mysql::{MYSQL, Numbers, POSTGRES as POSTGRES_HELD_BY_MYSQL, generated};
-
-/// Types and values of them, as SQL.
-type Types<'a> = &'a [(&'a str, &'a [&'a str])];
-
-/// What MySQL and MariaDB have besides: the comparison of other trials cannot write these alike.
-const MORE_MYSQL: Types = &[
-    ("time", &["'-838:59:59'", "'838:59:59'", "'00:00:00'"]),
-    ("time(6)", &["'-00:00:00.000001'", "'100:00:00.5'"]),
-    ("bit(1)", &["b'0'", "b'1'"]),
-    ("bit(64)", &["b'0'", "18446744073709551615", "258"]),
-    (
-        "float",
-        &["3.4028234663852886e38", "1e-45", "16777217", "-0.0"],
-    ),
-    ("double", &["-0.0", "1e15", "123456789012345678"]),
-    ("char(5)", &["'ab'", "''", "'ü'"]),
-    ("tinytext", &["''", "'x'"]),
-    ("tinyblob", &["''", "x'00ff'"]),
-    (
-        "json",
-        &[
-            "'{\"b\": 1, \"a\": [1, 1.5, null, \"é\"]}'",
-            "'\"x\"'",
-            "'null'",
-        ],
-    ),
-    ("varchar(20) CHARACTER SET latin1", &["'ü'", "''", "'a '"]),
-    ("varchar(20) COLLATE utf8mb4_bin", &["'A'", "'a'", "'a '"]),
-    ("point", &["ST_GeomFromText('POINT(1 -2.5)')"]),
-    (
-        "geometry",
-        &[
-            "ST_GeomFromText('LINESTRING(0 0, 1 1.5)')",
-            "ST_GeomFromText('POINT(1 2)', 4326)",
-        ],
-    ),
-];
-
-/// Declared types of SQLite, and values that they are meant for.
-const SQLITE: Types = &[
-    (
-        "INTEGER",
-        &["0", "9223372036854775807", "-9223372036854775808"],
-    ),
-    ("BIGINT", &["-1"]),
-    ("DOUBLE", &["0.1", "1e308", "-1e-300", "1e15"]),
-    ("REAL", &["1.0", "-0.5"]),
-    (
-        "VARCHAR(50)",
-        &["''", "' '", "'ü日本'", "'it''s' || char(9, 10, 13, 92)"],
-    ),
-    ("TEXT", &["''", "'NULL'", "char(128512)"]),
-    ("BLOB", &["x''", "x'00ff5c'", "zeroblob(5000)"]),
-    ("DECIMAL(20,4)", &["1.5", "-0.001", "123456789012"]),
-    ("BOOLEAN", &["TRUE", "FALSE"]),
-    ("DATE", &["'2024-02-29'", "'1000-01-01'", "'9999-12-31'"]),
-    (
-        "DATETIME",
-        &["'2024-02-29 12:00:00'", "'1969-12-31 23:59:59'"],
-    ),
-    ("TIME", &["'00:00:01'", "'23:59:59'"]),
-];
+use crate::values::TYPES;
+use crate::values_generated::{Ends, Value, generated, is_written_alike};
+use crate::values_listed::lists;
 
 /// Columns of one table.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 16;
 
 /// The values of a column by the keys of its table's rows, each in the words of the server that has it, so that two have the same words only where they are the same.
 fn held(
@@ -87,15 +26,21 @@ fn held(
     let v = format!("v{column}");
     let value = match (database.dialect(), base) {
         // another engine has no scale of its own for every value
-        (Dialect::Postgres, "numeric") if !same_engine => format!("trim_scale({v})::text"),
+        (Dialect::Postgres, "numeric") if !same_engine && !kind.ends_with("[]") => {
+            format!("trim_scale({v})::text")
+        }
         (Dialect::Postgres, _) => format!("{v}::text"),
-        (Dialect::Sqlite, _) => format!("typeof({v}) || quote({v})"),
+        // a text's quotes end at a character NUL
+        (Dialect::Sqlite, _) => format!(
+            "typeof({v}) || CASE WHEN typeof({v}) = 'text' THEN hex({v}) ELSE quote({v}) END"
+        ),
         // a single is printed with six digits
         (Dialect::Mysql, "float") => format!("concat({v} + 0e0, '')"),
         (
             Dialect::Mysql,
-            "binary" | "varbinary" | "blob" | "tinyblob" | "bit" | "point" | "geometry" | "char"
-            | "varchar" | "text",
+            "binary" | "varbinary" | "blob" | "tinyblob" | "mediumblob" | "longblob" | "bit"
+            | "point" | "linestring" | "polygon" | "geometrycollection" | "geometry" | "vector"
+            | "char" | "varchar" | "text" | "tinytext" | "mediumtext" | "longtext",
         ) => format!("hex({v})"),
         (Dialect::Mysql, _) => format!("concat({v}, '')"),
     };
@@ -130,7 +75,7 @@ const FRESH: i64 = 300_000;
 const TWINS: i64 = 500_000;
 
 /// Both sides are equal by the program's own word.
-fn assert_verified(trial: &Trial, types: &[(&str, &[&str])]) {
+fn assert_verified(trial: &Trial, what: &str, types: &[(&str, &[&str])]) {
     let outcome = trial.call(&["verify", "--show-rows"]);
     let lines = outcome
         .stdout
@@ -138,20 +83,28 @@ fn assert_verified(trial: &Trial, types: &[(&str, &[&str])]) {
         .filter(|line| !line.contains("equal  "));
     let told: Vec<&str> = lines.take(40).collect();
     let kinds: Vec<_> = types.iter().map(|(kind, _)| *kind).enumerate().collect();
-    assert_eq!(outcome.code, Some(0), "{}\n{kinds:?}", told.join("\n"));
+    assert_eq!(
+        outcome.code,
+        Some(0),
+        "{what}: {}\nits columns are v0 and so on: {kinds:?}",
+        told.join("\n")
+    );
 }
 
-fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
+fn there_and_back(source: Engine, target: Engine) {
     let what = format!("there and back, {source:?} to {target:?}");
-    let mut numbers = Numbers::new(seed(&what));
+    let seed = seed(&what);
+    let what = format!("{what}, {VARIABLE}={seed}");
+    let ends = Ends { source, target };
+    let types: Vec<(&str, &[&str])> = lists(source, target)
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     let trial = Trial::new(source, target)
         .as_superuser()
         .option("chunk_rows", 100);
-    if lists
-        .iter()
-        .flat_map(|l| l.iter())
-        .any(|(kind, _)| *kind == "hstore")
-    {
+    if trial.source.dialect() == Dialect::Postgres {
         let mut having = vec![&trial.source];
         having.extend((trial.target.dialect() == Dialect::Postgres).then_some(&trial.target));
         for database in having {
@@ -163,22 +116,25 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
         (trial.source.dialect(), trial.target.dialect()),
         (Dialect::Postgres, Dialect::Postgres)
     );
-    let types: Vec<(&str, &[&str])> = lists.iter().flat_map(|l| l.iter()).copied().collect();
     let mut values: Vec<Vec<String>> = Vec::new();
+    // in the words of the source, and of the target
+    let mut twins: Vec<Vec<String>> = Vec::new();
     let mut fresh: Vec<Vec<String>> = Vec::new();
-    for (kind, edges) in &types {
-        // what is too fine for a time without digits is rounded by one server and cut by another
-        let words = trial.source.dialect() != Dialect::Mysql || *kind != "time";
-        let mut some = |n: usize| -> Vec<String> {
-            let n = if words { n } else { 0 };
-            (0..n)
-                .filter_map(|_| generated(kind, &mut numbers))
-                .collect()
+    for (column, (kind, edges)) in types.iter().enumerate() {
+        let mut random = generator(seed, column as u64);
+        let mut some = |n: usize| -> Vec<Value> {
+            (0..n).map(|_| generated(kind, ends, &mut random)).collect()
         };
+        let written = |values: &[Value], dialect: Dialect| {
+            let words = values.iter().map(|value| value.sql(dialect));
+            words.chain(["NULL".to_owned()]).collect::<Vec<_>>()
+        };
+        let new = some(if is_written_alike(kind, ends) { 5 } else { 0 });
+        twins.push(written(&new, trial.source.dialect()));
+        fresh.push(written(&new, trial.target.dialect()));
         let edges = edges.iter().map(|e| (*e).to_owned());
-        let null = ["NULL".to_owned()];
-        values.push(edges.chain(some(20)).chain(null.clone()).collect());
-        fresh.push(some(5).into_iter().chain(null).collect());
+        let more = written(&some(20), trial.source.dialect());
+        values.push(edges.chain(more).collect());
     }
     let tables = types.len().div_ceil(TOGETHER);
     let columns = |table: usize| table * TOGETHER..types.len().min((table + 1) * TOGETHER);
@@ -194,7 +150,7 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
             .collect();
         let most = columns(table).map(|column| values[column].len()).max();
         let old = (0..3 * most.unwrap_or(0)).map(|i| row(table, i as i64, &values, i));
-        let twins = (0..6).map(|i| row(table, TWINS + i as i64, &fresh, i));
+        let twins = (0..6).map(|i| row(table, TWINS + i as i64, &twins, i));
         let rows: Vec<String> = old.chain(twins).collect();
         trial.source.run(&format!(
             "CREATE TABLE t{table} (k integer PRIMARY KEY, {}); INSERT INTO t{table} VALUES {}",
@@ -227,7 +183,7 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
             new.join(", ")
         ));
     }
-    assert_verified(&trial, &types);
+    assert_verified(&trial, &what, &types);
     report(rollback(&trial));
     for (column, (kind, _)) in types.iter().enumerate() {
         let mut expected = BTreeMap::new();
@@ -264,88 +220,108 @@ fn there_and_back(source: Engine, target: Engine, lists: &[Types]) {
         assert!(running.is_running(), "{}", running.stdout_so_far());
         trial.target.number("SELECT count(*) FROM t0") == 0
     });
-    assert_verified(&trial, &types);
+    assert_verified(&trial, &what, &types);
     running.ended();
 }
 
+/// Each has a test.
+pub(crate) const PAIRS: &[(Engine, Engine)] = &[
+    (Engine::Pg15, Engine::Pg18),
+    (Engine::Pg17, Engine::Mysql97),
+    (Engine::Pg18, Engine::Maria118),
+    (Engine::Pg17, Engine::Sqlite),
+    (Engine::Mysql97, Engine::Pg18),
+    (Engine::Mysql97, Engine::Mysql97),
+    (Engine::Mysql97, Engine::Maria118),
+    (Engine::Mysql97, Engine::Sqlite),
+    (Engine::Maria118, Engine::Pg17),
+    (Engine::Maria1011, Engine::Mysql97),
+    (Engine::Maria1011, Engine::Maria118),
+    (Engine::Maria118, Engine::Sqlite),
+    (Engine::Sqlite, Engine::Pg18),
+    (Engine::Sqlite, Engine::Mysql97),
+    (Engine::Sqlite, Engine::Maria118),
+    (Engine::Sqlite, Engine::Sqlite),
+];
+
 #[test]
 fn values_of_postgres_to_postgres_and_back() {
-    there_and_back(Engine::Pg15, Engine::Pg18, &[POSTGRES]);
+    there_and_back(Engine::Pg15, Engine::Pg18);
 }
 
 #[test]
 fn values_of_postgres_to_mysql_and_back() {
-    there_and_back(Engine::Pg17, Engine::Mysql97, &[POSTGRES_HELD_BY_MYSQL]);
+    there_and_back(Engine::Pg17, Engine::Mysql97);
 }
 
 #[test]
 fn values_of_postgres_to_mariadb_and_back() {
-    there_and_back(Engine::Pg18, Engine::Maria118, &[POSTGRES_HELD_BY_MYSQL]);
+    there_and_back(Engine::Pg18, Engine::Maria118);
 }
 
 #[test]
 fn values_of_postgres_to_sqlite_and_back() {
-    there_and_back(Engine::Pg17, Engine::Sqlite, &[POSTGRES]);
+    there_and_back(Engine::Pg17, Engine::Sqlite);
 }
 
 #[test]
 fn values_of_mysql_to_postgres_and_back() {
-    there_and_back(Engine::Mysql97, Engine::Pg18, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Mysql97, Engine::Pg18);
 }
 
 #[test]
 fn values_of_mysql_to_mysql_and_back() {
-    there_and_back(Engine::Mysql97, Engine::Mysql97, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Mysql97, Engine::Mysql97);
 }
 
 #[test]
 fn values_of_mysql_to_mariadb_and_back() {
-    there_and_back(Engine::Mysql97, Engine::Maria118, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Mysql97, Engine::Maria118);
 }
 
 #[test]
 fn values_of_mysql_to_sqlite_and_back() {
-    there_and_back(Engine::Mysql97, Engine::Sqlite, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Mysql97, Engine::Sqlite);
 }
 
 #[test]
 fn values_of_mariadb_to_postgres_and_back() {
-    there_and_back(Engine::Maria118, Engine::Pg17, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Maria118, Engine::Pg17);
 }
 
 #[test]
 fn values_of_mariadb_to_mysql_and_back() {
-    there_and_back(Engine::Maria1011, Engine::Mysql97, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Maria1011, Engine::Mysql97);
 }
 
 #[test]
 fn values_of_mariadb_to_mariadb_and_back() {
-    there_and_back(Engine::Maria1011, Engine::Maria118, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Maria1011, Engine::Maria118);
 }
 
 #[test]
 fn values_of_mariadb_to_sqlite_and_back() {
-    there_and_back(Engine::Maria118, Engine::Sqlite, &[MYSQL, MORE_MYSQL]);
+    there_and_back(Engine::Maria118, Engine::Sqlite);
 }
 
 #[test]
 fn values_of_sqlite_to_postgres_and_back() {
-    there_and_back(Engine::Sqlite, Engine::Pg18, &[SQLITE]);
+    there_and_back(Engine::Sqlite, Engine::Pg18);
 }
 
 #[test]
 fn values_of_sqlite_to_mysql_and_back() {
-    there_and_back(Engine::Sqlite, Engine::Mysql97, &[SQLITE]);
+    there_and_back(Engine::Sqlite, Engine::Mysql97);
 }
 
 #[test]
 fn values_of_sqlite_to_mariadb_and_back() {
-    there_and_back(Engine::Sqlite, Engine::Maria118, &[SQLITE]);
+    there_and_back(Engine::Sqlite, Engine::Maria118);
 }
 
 #[test]
 fn values_of_sqlite_to_sqlite_and_back() {
-    there_and_back(Engine::Sqlite, Engine::Sqlite, &[SQLITE]);
+    there_and_back(Engine::Sqlite, Engine::Sqlite);
 }
 
 /// Rows that a time identifies, alone or with others, are found on the way back, however the store writes the same time.

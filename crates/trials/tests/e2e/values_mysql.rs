@@ -88,10 +88,10 @@ pub(crate) const POSTGRES: &[(&str, &[&str])] = &[
 ];
 
 /// A small generator of numbers: the seed says all.
-pub(crate) struct Numbers(u64);
+struct Numbers(u64);
 
 impl Numbers {
-    pub(crate) fn new(seed: u64) -> Self {
+    fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -108,8 +108,9 @@ impl Numbers {
     }
 }
 
-/// A value of the type that is none of its edges; `None` where the edges are all there is.
-pub(crate) fn generated(kind: &str, numbers: &mut Numbers) -> Option<String> {
+/// A value of the type that is none of its edges, of which the comparison writes both sides alike; `None` where the edges are all there
+/// is. `values_generated.rs` has others.
+fn plain(kind: &str, numbers: &mut Numbers) -> Option<String> {
     let base = kind.split(['(', ' ']).next().unwrap_or(kind);
     let date = format!(
         "{:04}-{:02}-{:02}",
@@ -153,7 +154,7 @@ fn carried(what: &str, source: Engine, target: Engine, types: &[(&str, &[&str])]
         .iter()
         .map(|(kind, edges)| {
             let edges = edges.iter().map(|e| (*e).to_owned());
-            let more = (0..40).filter_map(|_| generated(kind, &mut numbers));
+            let more = (0..40).filter_map(|_| plain(kind, &mut numbers));
             edges.chain(more).chain(["NULL".to_owned()]).collect()
         })
         .collect();

@@ -3,8 +3,8 @@
 use crossfade_expression::Expression;
 use crossfade_model::{Finding, TableMapping};
 
-use super::with_loss;
-use crate::table_entry::{ColumnEntry, TableEntry};
+use super::{as_text, with_loss};
+use crate::table_entry::{ColumnEntry, Lossy, TableEntry};
 
 /// What the file says of a table that a migration which has begun maps otherwise.
 pub(in crate::assemble) fn drift(
@@ -53,13 +53,14 @@ fn is_made_so(mapping: &TableMapping, entry: &ColumnEntry) -> bool {
         return false;
     };
     match &mapping.origin {
-        Some(origin) => with_loss(entry).is_ok_and(|made| {
+        Some(origin) => {
             let was = origin
                 .columns
                 .get(at)
                 .and_then(|text| Expression::parse(text).ok());
-            was.is_some_and(|was| was == made)
-        }),
+            let is = |made: Result<Expression, String>| made.is_ok_and(|made| was == Some(made));
+            is(with_loss(entry)) || entry.lossy == Some(Lossy::Accept) && is(as_text(entry))
+        }
         None => entry.made.expression.as_column() == Some(mapping.columns[at].source.as_str()),
     }
 }
