@@ -37,15 +37,15 @@ fn typed(value: Value<'_>, kind: Kind) -> Option<Datum<'_>> {
         Kind::Instant => Datum::Instant(text_form::timestamp_with_zone(value.text()?)?),
         Kind::Uuid => Datum::Uuid(uuid(value)?),
         Kind::Json => Datum::Json(Cow::Borrowed(value.text()?)),
-        Kind::Any => any(value),
+        Kind::Any => any(value)?,
         // told from NULL alone
         Kind::Null => Datum::Boolean(true),
     })
 }
 
 /// A value in its own class; bytes as the text of their digits.
-fn any(value: Value<'_>) -> Datum<'_> {
-    match value {
+fn any(value: Value<'_>) -> Option<Datum<'_>> {
+    Some(match value {
         Value::Integer(integer) => Datum::Integer(i128::from(integer)),
         Value::Real(real) => Datum::Double(real),
         Value::Text(text) | Value::TextForm(text) => Datum::Text(Cow::Borrowed(text)),
@@ -53,7 +53,8 @@ fn any(value: Value<'_>) -> Datum<'_> {
             let digits = format!("\\x{}", hex::encode(bytes));
             Datum::Text(Cow::Owned(digits.into_bytes()))
         }
-    }
+        Value::Unfit(_) => return None,
+    })
 }
 
 fn decimal(value: Value<'_>) -> Option<Decimal> {

@@ -274,7 +274,7 @@ async fn read(
     some: &[RepairKey],
     unseen: &[TransactionId],
 ) -> Result<Option<Read>, EngineError> {
-    let mut snapshot = seeing_snapshot(session, &[&mapping.source], unseen).await?;
+    let mut snapshot = seeing_snapshot(session, &[mapping.source_table()], unseen).await?;
     snapshot.wait_durable().await?;
     let keys: Vec<Row> = some.iter().map(|(_, cells)| cells.clone()).collect();
     let found = match snapshot.read_keys(mapping, &keys).await {

@@ -74,3 +74,23 @@ fn a_row_without_a_result_waits_and_the_others_go_on() {
         trial.follow();
     }
 }
+
+/// The table is read by its own columns, and not by those that the mapping makes of them.
+#[test]
+fn rows_of_a_mapped_table_are_repaired() {
+    let mut trial = Trial::new(Engine::Pg15, Engine::Pg17).as_superuser();
+    trial.tables = MAPPING.to_owned();
+    trial.source.run(
+        "CREATE TABLE t (id integer PRIMARY KEY, flag integer, n integer);
+         INSERT INTO t VALUES (1, 1, 1), (2, 0, 2), (3, 1, 3)",
+    );
+    let running = trial.following(&[]);
+    trial.target.run(
+        "SET session_replication_role = replica; UPDATE t SET half = 99 WHERE id = 1; DELETE FROM t WHERE id = 2; RESET session_replication_role",
+    );
+    trial.call(&["verify", "--json"]).expect(2);
+    trial.call(&["verify", "--repair", "--json"]).expect(0);
+    trial.call(&["verify", "--json"]).expect(0);
+    assert_eq!(rows(&trial, "half = 12 OR half = 6 AND NOT flag"), 2);
+    running.ended();
+}
