@@ -48,6 +48,8 @@ struct Known {
     resolved: u64,
     /// Tables that were emptied.
     emptied: HashSet<String>,
+    /// Tables that may have other rows than before.
+    exchanged: HashSet<String>,
 }
 
 impl Marks {
@@ -63,8 +65,9 @@ impl Marks {
         let keys = known.keys.get(&table);
         let written = digest.is_some_and(|d| keys.is_some_and(|keys| keys.contains(d)));
         let emptied = kind == DifferenceKind::Missing && known.emptied.contains(&table);
+        let exchanged = known.exchanged.contains(&table);
         Facts {
-            stranger: written || emptied,
+            stranger: written || emptied || exchanged,
             ..Facts::default()
         }
     }
@@ -114,6 +117,9 @@ impl Known {
             (None, Written::Truncate) => {
                 self.emptied.insert(table);
             }
+            (None, Written::Exchange) => {
+                self.exchanged.insert(table);
+            }
             (None, _) => {}
         }
         self.shown.writes += u64::from(entry.operation != Written::More);
@@ -125,7 +131,7 @@ impl Known {
     }
 }
 
-/// Has the target note strangers; a role that may not leaves them to the comparison.
+/// Has the target note strangers; a role that may not, or a target whose log does not show them, leaves them to the comparison.
 pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
     // a table that several mappings go to is watched once
     let tables = of_each_target(session.tables());
@@ -135,13 +141,13 @@ pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
                 warn(
                     session,
                     format!(
-                        "table {table}: what shows strangers' writes had been taken off or switched off; it is there again, writes in between were not seen"
+                        "table {table}: what shows strangers' writes had been taken off, switched off or lost; it is there again, writes in between may not have been seen"
                     ),
                 );
             }
             Ok(())
         }
-        Err(e) if e.kind == ErrorKind::Permission => {
+        Err(e) if matches!(e.kind, ErrorKind::Permission | ErrorKind::Setting) => {
             warn(
                 session,
                 format!("strangers' writes on the target are not noted: {e}"),
@@ -249,7 +255,7 @@ fn lost(session: &Session, found: &Strangers) {
         warn(
             session,
             format!(
-                "table {name}: somebody has taken off or switched off what shows strangers' writes: they can no longer be seen"
+                "table {name}: somebody has taken off or switched off what shows strangers' writes, or the log that does is lost: some cannot be seen"
             ),
         );
         for (at, mapping) in session.tables().iter().enumerate() {
@@ -321,6 +327,7 @@ fn word(operation: Written) -> &'static str {
         Written::Update => "update",
         Written::Delete => "delete",
         Written::Truncate => "truncate",
+        Written::Exchange => "exchange",
         Written::More => "more",
     }
 }

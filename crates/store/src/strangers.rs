@@ -33,6 +33,9 @@ pub enum Written {
     Delete,
     /// All rows went.
     Truncate,
+    /// Other rows took the place of the table's, or of a part of them, without being named (a partition that was exchanged, another table of
+    /// its name).
+    Exchange,
     /// Rows were written that found no room in the list.
     More,
 }
