@@ -48,6 +48,7 @@ mod there_and_back;
 mod toast;
 mod transactions;
 mod truncate;
+mod unreachable;
 mod values;
 mod values_mysql;
 mod visibility;
