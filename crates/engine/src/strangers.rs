@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossfade_control::quarantine::{KeySide, RowKey};
 use crossfade_model::{Cell, Row, TableMapping, of_each_target};
 use crossfade_store::{ErrorKind, Stranger, Strangers, Written};
@@ -17,7 +16,7 @@ use crate::error::EngineError;
 use crate::progress::{DifferenceKind, Event, StrangerWrite, StrangersSeen};
 use crate::session::Session;
 use crate::verify::cause::Facts;
-use crate::verify::differ::{self, key_digest};
+use crate::verify::differ::{self, cell_text, key_digest};
 use crate::verify::repair::source_key;
 
 /// How often the target is asked.
@@ -224,22 +223,19 @@ fn enter(session: &Session, entry: &Stranger) {
 
 /// The key that an entry names, in the target's form.
 fn key(mapping: &TableMapping, entry: &Stranger) -> Option<RowKey> {
-    let texts = entry.key.as_ref()?;
+    let cells = entry.key.as_ref()?;
     let places = &mapping.source.key.as_ref()?.columns;
-    if texts.len() != places.len() {
+    if cells.len() != places.len() {
         return None;
     }
     let mut row = Row(vec![Cell::Null; mapping.columns.len()]);
-    for (&place, text) in places.iter().zip(texts) {
-        *row.0.get_mut(place)? = Cell::TextForm(Bytes::copy_from_slice(text.as_bytes()));
+    for (&place, cell) in places.iter().zip(cells) {
+        *row.0.get_mut(place)? = cell.clone();
     }
     Some(RowKey {
         digest: key_digest(mapping, &row)?,
         text: differ::key_text(mapping, &row),
-        cells: places
-            .iter()
-            .filter_map(|&place| row.0.get(place).cloned())
-            .collect(),
+        cells: cells.clone(),
         side: KeySide::Target,
     })
 }
@@ -298,7 +294,10 @@ pub fn write(entry: &Stranger) -> StrangerWrite {
     StrangerWrite {
         table: entry.table.to_string(),
         operation: word(entry.operation).to_owned(),
-        key: entry.key.as_ref().map(|key| key.join(", ")),
+        key: entry.key.as_ref().map(|cells| {
+            let texts = cells.iter().map(|c| cell_text(c).unwrap_or_default());
+            texts.collect::<Vec<_>>().join(", ")
+        }),
         at: entry.at,
         who: entry.who.clone(),
     }

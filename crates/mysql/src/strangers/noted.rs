@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crossfade_model::Cell;
 use crossfade_mysql_binlog::LogPosition;
 use crossfade_store::{ErrorKind, Result, Stranger, Written};
 
@@ -192,7 +193,7 @@ pub(super) async fn read(
     let mut last = after;
     for row in &rows {
         let operation = WORDS.iter().find(|(_, word)| *word == row.text(2));
-        let cells = row.get(3).map(serde_json::from_str::<Vec<String>>);
+        let cells = row.get(3).map(serde_json::from_str::<Vec<Cell>>);
         let (Some(id), Some((operation, _)), Ok(key)) =
             (row.number::<i64>(0), operation, cells.transpose())
         else {
@@ -235,7 +236,7 @@ mod tests {
         Write {
             table: named(table),
             operation,
-            key: Some(vec!["1".to_owned()]),
+            key: Some(vec![Cell::Integer(1)]),
             at: 1,
             who: String::new(),
         }

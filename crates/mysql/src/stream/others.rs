@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossfade_model::{Cell, Row, TableId, TableKey, TableMapping, TableName, hex};
+use bytes::Bytes;
+use crossfade_model::{Cell, Row, TableId, TableKey, TableMapping, TableName};
 use crossfade_mysql_binlog::{
     Begin, BinlogStream, Change, Definition, Interest, Item, LogPosition, RowChange, StreamOptions,
     replica_id,
@@ -44,12 +45,12 @@ pub(crate) struct LogPlace {
 }
 
 /// A write of somebody else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Write {
     pub table: TableName,
     pub operation: Written,
-    /// The key's cells as texts, in key order.
-    pub key: Option<Vec<String>>,
+    /// The key's cells, in key order.
+    pub key: Option<Vec<Cell>>,
     /// In milliseconds since the Unix epoch, by the server's clock.
     pub at: i64,
     pub who: String,
@@ -303,12 +304,12 @@ impl Others {
             RowChange::Update { before, after } => (Written::Update, [Some(before), Some(after)]),
             RowChange::Delete { before } => (Written::Delete, [Some(before), None]),
         };
-        let mut keys: Vec<(TableId, Option<Vec<String>>)> = Vec::new();
+        let mut keys: Vec<(TableId, Option<Vec<Cell>>)> = Vec::new();
         // the new key first, and the old one where it is another
         for row in rows.into_iter().flatten().rev() {
             let found = match self.tables.read(&change.table, [row]) {
                 Ok(None) => return,
-                Ok(Some((table, [row]))) => (table, texts(&row)),
+                Ok(Some((table, [row]))) => (table, cells(&row)),
                 // the table is not as it was planned: which row it is cannot be said
                 Err((table, _)) => (table, None),
             };
@@ -438,15 +439,14 @@ fn wanted(tables: &Tables) -> crossfade_mysql_binlog::Wanted {
     })
 }
 
-/// The cells of a key as texts; `None` for a key of no columns.
-fn texts(row: &Row) -> Option<Vec<String>> {
-    let text = |cell: &Cell| match cell {
-        Cell::TextForm(text) | Cell::Text(text) => String::from_utf8(text.to_vec()).ok(),
-        Cell::Integer(number) => Some(number.to_string()),
-        Cell::Real(number) => Some(format!("{number:?}")),
-        Cell::Blob(bytes) => Some(format!("\\x{}", hex::encode(bytes))),
-        Cell::Null | Cell::Unchanged => None,
+/// The cells of a key, apart from the event that they came in; `None` for a key of no columns.
+fn cells(row: &Row) -> Option<Vec<Cell>> {
+    let copied = |cell: &Cell| match cell {
+        Cell::TextForm(bytes) => Cell::TextForm(Bytes::copy_from_slice(bytes)),
+        Cell::Text(bytes) => Cell::Text(Bytes::copy_from_slice(bytes)),
+        Cell::Blob(bytes) => Cell::Blob(Bytes::copy_from_slice(bytes)),
+        Cell::Null | Cell::Unchanged | Cell::Integer(_) | Cell::Real(_) => cell.clone(),
     };
-    let texts: Option<Vec<String>> = row.0.iter().map(text).collect();
-    texts.filter(|texts| !texts.is_empty())
+    let cells: Vec<Cell> = row.0.iter().map(copied).collect();
+    (!cells.is_empty()).then_some(cells)
 }

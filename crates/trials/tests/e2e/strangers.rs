@@ -102,11 +102,11 @@ fn a_strangers_write_is_told_with_its_key_and_is_the_cause_of_the_difference() {
 }
 
 /// As an administrator would: the guards are taken off, and put back.
-fn unguarded(trial: &Trial, sql: &str) {
-    let guards = trial.target.rows(
-        "SELECT trigger_name, concat('CREATE TRIGGER `', trigger_name, '` ', action_timing, ' ', event_manipulation, ' ON t FOR EACH ROW ', action_statement)
-         FROM information_schema.triggers WHERE event_object_table = 't' AND trigger_schema = database()",
-    );
+fn unguarded(trial: &Trial, table: &str, sql: &str) {
+    let guards = trial.target.rows(&format!(
+        "SELECT trigger_name, concat('CREATE TRIGGER `', trigger_name, '` ', action_timing, ' ', event_manipulation, ' ON {table} FOR EACH ROW ', action_statement)
+         FROM information_schema.triggers WHERE event_object_table = '{table}' AND trigger_schema = database()",
+    ));
     assert_eq!(guards.len(), 3);
     let texts = guards.iter().flatten().flatten();
     let texts: Vec<&str> = texts.map(String::as_str).collect();
@@ -153,6 +153,7 @@ fn what_passes_the_guards_of_mysql_and_mariadb_is_told_from_their_log() {
         trial.call(&["verify", "--touched"]).expect(0);
         unguarded(
             &trial,
+            "t",
             "UPDATE t SET a = 'x' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (9, 'x'); UPDATE t SET id = 13 WHERE id = 3",
         );
         wait_until("the strangers are counted", LONG, || {
@@ -179,7 +180,7 @@ fn what_passes_the_guards_of_mysql_and_mariadb_is_told_from_their_log() {
         assert_eq!(keys(&told), expected, "{stdout}");
         assert!(told.iter().all(|e| e["at"].as_i64() > Some(0)));
         // what is written while nothing runs is told by the next run, and what was told is not told again
-        unguarded(&trial, "INSERT INTO t VALUES (10, 'x')");
+        unguarded(&trial, "t", "INSERT INTO t VALUES (10, 'x')");
         trial.target.run("TRUNCATE t");
         assert_eq!(trial.status()["strangers"]["writes"], 5);
         let running = trial.following(&[]);
@@ -200,6 +201,38 @@ fn what_passes_the_guards_of_mysql_and_mariadb_is_told_from_their_log() {
                     WHERE table_schema = database() AND table_name LIKE '|_crossfade%' ESCAPE '|'";
         assert!(trial.target.rows(left).is_empty());
     }
+}
+
+/// Whatever a key is made of, the log's form of it is the one that a comparison knows the row by.
+#[test]
+fn a_strangers_key_in_the_log_is_that_of_the_row_that_differs() {
+    let trial = Trial::new(Engine::Mysql97, Engine::Maria118).option("reconcile_percent", 0);
+    trial.source.run(
+        "CREATE TABLE w (b varbinary(4), d datetime(3), i timestamp(6), s varchar(10) CHARACTER SET latin1, m decimal(8,2), n bigint unsigned, v integer,
+                         PRIMARY KEY (b, d, i, s, m, n))",
+    );
+    trial.source.run(
+        "INSERT INTO w VALUES (x'00ff', '2024-01-02 03:04:05.600', '2024-01-02 03:04:05', 'ä', -1.5, 18446744073709551615, 1),
+                              (x'', '2024-01-02', '2024-01-02 03:04:05.000001', '', 0, 0, 1)",
+    );
+    let running = trial.following(&[]);
+    trial.call(&["verify"]).expect(0);
+    unguarded(&trial, "w", "UPDATE w SET v = 2");
+    wait_until("the strangers are counted", LONG, || {
+        trial.status()["strangers"]["writes"] == 2
+    });
+    let report = trial.call(&["verify", "--json"]).expect(2);
+    let found = sorted(causes(&report.json()["report"]));
+    let stdout = running.ended().stdout;
+    let told = events(&stdout, "stranger");
+    let told: Vec<&str> = told.iter().filter_map(|e| e["key"].as_str()).collect();
+    let whole = r"\x00ff, 2024-01-02 03:04:05.600, 2024-01-02 03:04:05.000000+00, ä, -1.50, 18446744073709551615";
+    assert!(told.contains(&whole), "{told:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found.iter().all(|row| row.ends_with("\"stranger\"]")),
+        "{found:?}"
+    );
 }
 
 #[test]
