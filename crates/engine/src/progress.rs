@@ -149,7 +149,7 @@ pub struct StrangersSeen {
     pub more: bool,
     /// The latest, oldest first.
     pub latest: Vec<StrangerWrite>,
-    /// Tables of the target whose marks somebody has taken off or switched off: writes on them can no longer be seen.
+    /// Tables of the target whose marks somebody has taken off or switched off, or whose log cannot be read: writes on them can no longer be seen.
     pub unseen: Vec<String>,
 }
 

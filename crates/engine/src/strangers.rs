@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossfade_control::quarantine::{KeySide, RowKey};
 use crossfade_model::{Cell, Row, TableMapping, of_each_target};
 use crossfade_store::{ErrorKind, Stranger, Strangers, Written};
@@ -17,7 +16,7 @@ use crate::error::EngineError;
 use crate::progress::{DifferenceKind, Event, StrangerWrite, StrangersSeen};
 use crate::session::Session;
 use crate::verify::cause::Facts;
-use crate::verify::differ::{self, key_digest};
+use crate::verify::differ::{self, cell_text, key_digest};
 use crate::verify::repair::source_key;
 
 /// How often the target is asked.
@@ -48,6 +47,8 @@ struct Known {
     resolved: u64,
     /// Tables that were emptied.
     emptied: HashSet<String>,
+    /// Tables that may have other rows than before.
+    exchanged: HashSet<String>,
 }
 
 impl Marks {
@@ -63,8 +64,9 @@ impl Marks {
         let keys = known.keys.get(&table);
         let written = digest.is_some_and(|d| keys.is_some_and(|keys| keys.contains(d)));
         let emptied = kind == DifferenceKind::Missing && known.emptied.contains(&table);
+        let exchanged = known.exchanged.contains(&table);
         Facts {
-            stranger: written || emptied,
+            stranger: written || emptied || exchanged,
             ..Facts::default()
         }
     }
@@ -114,6 +116,9 @@ impl Known {
             (None, Written::Truncate) => {
                 self.emptied.insert(table);
             }
+            (None, Written::Exchange) => {
+                self.exchanged.insert(table);
+            }
             (None, _) => {}
         }
         self.shown.writes += u64::from(entry.operation != Written::More);
@@ -125,7 +130,7 @@ impl Known {
     }
 }
 
-/// Has the target note strangers; a role that may not leaves them to the comparison.
+/// Has the target note strangers; a role that may not, or a target whose log does not show them, leaves them to the comparison.
 pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
     // a table that several mappings go to is watched once
     let tables = of_each_target(session.tables());
@@ -135,13 +140,13 @@ pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
                 warn(
                     session,
                     format!(
-                        "table {table}: what shows strangers' writes had been taken off or switched off; it is there again, writes in between were not seen"
+                        "table {table}: what shows strangers' writes had been taken off, switched off or lost; it is there again, writes in between may not have been seen"
                     ),
                 );
             }
             Ok(())
         }
-        Err(e) if e.kind == ErrorKind::Permission => {
+        Err(e) if matches!(e.kind, ErrorKind::Permission | ErrorKind::Setting) => {
             warn(
                 session,
                 format!("strangers' writes on the target are not noted: {e}"),
@@ -218,22 +223,19 @@ fn enter(session: &Session, entry: &Stranger) {
 
 /// The key that an entry names, in the target's form.
 fn key(mapping: &TableMapping, entry: &Stranger) -> Option<RowKey> {
-    let texts = entry.key.as_ref()?;
+    let cells = entry.key.as_ref()?;
     let places = &mapping.source.key.as_ref()?.columns;
-    if texts.len() != places.len() {
+    if cells.len() != places.len() {
         return None;
     }
     let mut row = Row(vec![Cell::Null; mapping.columns.len()]);
-    for (&place, text) in places.iter().zip(texts) {
-        *row.0.get_mut(place)? = Cell::TextForm(Bytes::copy_from_slice(text.as_bytes()));
+    for (&place, cell) in places.iter().zip(cells) {
+        *row.0.get_mut(place)? = cell.clone();
     }
     Some(RowKey {
         digest: key_digest(mapping, &row)?,
         text: differ::key_text(mapping, &row),
-        cells: places
-            .iter()
-            .filter_map(|&place| row.0.get(place).cloned())
-            .collect(),
+        cells: cells.clone(),
         side: KeySide::Target,
     })
 }
@@ -249,7 +251,7 @@ fn lost(session: &Session, found: &Strangers) {
         warn(
             session,
             format!(
-                "table {name}: somebody has taken off or switched off what shows strangers' writes: they can no longer be seen"
+                "table {name}: somebody has taken off or switched off what shows strangers' writes, or the log that does is lost: some cannot be seen"
             ),
         );
         for (at, mapping) in session.tables().iter().enumerate() {
@@ -292,7 +294,10 @@ pub fn write(entry: &Stranger) -> StrangerWrite {
     StrangerWrite {
         table: entry.table.to_string(),
         operation: word(entry.operation).to_owned(),
-        key: entry.key.as_ref().map(|key| key.join(", ")),
+        key: entry.key.as_ref().map(|cells| {
+            let texts = cells.iter().map(|c| cell_text(c).unwrap_or_default());
+            texts.collect::<Vec<_>>().join(", ")
+        }),
         at: entry.at,
         who: entry.who.clone(),
     }
@@ -321,6 +326,7 @@ fn word(operation: Written) -> &'static str {
         Written::Update => "update",
         Written::Delete => "delete",
         Written::Truncate => "truncate",
+        Written::Exchange => "exchange",
         Written::More => "more",
     }
 }

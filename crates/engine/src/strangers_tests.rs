@@ -13,7 +13,7 @@ fn entry(operation: Written, key: Option<&str>) -> Stranger {
             name: "t0".into(),
         },
         operation,
-        key: key.map(|key| vec![key.to_owned()]),
+        key: key.map(|key| vec![Cell::TextForm(key.to_owned().into())]),
         at: 5,
         who: "somebody".into(),
         told: false,

@@ -167,6 +167,11 @@ impl BinlogStream {
         self.replay.position()
     }
 
+    /// Whether something was read that [`BinlogStream::next`] has not brought yet.
+    pub fn has_items(&self) -> bool {
+        self.replay.count() > 0
+    }
+
     /// The base of the log files' names.
     pub fn base(&self) -> &str {
         self.replay.base().unwrap_or_default()

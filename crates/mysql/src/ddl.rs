@@ -10,7 +10,7 @@ use crate::fence::{register, triggers};
 use crate::names::{literal, quote};
 use crate::server::Server;
 use crate::writer::Turns;
-use crate::{design, guard, own};
+use crate::{design, guard, own, strangers};
 
 /// Kinds of what is noted as made.
 pub(crate) const TABLE: &str = "table";
@@ -435,7 +435,8 @@ pub(crate) async fn remove(
             .await?;
         gone.push(item("table", table, ""));
     }
-    let own_tables = own::forget(client, migration).await?;
+    let mut own_tables = strangers::remove(client, migration).await?;
+    own_tables.extend(own::forget(client, migration).await?);
     gone.extend(own_tables.into_iter().map(|name| item("table", name, "")));
     Ok(gone)
 }

@@ -164,6 +164,10 @@ pub(crate) fn driver(label: &Arc<str>, doing: &str, error: &Error) -> StoreError
     };
     match error {
         Error::Server(error) => server(label, doing, error),
+        // who encrypts says more, of what no reader can mend
+        Error::Io(mysql_async::IoError::Io(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            connection("the other side closed the connection")
+        }
         Error::Io(mysql_async::IoError::Io(e)) => {
             connection(&format!("the connection failed: {}", e))
         }

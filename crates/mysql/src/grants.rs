@@ -45,6 +45,9 @@ pub(crate) fn target(database: &str, migration: &str, tables: &[TableMapping]) -
 CREATE USER {user} IDENTIFIED BY {PASSWORD};
 -- To make {} tables and crossfade's own, their indexes and foreign keys, to fill them, and to keep others from writing by triggers.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, TRIGGER ON {}.* TO {user};
+-- To read in the log what others write to these tables, and for a way back. The server gives these for all databases only; without them
+-- such writes are not told. (MariaDB: REPLICATION SLAVE, BINLOG MONITOR.)
+GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {user};
 -- Where the server writes a binary log, triggers need one of these too:
 -- SET GLOBAL log_bin_trust_function_creators = ON;  -- MySQL 8 and MariaDB
 ",

@@ -1,5 +1,6 @@
 //! Guards: row triggers that keep others from writing to tables that a migration fills. Crossfade's own sessions pass by
-//! naming the migration in a variable of the session. Readers are not touched; TRUNCATE and DDL fire no triggers.
+//! naming the migration in a variable of the session. Readers are not touched; TRUNCATE and DDL fire no triggers:
+//! they are found in the log ([`crate::strangers`]).
 
 use crossfade_store::Result;
 

@@ -5,7 +5,8 @@
 //!
 //! # Target
 //! Rows go in as literals of statements, each in a form that its column keeps unchanged ([`cells`]), under a strict SQL mode
-//! ([`session`]). Crossfade's own tables stand in the target database ([`own`]); row triggers keep others out ([`guard`]).
+//! ([`session`]). Crossfade's own tables stand in the target database ([`own`]); row triggers keep others out ([`guard`]), and what passes these is
+//! found in the binary log ([`strangers`]).
 
 #![allow(rustdoc::private_intra_doc_links)]
 
@@ -41,6 +42,7 @@ mod session;
 mod snapshot;
 mod source;
 mod splits;
+mod strangers;
 mod stream;
 mod target;
 mod tenure;
@@ -92,6 +94,8 @@ pub struct MysqlStore {
     lineage: Arc<lineage::Lineage>,
     /// Of those who write and who add foreign keys.
     turns: writer::Turns,
+    /// What the target's log is read for.
+    watched: strangers::Watched,
 }
 
 impl MysqlStore {
@@ -110,6 +114,7 @@ impl MysqlStore {
             sessions: connect::Sessions::default(),
             lineage: Arc::default(),
             turns: Arc::default(),
+            watched: strangers::Watched::default(),
         })
     }
 
@@ -128,6 +133,7 @@ impl MysqlStore {
             sessions: connect::Sessions::default(),
             lineage: Arc::default(),
             turns: Arc::default(),
+            watched: strangers::Watched::default(),
         }
     }
 

@@ -371,7 +371,10 @@ fn bytes_of(quoted: &str) -> String {
 }
 
 /// A table's columns. While a table is being altered MariaDB does not list it for a moment: reading from it waits until that is over.
-async fn columns_of(client: &mut Client, table: &TableName) -> Result<Vec<catalog::Column>> {
+pub(crate) async fn columns_of(
+    client: &mut Client,
+    table: &TableName,
+) -> Result<Vec<catalog::Column>> {
     for _ in 0..LOOKS {
         let found = catalog::columns(client, Some(&table.name)).await?;
         if let Some(columns) = found.into_values().next() {

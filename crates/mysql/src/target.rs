@@ -16,7 +16,7 @@ use crate::connect::Client;
 use crate::describe::named;
 use crate::reader::MysqlReader;
 use crate::session::Purpose;
-use crate::{MysqlStore, ddl, design, findings, grants, own, query, tenure};
+use crate::{MysqlStore, ddl, design, findings, grants, own, query, strangers, tenure};
 
 impl MysqlStore {
     async fn builder(&self) -> Result<Client> {
@@ -203,29 +203,43 @@ impl Target for MysqlStore {
         Ok(states)
     }
 
-    /// The guards refuse strangers: there is nothing to note but that somebody took them off. (TRUNCATE and DDL pass them.)
+    /// The guards refuse strangers; what passes them is in the log. Guards that somebody took off come back.
     async fn watch_strangers(
         &self,
         migration: &str,
-        _tables: &[TableMapping],
+        tables: &[TableMapping],
     ) -> Result<Vec<TableName>> {
         let mut client = self.builder().await?;
         let lost = ddl::close_again(&mut client, migration).await?;
+        let lost: Vec<TableName> = lost.iter().map(|name| named(name)).collect();
+        let watched = strangers::watch(self, &mut client, migration, tables).await;
         client.close().await;
-        Ok(lost.iter().map(|name| named(name)).collect())
+        match watched {
+            Ok(false) => Ok(lost),
+            Ok(true) => Ok(tables.iter().map(|m| m.target.name.clone()).collect()),
+            // that is told by the next run: what is told now is worse
+            Err(_) if !lost.is_empty() => Ok(lost),
+            Err(error) => Err(error),
+        }
     }
 
-    async fn strangers(&self, migration: &str, _seen: Option<&str>) -> Result<Strangers> {
+    async fn strangers(&self, migration: &str, seen: Option<&str>) -> Result<Strangers> {
         let mut client = self.connect(Purpose::Check).await?;
         let opened = ddl::opened(&mut client, migration).await?;
+        let mut found = strangers::strangers(self, &mut client, migration, seen).await?;
         client.close().await;
-        Ok(Strangers {
-            unseen: opened.iter().map(|name| named(name)).collect(),
-            ..Strangers::default()
-        })
+        for table in opened.iter().map(|name| named(name)) {
+            if !found.unseen.contains(&table) {
+                found.unseen.push(table);
+            }
+        }
+        Ok(found)
     }
 
-    async fn told_strangers(&self, _migration: &str, _entries: &[i64]) -> Result<()> {
+    async fn told_strangers(&self, migration: &str, entries: &[i64]) -> Result<()> {
+        let mut client = self.connect(Purpose::Check).await?;
+        strangers::told(&mut client, migration, entries).await?;
+        client.close().await;
         Ok(())
     }
 

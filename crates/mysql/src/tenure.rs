@@ -21,6 +21,7 @@ use crate::load::MysqlLoader;
 use crate::names::literal;
 use crate::own;
 use crate::session::Purpose;
+use crate::strangers;
 use crate::writer::Writer;
 
 /// How long a run that has just died may still seem alive: the server notices a closed socket within milliseconds.
@@ -46,6 +47,7 @@ pub(crate) async fn acquire(store: &MysqlStore, migration: &str) -> Result<Mysql
     let lock = lock_name(&store.address.database, migration);
     take_lock(&mut client, &lock, migration).await?;
     own::create(&mut client).await?;
+    strangers::create(&mut client, migration).await?;
     let state = raised(store, &mut client, &lock, migration).await?;
     Ok(MysqlTenure {
         store: store.clone(),
@@ -210,6 +212,12 @@ impl MysqlTenure {
             Arc::clone(&self.store.turns),
         )
         .await
+    }
+}
+
+impl Drop for MysqlTenure {
+    fn drop(&mut self) {
+        self.store.watched.stop();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::connect::Client;
 use crate::guard;
 use crate::own;
 use crate::plan::Plan;
+use crate::strangers;
 
 /// A session that writes for a tenure.
 pub(crate) struct Writer {
@@ -20,6 +21,8 @@ pub(crate) struct Writer {
     plans: HashMap<TableId, Arc<Plan>>,
     /// A transaction may be open.
     open: bool,
+    /// The checkpoint was moved in it: so the log says whose it is.
+    moved: bool,
     turns: Turns,
     /// Held while a transaction is open.
     turn: Option<OwnedRwLockReadGuard<()>>,
@@ -46,6 +49,7 @@ impl Writer {
             epoch,
             plans: HashMap::new(),
             open: false,
+            moved: false,
             turns,
             turn: None,
         })
@@ -58,6 +62,7 @@ impl Writer {
         }
         self.turn = Some(Arc::clone(&self.turns).read_owned().await);
         self.open = true;
+        self.moved = false;
         self.client
             .run("beginning a transaction", "START TRANSACTION")
             .await?;
@@ -71,11 +76,16 @@ impl Writer {
 
     /// Moves the checkpoint.
     pub async fn move_checkpoint(&mut self, from: Option<Position>, to: Position) -> Result<()> {
-        own::move_checkpoint(&mut self.client, &self.migration, from, to).await
+        own::move_checkpoint(&mut self.client, &self.migration, from, to).await?;
+        self.moved |= from != Some(to);
+        Ok(())
     }
 
     /// Commits.
     pub async fn commit(&mut self) -> Result<()> {
+        if !self.moved {
+            strangers::mark(&mut self.client, &self.migration).await?;
+        }
         self.client.run("committing", "COMMIT").await?;
         self.open = false;
         self.turn = None;

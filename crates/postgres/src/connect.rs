@@ -180,10 +180,15 @@ impl ConnectTarget {
         T::Stream: Send + 'static,
         T::TlsConnect: TlsConnect<Socket>,
     {
-        let (inner, connection) = config
-            .connect(tls)
-            .await
-            .map_err(|e| from_driver(&self.label, "connecting", &e))?;
+        let (inner, connection) = config.connect(tls).await.map_err(|e| {
+            match from_driver(&self.label, "connecting", &e) {
+                // whatever failed, nothing was under way
+                e if e.kind == ErrorKind::Connection && e.fix.is_none() => {
+                    e.fix("Check that the server runs and can be reached")
+                }
+                e => e,
+            }
+        })?;
         let version = connection
             .parameter("server_version")
             .and_then(session::version_number)

@@ -1,9 +1,9 @@
 //! Writes on a target that are not the migration's: what the target itself notes of them.
 
-use crossfade_model::TableName;
+use crossfade_model::{Cell, TableName};
 
 /// A write of somebody else, as the target has noted it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stranger {
     /// What names the entry for [`crate::Target::told_strangers`]; `None` for an entry that stands for writes which found no room.
     pub id: Option<i64>,
@@ -11,9 +11,9 @@ pub struct Stranger {
     pub table: TableName,
     /// What was written.
     pub operation: Written,
-    /// The cells of the key as texts in the target's own form, in key order; `None` where the write has none: all of the table
+    /// The cells of the key as the target hands them over, in key order; `None` where the write has none: all of the table
     /// may have changed.
-    pub key: Option<Vec<String>>,
+    pub key: Option<Vec<Cell>>,
     /// When, by the target's clock, milliseconds since the Unix epoch.
     pub at: i64,
     /// Who, from where, by which program, as far as the target knows.
@@ -33,12 +33,15 @@ pub enum Written {
     Delete,
     /// All rows went.
     Truncate,
+    /// Other rows took the place of the table's, or of a part of them, without being named (a partition that was exchanged, another table of
+    /// its name).
+    Exchange,
     /// Rows were written that found no room in the list.
     More,
 }
 
 /// What a target knows of strangers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Strangers {
     /// Entries, oldest first. Bounded by the store.
     pub entries: Vec<Stranger>,

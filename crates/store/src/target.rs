@@ -319,8 +319,8 @@ pub trait Target: Send + Sync {
         tables: &[TableMapping],
     ) -> Result<Vec<HeldSequence>>;
 
-    /// Has the target note every write on these tables that is not this migration's, in the writer's own transaction and with the
-    /// row's key, so far as the store can; done before is no error. Called once the tables are followed: before, they are
+    /// Has the target note every write on these tables that is not this migration's, in the writer's own transaction or by its
+    /// log, and with the row's key, so far as the store can; done before is no error. Called once the tables are followed: before, they are
     /// only fenced. Returns the tables whose marks a person had taken off or switched off meanwhile: they note again, but
     /// not what was written in between.
     async fn watch_strangers(

@@ -38,7 +38,7 @@ pub fn text(seen: &StrangersSeen) -> String {
     }
     for table in &seen.unseen {
         lines.push(format!(
-            "Strangers' writes on table {table} can no longer be seen: somebody has taken off or switched off its triggers."
+            "Strangers' writes on table {table} can no longer be seen: somebody has taken off or switched off its triggers, or its log cannot be read."
         ));
     }
     lines.join("\n")

@@ -5,7 +5,7 @@ use crossfade_store::{ErrorKind, Result, Standing, StoreError};
 
 use crate::connect::Client;
 use crate::names::literal;
-use crate::own;
+use crate::{own, strangers};
 
 /// A row a migration: mode, epoch, where the database's own changes begin.
 pub(crate) const REGISTER: &str = "_crossfade_register";
@@ -199,6 +199,7 @@ pub(crate) async fn swap(
                 ),
             )
             .await?;
+        strangers::pass(client, [migration, &reverse_lane(migration)]).await?;
     }
     Ok(())
 }

@@ -5,5 +5,5 @@ mod source;
 mod target;
 mod words;
 
-pub(crate) use source::source;
+pub(crate) use source::{source, unfit_log};
 pub(crate) use target::{target, trigger_rights};

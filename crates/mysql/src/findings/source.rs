@@ -182,6 +182,22 @@ fn log_settings(server: &Server) -> Vec<Finding> {
     out
 }
 
+/// Why the server's log does not hold all rows that are written, if it does not.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn unfit_log(client: &mut Client) -> Result<Option<Finding>> {
+    let server = std::sync::Arc::clone(&client.server);
+    let mut found = log_settings(&server);
+    if server.is_on("log_bin") {
+        found.extend(left_out(client, &server).await?);
+    }
+    // names of transactions place a snapshot; here none is placed
+    Ok(found
+        .into_iter()
+        .find(|f| f.severity == Severity::Blocks && f.code != "mysql.gtid_mode"))
+}
+
 /// What the server's log leaves out: databases by its options, and what a replica has applied.
 async fn left_out(client: &mut Client, server: &Server) -> Result<Vec<Finding>> {
     let mut out = Vec::new();

@@ -53,8 +53,8 @@ pub(super) struct Mapped {
     columns: Vec<Planned>,
     /// The index that identifies a row.
     pub key: String,
-    /// All columns of the planned table, generated ones too.
-    known: HashSet<String>,
+    /// All columns of the planned table, generated ones too; `None` where others do not matter.
+    known: Option<HashSet<String>>,
     reader: Option<Reader>,
 }
 
@@ -106,9 +106,11 @@ fn mapped(mapping: &TableMapping) -> Mapped {
                 instant: mapping.is_instant(at),
             })
             .collect(),
-        known: (mapping.source.columns.iter())
-            .map(|column| column.name.clone())
-            .collect(),
+        known: Some(
+            (mapping.source.columns.iter())
+                .map(|column| column.name.clone())
+                .collect(),
+        ),
         key: key_name(&mapping.source).to_owned(),
         reader: None,
     }
@@ -151,6 +153,17 @@ impl Tables {
                 .collect(),
             tables,
         }
+    }
+
+    /// Columns that the mappings do not know are let be.
+    pub fn with_any_columns(&mut self) {
+        self.tables.iter_mut().for_each(|table| table.known = None);
+    }
+
+    /// Whether a database is the mapped tables' own.
+    pub fn is_database(&self) -> impl Fn(&str) -> bool + Send + Sync + 'static {
+        let (database, folded) = (self.database.clone(), self.folded);
+        move |of| fold(of, folded) == database
     }
 
     /// Which columns the log must bring of a table; `None` for other tables.
@@ -273,7 +286,9 @@ fn places(
     }
     let unknown = map.columns.iter().find(|column| {
         // what MariaDB keeps behind unique keys of long columns
-        !table.known.contains(&column.name) && !column.name.starts_with("DB_ROW_HASH_")
+        let known = table.known.as_ref();
+        known.is_some_and(|known| !known.contains(&column.name))
+            && !column.name.starts_with("DB_ROW_HASH_")
     });
     if let Some(column) = unknown {
         return Err(format!("it has a new column {}", column.name));

@@ -5,6 +5,7 @@
 //! - `statement`: what a statement in the log does to the mapped tables.
 //! - `fate`: big transactions of which a part, or all, did not happen.
 //! - `events`: what the log brings, in the engine's words.
+//! - `others`: what others than the migration have written to a target's tables.
 //!
 //! Nothing is kept on the source: the server keeps its log as its own settings say, and a log that is gone stops the stream.
 
@@ -12,6 +13,7 @@ mod charset;
 mod events;
 pub(crate) mod fate;
 mod image;
+pub(crate) mod others;
 mod place;
 mod statement;
 #[cfg(test)]

@@ -56,6 +56,26 @@ pub(super) fn effect(sql: &str, database: &str, tables: &Tables) -> Effect {
     statement.effect()
 }
 
+/// What a statement does to rows of a table without naming them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// All of them, or those of some partitions, are gone.
+    Emptied,
+    /// Others may have taken their place.
+    Exchanged,
+}
+
+/// The tables of which a statement moves rows. What adds, takes or changes columns, indexes and constraints moves none.
+pub(super) fn moves(sql: &str, database: &str, tables: &Tables) -> Vec<(TableId, Moved)> {
+    let all = tokens(sql);
+    let statement = Statement {
+        tokens: &all,
+        database,
+        tables,
+    };
+    statement.moves()
+}
+
 struct Statement<'a> {
     tokens: &'a [Token],
     database: &'a str,
@@ -125,6 +145,92 @@ impl Statement<'_> {
             }
             self.table_at(at).map(|(table, _)| table)
         })
+    }
+
+    /// All mapped tables whose names stand anywhere.
+    fn all(&self, moved: Moved) -> Vec<(TableId, Moved)> {
+        let mut out: Vec<(TableId, Moved)> = Vec::new();
+        let mut at = 0;
+        while at < self.tokens.len() {
+            let (found, behind) = match self.table_at(at) {
+                Some((table, behind)) => (Some((table.id, moved)), behind),
+                None => (None, at + 1),
+            };
+            out.extend(found.filter(|found| !out.contains(found)));
+            at = behind;
+        }
+        out
+    }
+
+    fn moves(&self) -> Vec<(TableId, Moved)> {
+        let one = |at: usize, moved| {
+            let found = self.table_at(at);
+            found
+                .map(|(table, _)| (table.id, moved))
+                .into_iter()
+                .collect()
+        };
+        match self.word(0) {
+            "TRUNCATE" => one(self.skip(1), Moved::Emptied),
+            "RENAME" if self.word(1) != "USER" => self.all(Moved::Exchanged),
+            "ALTER" => self.altered(),
+            "DROP" => match self.word(1) {
+                "TABLE" | "TABLES" => self.all(Moved::Emptied),
+                "DATABASE" | "SCHEMA" => {
+                    let name = self.tokens.get(self.skip(2)).and_then(Token::name);
+                    let gone = self.tables.of_database(name.unwrap_or_default()).iter();
+                    gone.map(|table| (table.id, Moved::Emptied)).collect()
+                }
+                _ => Vec::new(),
+            },
+            "CREATE" => {
+                let at = self.skip(1);
+                let words = self.tokens.get(..at).unwrap_or_default();
+                let has = |word: &str| words.iter().any(|token| token.is(word));
+                match has("REPLACE") && has("TABLE") {
+                    true => one(at, Moved::Exchanged),
+                    false => Vec::new(),
+                }
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What an `ALTER TABLE` moves: partitions, the whole table by another name.
+    fn altered(&self) -> Vec<(TableId, Moved)> {
+        let at = self.skip(1);
+        if !self.tokens.iter().take(at).any(|token| token.is("TABLE")) {
+            return Vec::new();
+        }
+        let followed = |word: &str, by: &dyn Fn(&Token) -> bool| {
+            let pairs = self.tokens.iter().zip(self.tokens.iter().skip(1));
+            pairs
+                .into_iter()
+                .any(|(one, next)| one.is(word) && by(next))
+        };
+        let partition = |next: &Token| next.is("PARTITION");
+        let table = |next: &Token| next.is("PARTITION") || next.is("TABLESPACE");
+        let renames = |next: &Token| {
+            !["COLUMN", "INDEX", "KEY"].iter().any(|of| next.is(of)) && next.name().is_some()
+        };
+        if followed("EXCHANGE", &partition) || followed("RENAME", &renames) {
+            return self.all(Moved::Exchanged);
+        }
+        let moved = if followed("TRUNCATE", &partition) || followed("DROP", &partition) {
+            Moved::Emptied
+        } else if followed("DISCARD", &table)
+            || followed("IMPORT", &table)
+            || followed("CONVERT", &table)
+        {
+            Moved::Exchanged
+        } else {
+            return Vec::new();
+        };
+        let found = self.table_at(at);
+        found
+            .map(|(table, _)| (table.id, moved))
+            .into_iter()
+            .collect()
     }
 
     fn named(&self, what: &str) -> Effect {

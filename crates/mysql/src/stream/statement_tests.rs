@@ -105,6 +105,50 @@ fn emptied_tables_and_partitions_are_told() {
 }
 
 #[test]
+fn what_moves_rows_without_naming_them_is_told() {
+    let moved = |sql: &str| moves(sql, "shop", &testing::tables(false));
+    for sql in [
+        "TRUNCATE t",
+        "ALTER TABLE t TRUNCATE PARTITION p0",
+        "ALTER TABLE shop.t DROP PARTITION p0",
+        "DROP TABLE IF EXISTS x, `t`",
+    ] {
+        assert_eq!(moved(sql), [(T, Moved::Emptied)], "{sql}");
+    }
+    let both = [(T, Moved::Emptied), (U, Moved::Emptied)];
+    assert_eq!(moved("DROP DATABASE shop"), both);
+    assert_eq!(moved("DROP TABLE t, u"), both);
+    for sql in [
+        "ALTER TABLE t EXCHANGE PARTITION p0 WITH TABLE x",
+        "ALTER TABLE x EXCHANGE PARTITION p0 WITH TABLE t",
+        "ALTER TABLE t DISCARD TABLESPACE",
+        "ALTER TABLE t IMPORT PARTITION p0 TABLESPACE",
+        "ALTER TABLE t RENAME TO old",
+        "ALTER TABLE x ADD COLUMN n INT, RENAME t",
+        "RENAME TABLE t TO old, x TO t",
+        "CREATE OR REPLACE TABLE t (id INT)",
+    ] {
+        assert_eq!(moved(sql), [(T, Moved::Exchanged)], "{sql}");
+    }
+    // what crossfade does to its target, and what leaves rows where they are
+    for sql in [
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "ALTER TABLE t ADD INDEX i (id)",
+        "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES u (id)",
+        "ALTER TABLE t AUTO_INCREMENT = 7",
+        "ALTER TABLE t ADD COLUMN n INT, RENAME COLUMN a TO b, DROP INDEX i",
+        "CREATE TRIGGER _crossfade_insert_t BEFORE INSERT ON t FOR EACH ROW BEGIN END",
+        "DROP TRIGGER IF EXISTS `_crossfade_insert_t`",
+        "DROP TEMPORARY TABLE t",
+        "DROP TABLE x",
+        "TRUNCATE x",
+        "ANALYZE TABLE t",
+    ] {
+        assert_eq!(moved(sql), [], "{sql}");
+    }
+}
+
+#[test]
 fn case_counts_where_the_server_says_so() {
     assert_eq!(of("TRUNCATE T"), Effect::Nothing);
     assert_eq!(
@@ -117,10 +161,12 @@ proptest! {
     #[test]
     fn nothing_panics(sql in "\\PC*") {
         let _any = of(&sql);
+        let _moved = moves(&sql, "shop", &testing::tables(false));
     }
 
     #[test]
     fn no_arrangement_of_signs_panics(sql in "(ALTER|TABLE|t|`|\"|'|/\\*!?|\\*/|--|#|\\(|\\)|,|\\.|\\\\| |\n|é){0,20}") {
         let _any = of(&sql);
+        let _moved = moves(&sql, "shop", &testing::tables(false));
     }
 }

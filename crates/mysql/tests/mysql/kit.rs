@@ -52,6 +52,18 @@ impl Database {
         Arc::new(MysqlStore::open(&self.url).unwrap())
     }
 
+    /// The store as a user sees it who may do all in this database, and nothing beside it; dropped with the database.
+    pub async fn unprivileged(&self) -> MysqlStore {
+        let name = &self.name;
+        self.run(&[
+            &format!("CREATE USER '{name}'@'%' IDENTIFIED BY 'pw'"),
+            &format!("GRANT ALL ON {name}.* TO '{name}'@'%'"),
+        ])
+        .await;
+        let (_, address) = self.url.split_once('@').unwrap();
+        MysqlStore::open(&format!("mysql://{name}:pw@{address}")).unwrap()
+    }
+
     /// A session of an application's, in the server's own settings.
     pub async fn conn(&self) -> Conn {
         let opts = OptsBuilder::from_opts(Opts::from_url(&self.url).unwrap())
@@ -102,9 +114,12 @@ impl Database {
 
     pub async fn drop(self) {
         let mut conn = Conn::from_url(&self.server_url).await.unwrap();
-        conn.query_drop(format!("DROP DATABASE {}", self.name))
-            .await
-            .unwrap();
+        for statement in [
+            format!("DROP DATABASE {}", self.name),
+            format!("DROP USER IF EXISTS '{}'@'%'", self.name),
+        ] {
+            conn.query_drop(statement).await.unwrap();
+        }
         conn.disconnect().await.unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use crossfade_model::Sequence;
 use crossfade_mysql::ENGINE;
-use crossfade_store::{Source, Target};
+use crossfade_store::{ErrorKind, Source, Target, Written};
 
 use crate::kit::{Database, described, load, mappings, named, row};
 use crate::on_each_server;
@@ -139,6 +139,83 @@ async fn a_shop_is_made_guarded_finished_and_removed() {
             [named("customer")]
         );
         assert!(store.strangers("m", None).await.unwrap().unseen.is_empty());
+
+        // what fires no trigger is in the log, and noted once
+        let noted = store.strangers("m", None).await.unwrap();
+        assert_eq!(noted.entries, []);
+        for statement in [
+            "SET foreign_key_checks = 0",
+            "TRUNCATE customer",
+            "RENAME TABLE orders TO other",
+            "RENAME TABLE other TO orders",
+        ] {
+            stranger.query_drop(statement).await.unwrap();
+        }
+        let found = store.strangers("m", noted.seen.as_deref()).await.unwrap();
+        let seen: Vec<_> = found
+            .entries
+            .iter()
+            .map(|e| (&e.table, e.operation))
+            .collect();
+        let (customer, orders) = (named("customer"), named("orders"));
+        let expected = [
+            (&customer, Written::Truncate),
+            (&orders, Written::Exchange),
+            (&orders, Written::Exchange),
+        ];
+        assert_eq!(seen, expected);
+        let ids: Vec<i64> = found.entries.iter().filter_map(|e| e.id).collect();
+        store.told_strangers("m", &ids).await.unwrap();
+        let again = store.strangers("m", found.seen.as_deref()).await.unwrap();
+        assert_eq!(again.entries, []);
+        let all = store.strangers("m", None).await.unwrap();
+        assert!(all.entries.len() == 3 && all.entries.iter().all(|e| e.told));
+
+        // many of one transaction: so many by their keys, the rest as more; what came while nobody looked is found from where the last look ended
+        stranger
+            .query_drop("DROP TRIGGER _crossfade_insert_customer")
+            .await
+            .unwrap();
+        let many = "INSERT INTO customer (mail) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                    SELECT CONCAT('m', i) FROM n UNION ALL SELECT 'one more'";
+        stranger.query_drop(many).await.unwrap();
+        assert_eq!(
+            store.watch_strangers("m", &mappings).await.unwrap(),
+            [named("customer")]
+        );
+        let found = store.strangers("m", all.seen.as_deref()).await.unwrap();
+        assert_eq!(found.entries.len(), 1_001);
+        let keyed = found
+            .entries
+            .iter()
+            .filter(|e| e.key.is_some() && e.operation == Written::Insert);
+        assert_eq!(keyed.count(), 1_000);
+        assert_eq!(found.entries.last().unwrap().operation, Written::More);
+
+        // a log that is not the one which was read is told, and read from its present end on
+        database
+            .run(&["UPDATE _crossfade_look SET begun = begun - 1"])
+            .await;
+        let lost = store.watch_strangers("m", &mappings).await.unwrap();
+        assert_eq!(lost.len(), mappings.len());
+        assert_eq!(store.watch_strangers("m", &mappings).await.unwrap(), []);
+
+        // a user who may not read the log
+        let unprivileged = database.unprivileged().await;
+        let refused = unprivileged
+            .watch_strangers("m", &mappings)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Permission, "{refused}");
+        assert!(
+            unprivileged
+                .strangers("m", None)
+                .await
+                .unwrap()
+                .entries
+                .len()
+                == 1_004
+        );
         stranger.disconnect().await.unwrap();
 
         assert_eq!(Target::made(&*store, "m").await.unwrap().len(), 4);

@@ -1,6 +1,6 @@
 //! Reading what was noted.
 
-use crossfade_model::TableName;
+use crossfade_model::{Cell, TableName};
 use crossfade_store::{ErrorKind, Result, StoreError, Stranger, Strangers, Written};
 use tokio_postgres::Row;
 
@@ -60,7 +60,10 @@ fn entry(row: &Row, operation: Written) -> Stranger {
             name: row.get(3),
         },
         operation,
-        key: row.get(5),
+        key: row.get::<_, Option<Vec<String>>>(5).map(|texts| {
+            let cells = texts.into_iter();
+            cells.map(|text| Cell::TextForm(text.into())).collect()
+        }),
         at: row.get(6),
         who: row.get(7),
         told: row.get(8),

@@ -1,6 +1,6 @@
 //! Writes that are not the migration's: noted by the server itself, with table, key, time and writer.
 
-use crossfade_model::TableMapping;
+use crossfade_model::{Cell, TableMapping};
 use crossfade_postgres::PostgresStore;
 use crossfade_store::{MergeMode, ReadForm, RowBlock, Stranger, Strangers, Target, Written};
 
@@ -39,7 +39,14 @@ async fn noted(store: &PostgresStore, seen: &mut Option<String>) -> Vec<Stranger
 
 fn shown(entries: &[Stranger]) -> Vec<(String, Written, Option<String>)> {
     let shown = entries.iter().map(|e| {
-        let key = e.key.as_ref().map(|key| key.join("|"));
+        let text = |cell: &Cell| match cell {
+            Cell::TextForm(text) => String::from_utf8(text.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let key = e
+            .key
+            .as_ref()
+            .map(|key| key.iter().map(text).collect::<Vec<_>>().join("|"));
         (e.table.to_string(), e.operation, key)
     });
     shown.collect()

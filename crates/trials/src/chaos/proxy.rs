@@ -1,5 +1,5 @@
 //! A way to a server on which packets can be lost: nothing comes through any more, and no connection is closed. Or all
-//! connections are closed at once, and others can be made.
+//! connections are closed at once, and others can be made, or cannot.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,6 +16,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Proxy {
     port: u16,
     cut: Arc<AtomicBool>,
+    refuses: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -34,16 +35,21 @@ impl Proxy {
         let proxy = Self {
             port,
             cut: Arc::default(),
+            refuses: Arc::default(),
             over: Arc::default(),
             open: Arc::default(),
         };
         let (cut, over) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.over));
+        let refuses = Arc::clone(&proxy.refuses);
         let open = Arc::clone(&proxy.open);
         let server = address.to_owned();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if over.load(Ordering::Relaxed) {
                     return;
+                }
+                if refuses.load(Ordering::SeqCst) {
+                    continue;
                 }
                 if let Ok(client) = client.try_clone() {
                     open.lock().expect("nobody panics with it").push(client);
@@ -58,6 +64,11 @@ impl Proxy {
     /// Cuts the way, or mends it.
     pub fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Takes no more connections, or takes them again. Those that are open stay.
+    pub fn refuse(&self, refuse: bool) {
+        self.refuses.store(refuse, Ordering::SeqCst);
     }
 
     /// Closes every connection that goes this way; gives how many were ever made since the last time.

@@ -76,7 +76,10 @@ impl Scene {
             compare::differences(&trial.source, &trial.target).is_empty()
         });
         running.interrupt();
-        running.wait(LONG).expect(0);
+        let followed = running.wait(LONG).expect(0);
+        // who wrote where authority was wrote by right, and nobody else wrote
+        let told = followed.stdout.contains(r#""event":"stranger""#);
+        assert!(!told, "{}", followed.stdout);
         for database in [&trial.source, &trial.target] {
             bank::assert_balanced(database, options.accounts, "at the end");
             bank::assert_is(database, &log, "at the end");

@@ -53,6 +53,7 @@ mod there_and_back;
 mod toast;
 mod transactions;
 mod truncate;
+mod unreachable;
 mod values;
 mod values_generated;
 mod values_listed;

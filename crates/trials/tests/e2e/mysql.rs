@@ -17,6 +17,9 @@ fn migrates_under_writes(what: &str, source: Engine, target: Engine) {
     writers.stop();
     trial.follow();
     trial.assert_equal();
+    // nothing that the program writes itself is taken for somebody else's
+    let status = trial.status();
+    assert_eq!(status["strangers"]["writes"], 0, "{status}");
     trial.call(&["abort", "--drop-target-tables"]).expect(0);
     let left = crossfade_trials::compare::tables(&trial.target);
     assert!(left.is_empty(), "{left:?}");
