@@ -445,7 +445,9 @@ fn cells(row: &Row) -> Option<Vec<Cell>> {
         Cell::TextForm(bytes) => Cell::TextForm(Bytes::copy_from_slice(bytes)),
         Cell::Text(bytes) => Cell::Text(Bytes::copy_from_slice(bytes)),
         Cell::Blob(bytes) => Cell::Blob(Bytes::copy_from_slice(bytes)),
-        Cell::Null | Cell::Unchanged | Cell::Integer(_) | Cell::Real(_) => cell.clone(),
+        Cell::Null | Cell::Unchanged | Cell::Unfit(_) | Cell::Integer(_) | Cell::Real(_) => {
+            cell.clone()
+        }
     };
     let cells: Vec<Cell> = row.0.iter().map(copied).collect();
     (!cells.is_empty()).then_some(cells)
