@@ -37,6 +37,7 @@ pub fn variables(installed: &Installed) -> Vec<(String, String)> {
 pub fn measured(installed: &Installed) -> Vec<(String, String)> {
     told([
         ("PGCOPYDB", pgcopydb(&installed.cache)),
+        ("DATA_DIFF", from_python("data-diff", &DATA_DIFF)),
         ("RELADIFF", from_python("reladiff", &RELADIFF)),
     ])
 }

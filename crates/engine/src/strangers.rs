@@ -21,6 +21,8 @@ use crate::verify::repair::source_key;
 
 /// How often the target is asked.
 const EVERY: Duration = Duration::from_secs(1);
+/// Looks, one after the other, that a comparison waits for.
+const MOST_LOOKS: u32 = 10;
 /// Entries told one by one at a time; the others are counted.
 const MOST_TOLD: usize = 20;
 /// Entries shown of the latest.
@@ -173,8 +175,25 @@ pub(crate) async fn run(session: Arc<Session>) -> Result<(), EngineError> {
     }
 }
 
-/// Reads what the target has noted since the last look.
-pub(crate) async fn look(session: &Session) -> Result<(), EngineError> {
+/// Looks until what strangers have written by now is known.
+///
+/// # Errors
+/// [`look`]'s; where the target does not come to that in time, that is said.
+pub(crate) async fn look_to_the_end(session: &Session) -> Result<(), EngineError> {
+    for _ in 0..MOST_LOOKS {
+        if look(session).await? {
+            return Ok(());
+        }
+    }
+    Err(EngineError::stopped(
+        "verify.strangers_behind",
+        "what strangers have written to the target is not known yet: its log is read slower than it is written, or its connection is lost",
+        "Try again; `status` shows what is known",
+    ))
+}
+
+/// Reads what the target has noted since the last look; false where it has not looked at everything itself.
+pub(crate) async fn look(session: &Session) -> Result<bool, EngineError> {
     let mut seen = session.strangers.seen.lock().await;
     let mut found = session
         .target
@@ -196,7 +215,7 @@ pub(crate) async fn look(session: &Session) -> Result<(), EngineError> {
     if found.seen.is_some() {
         *seen = found.seen;
     }
-    Ok(())
+    Ok(!found.is_behind)
 }
 
 /// Takes the key out of what is proven, and keeps it for the likely cause.

@@ -70,6 +70,7 @@ fn the_latest_are_shown_and_all_are_counted() {
     assert_eq!(keys, ["4", "5", "6", "7", "8"]);
     assert_eq!(shown.writes, 9);
     let found = Strangers {
+        is_behind: false,
         entries,
         ..Strangers::default()
     };

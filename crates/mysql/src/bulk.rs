@@ -22,6 +22,9 @@ const PACKET: usize = 256 << 10;
 
 pub(crate) const DOING: &str = "loading rows";
 
+/// How a value begins that a file cannot hold ([`crate::json_decimals`]); every literal of a text begins with a quote.
+const EXPRESSION: &str = "JSON_SET(";
+
 /// Whether a block is worth a file, and the server takes one.
 ///
 /// Not one with a 0 where the server counts: from a file into a table with triggers MariaDB gives it the next number, whatever
@@ -136,6 +139,10 @@ fn file(plan: &Plan, rows: &[Row]) -> Result<String> {
             }
             literal.clear();
             plan.write_cell(place, cell, &mut literal)?;
+            if literal.starts_with(EXPRESSION) {
+                let what = format!("{DOING}: a value is no literal");
+                return Err(plan.fault(ErrorKind::Conflict, "mysql.load", what));
+            }
             write_field(&literal, &mut out);
         }
         out.push('\n');

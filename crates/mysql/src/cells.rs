@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use crossfade_model::{Canonical, Cell, Value, hex, text_form};
 
+use crate::json_decimals;
 use crate::moment;
 use crate::types::Kind;
 
@@ -132,7 +133,8 @@ pub(crate) fn write_literal(
         }
         Kind::Time { digits } => time(value, class, digits, out),
         Kind::Uuid => uuid(value, out),
-        Kind::Text { .. } | Kind::Word | Kind::Json | Kind::Other => text(value, class, out),
+        Kind::Json => json(value, class, out),
+        Kind::Text { .. } | Kind::Word | Kind::Other => text(value, class, out),
     }
 }
 
@@ -369,7 +371,25 @@ fn text(value: Value<'_>, class: Canonical, out: &mut String) -> Result<(), Refu
         _ => {}
     }
     let text = value.text().ok_or(Refused::Class)?;
-    let text = std::str::from_utf8(text).map_err(|_| Refused::Encoding)?;
+    quote(
+        std::str::from_utf8(text).map_err(|_| Refused::Encoding)?,
+        out,
+    );
+    Ok(())
+}
+
+/// A document; not always a literal.
+fn json(value: Value<'_>, class: Canonical, out: &mut String) -> Result<(), Refused> {
+    let document = value.text().and_then(|text| std::str::from_utf8(text).ok());
+    match document.and_then(|text| json_decimals::expression(text, quote)) {
+        Some(expression) => out.push_str(&expression),
+        None => text(value, class, out)?,
+    }
+    Ok(())
+}
+
+/// A text as a literal where backslashes are plain.
+fn quote(text: &str, out: &mut String) {
     out.push('\'');
     let mut rest = text;
     while let Some(at) = rest.find('\'') {
@@ -379,7 +399,6 @@ fn text(value: Value<'_>, class: Canonical, out: &mut String) -> Result<(), Refu
     }
     out.push_str(rest);
     out.push('\'');
-    Ok(())
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod fence;
 mod findings;
 mod grants;
 mod guard;
+mod json_decimals;
 mod known_types;
 mod lineage;
 mod load;

@@ -8,8 +8,8 @@ use crossfade_model::{
     UserType,
 };
 use crossfade_store::{
-    Capabilities, Custom, DeclaredColumn, ErrorKind, HeldSequence, Made, QueryColumn, Result,
-    SourceIdentity, StoreError, Strangers, Target, TargetSnapshot, TargetState, Tenure,
+    Capabilities, Custom, DeclaredColumn, ErrorKind, HeldSequence, Made, QueryColumn, Recovery,
+    Result, SourceIdentity, StoreError, Strangers, Target, TargetSnapshot, TargetState, Tenure,
 };
 
 use crate::connect::Client;
@@ -218,7 +218,7 @@ impl Target for MysqlStore {
             Ok(false) => Ok(lost),
             Ok(true) => Ok(tables.iter().map(|m| m.target.name.clone()).collect()),
             // that is told by the next run: what is told now is worse
-            Err(_) if !lost.is_empty() => Ok(lost),
+            Err(error) if !lost.is_empty() && error.recovery() != Recovery::Retry => Ok(lost),
             Err(error) => Err(error),
         }
     }

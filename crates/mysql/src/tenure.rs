@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const ROW_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The lock's name; the server has one name space for all databases, and 64 characters.
-fn lock_name(database: &str, migration: &str) -> String {
+pub(crate) fn lock_name(database: &str, migration: &str) -> String {
     let digest = Sha256::digest(format!("{database}\0{migration}"));
     format!("crossfade.{}", crossfade_model::hex::encode(&digest[..16]))
 }

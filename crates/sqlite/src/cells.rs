@@ -136,7 +136,7 @@ fn convert_text(conversion: Conversion, text: &[u8]) -> Option<ToSqlOutput<'_>> 
         Conversion::Bytes => {
             return Some(ToSqlOutput::Owned(Value::Blob(text_form::hex_bytes(text)?)));
         }
-        Conversion::Moment => return Some(without_zeros(text)),
+        Conversion::Moment => return Some(with_minutes(without_zeros(text))),
         Conversion::Number => return number(text).map(ToSqlOutput::Owned),
         Conversion::KeyDecimal => {
             return Some(ToSqlOutput::Owned(Value::Text(text_form::decimal(text)?)));
@@ -187,6 +187,26 @@ fn without_zeros(text: &[u8]) -> ToSqlOutput<'_> {
     match String::from_utf8(text) {
         Ok(text) => ToSqlOutput::Owned(Value::Text(text)),
         Err(_) => whole,
+    }
+}
+
+/// A time's zone with minutes, as SQLite's own functions read it (SQLite documentation, "Date And Time Functions", "Time Values"): PostgreSQL
+/// writes `+00`.
+fn with_minutes(time: ToSqlOutput<'_>) -> ToSqlOutput<'_> {
+    let text = match &time {
+        ToSqlOutput::Borrowed(ValueRef::Text(text)) => *text,
+        ToSqlOutput::Owned(Value::Text(text)) => text.as_bytes(),
+        _ => return time,
+    };
+    let [before @ .., b'+' | b'-', tens, ones] = text else {
+        return time;
+    };
+    if !before.contains(&b':') || !tens.is_ascii_digit() || !ones.is_ascii_digit() {
+        return time;
+    }
+    match String::from_utf8([text, b":00"].concat()) {
+        Ok(text) => ToSqlOutput::Owned(Value::Text(text)),
+        Err(_) => time,
     }
 }
 
@@ -290,8 +310,15 @@ mod tests {
             (
                 Moment,
                 "2024-01-01 12:00:00.050+00",
-                Value::Text("2024-01-01 12:00:00.05+00".into()),
+                Value::Text("2024-01-01 12:00:00.05+00:00".into()),
             ),
+            (Moment, "12:00:00-05", Value::Text("12:00:00-05:00".into())),
+            (
+                Moment,
+                "12:00:00+05:30",
+                Value::Text("12:00:00+05:30".into()),
+            ),
+            (Moment, "2024-01-01", Value::Text("2024-01-01".into())),
             (
                 Moment,
                 "0044-03-15 12:00:10.5 BC",

@@ -265,6 +265,7 @@ impl Target for SqliteStore {
             })
             .await?;
         Ok(Strangers {
+            is_behind: false,
             unseen: opened.into_iter().map(named).collect(),
             ..Strangers::default()
         })

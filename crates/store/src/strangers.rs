@@ -49,4 +49,6 @@ pub struct Strangers {
     pub seen: Option<String>,
     /// Tables whose marks were there and are no more, or are switched off: nothing is noted of what is written to them.
     pub unseen: Vec<TableName>,
+    /// What was written by now was not all looked at: the next call goes on.
+    pub is_behind: bool,
 }

@@ -44,13 +44,13 @@ pub(crate) async fn recheck(
     let _turn = session.comparing.lock().await;
     ensure_cut(session).await?;
     // what strangers have written by now is among the touched keys
-    strangers::look(session).await?;
+    strangers::look_to_the_end(session).await?;
     let mut written = session.strangers.count();
     let mut report = look(session, requests, false).await?;
     if report.tables.iter().any(|t| !t.equal) {
         // only what stays after the stream has passed it is a difference
         tokio::time::sleep(AGAIN).await;
-        strangers::look(session).await?;
+        strangers::look_to_the_end(session).await?;
         written = session.strangers.count();
         report = look(session, requests, true).await?;
     }

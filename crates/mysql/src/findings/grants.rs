@@ -3,6 +3,7 @@
 use crossfade_store::Result;
 
 use crate::connect::Client;
+use crate::server::Flavor;
 
 /// Grants, each in upper case.
 pub(crate) struct Grants {
@@ -14,7 +15,13 @@ pub(crate) struct Grants {
 /// Reads the grants of the session's user and of his active roles.
 pub(crate) async fn read(client: &mut Client) -> Result<Grants> {
     let doing = "checking privileges";
-    let rows = client.texts(doing, "SHOW GRANTS").await?;
+    let mut rows = client.texts(doing, "SHOW GRANTS").await?;
+    // what MariaDB gives to everybody is not among a user's own (knowledge base, "GRANT", "TO PUBLIC"); older ones have no such grants
+    if client.server.flavor == Flavor::Mariadb
+        && let Ok(of_all) = client.texts(doing, "SHOW GRANTS FOR PUBLIC").await
+    {
+        rows.extend(of_all);
+    }
     let user = client
         .text_row(doing, "SELECT CURRENT_USER()")
         .await?

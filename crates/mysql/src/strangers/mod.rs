@@ -22,7 +22,7 @@ use crate::fence::register;
 use crate::names::literal;
 use crate::own::{OPTIONS, forget_in};
 use crate::stream::others::Others;
-use crate::{MysqlStore, findings, position};
+use crate::{MysqlStore, enlisted, findings, position, tenure};
 
 /// Rows that only say whose a transaction is.
 pub(crate) const MARK: &str = "_crossfade_writer";
@@ -219,25 +219,40 @@ pub(crate) async fn watch(
             Err(error) => return Err(error),
         }
     }
-    let others = begin(store, client, migration, tables).await?;
-    store.watched.start(migration, tables, others);
+    match begin(store, client, migration, tables).await {
+        Ok(Some(others)) => store.watched.start(migration, tables, others),
+        Ok(None) => return Ok(false),
+        // the migration does without, as where the user may not read the log
+        Err(mut error) if is_lost(&error) || is_refused(&error) => {
+            error.kind = ErrorKind::Permission;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    }
     Ok(known.is_some())
 }
 
-/// From the log's present end on.
+/// From the log's present end on; `None` where the store takes applications' writes meanwhile.
 async fn begin(
     store: &MysqlStore,
     client: &mut Client,
     migration: &str,
     tables: &[TableMapping],
-) -> Result<Others> {
+) -> Result<Option<Others>> {
     let mut others = Others::open(store, client, migration, tables, None).await?;
     let (_, place) = others.up_to(LogPosition {
         file: u64::MAX,
         offset: u64::MAX,
     });
-    noted::begin(client, migration, &place).await?;
-    Ok(others)
+    enlist(store, client, migration).await?;
+    let begun = noted::begin(client, migration, &place).await?;
+    Ok(begun.then_some(others))
+}
+
+/// Whoever opens the store ends a session that stands still with the place's row.
+async fn enlist(store: &MysqlStore, client: &mut Client, migration: &str) -> Result<()> {
+    let lock = tenure::lock_name(&store.address.database, migration);
+    enlisted::enlist(client, &lock).await
 }
 
 /// What lies at a place of the log can be read by nobody, however often it is tried.
@@ -273,42 +288,58 @@ pub(crate) async fn strangers(
     if !has_tables(client).await? {
         return Ok(Strangers::default());
     }
-    let unseen = look(store, client, migration).await?;
+    let Looked { unseen, is_behind } = look(store, client, migration).await?;
     let seen = seen.and_then(|seen| seen.parse().ok()).unwrap_or_default();
     let (entries, last) = noted::read(client, migration, seen).await?;
     Ok(Strangers {
         entries,
         seen: Some(last.max(seen).to_string()),
         unseen,
+        is_behind,
     })
 }
 
-/// Reads the log on. Returns the tables of which something cannot be seen.
-async fn look(store: &MysqlStore, client: &mut Client, migration: &str) -> Result<Vec<TableName>> {
+/// What one look came to.
+#[derive(Default)]
+struct Looked {
+    /// Tables of which something cannot be seen.
+    unseen: Vec<TableName>,
+    /// The log goes on behind what was read.
+    is_behind: bool,
+}
+
+/// Reads the log on.
+async fn look(store: &MysqlStore, client: &mut Client, migration: &str) -> Result<Looked> {
     let (tables, open) = {
         let mut watching = store.watched.watching();
         if watching.migration != migration {
-            return Ok(Vec::new());
+            return Ok(Looked::default());
         }
         (watching.tables.clone(), watching.others.take())
     };
     match read(store, client, migration, &tables, open).await {
-        Ok(others) => {
+        Ok((others, is_behind)) => {
             if let Some(others) = others {
                 store.watched.put(migration, others);
             }
-            Ok(Vec::new())
+            Ok(Looked {
+                unseen: Vec::new(),
+                is_behind,
+            })
         }
         Err(error) if is_lost(&error) || is_refused(&error) => {
             tracing::warn!(%error, "the log cannot be read");
             if is_lost(&error) {
                 let others = begin(store, client, migration, &tables).await;
                 // else it is tried again by the next look, which finds it lost, too
-                if let Ok(others) = others {
+                if let Ok(Some(others)) = others {
                     store.watched.put(migration, Box::new(others));
                 }
             }
-            Ok(tables.iter().map(|m| m.target.name.clone()).collect())
+            Ok(Looked {
+                unseen: tables.iter().map(|m| m.target.name.clone()).collect(),
+                is_behind: false,
+            })
         }
         Err(error) => {
             let mut watching = store.watched.watching();
@@ -316,27 +347,30 @@ async fn look(store: &MysqlStore, client: &mut Client, migration: &str) -> Resul
             match watching.failures > MOST_FAILURES {
                 true => Err(error),
                 // it is opened again by the next look
-                false => Ok(Vec::new()),
+                false => Ok(Looked {
+                    unseen: Vec::new(),
+                    is_behind: true,
+                }),
             }
         }
     }
 }
 
-/// Reads on, and notes what is found. Returns the log for the next look.
+/// Reads on, and notes what is found. Returns the log for the next look, and whether there is more of it.
 async fn read(
     store: &MysqlStore,
     client: &mut Client,
     migration: &str,
     tables: &[TableMapping],
     open: Option<Box<Others>>,
-) -> Result<Option<Box<Others>>> {
+) -> Result<(Option<Box<Others>>, bool)> {
     let end = LogPosition::unpack(position::log_end(client).await?);
     // in this order: whoever wrote by right before that end had found the register open, and so would this
     if is_open(client, migration).await? {
-        return Ok(None);
+        return Ok((None, false));
     }
     let Some(known) = noted::place(client, migration).await? else {
-        return Ok(None);
+        return Ok((None, false));
     };
     let mut others = match open {
         Some(others) => others,
@@ -344,14 +378,16 @@ async fn read(
     };
     others.read(end, PATIENCE).await?;
     let (writes, place) = others.up_to(end);
+    let is_behind = place.position < end;
     let moved = place.position.file != known.position.file
         || place.position.offset.saturating_sub(known.position.offset) >= NOTED_EVERY;
     if writes.is_empty() && !moved {
-        return Ok(Some(others));
+        return Ok((Some(others), is_behind));
     }
+    enlist(store, client, migration).await?;
     let is_ours = noted::add(client, migration, &known, &place, &writes).await?;
-    // where another process has noted, it has noted the same
-    Ok(is_ours.then_some(others))
+    // where another process has noted, it has noted the same, and goes on from there
+    Ok((is_ours.then_some(others), is_behind || !is_ours))
 }
 
 /// See [`crossfade_store::Target::told_strangers`].

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crossfade_model::Cell;
+use crossfade_model::{Cell, Mode};
 use crossfade_mysql_binlog::LogPosition;
 use crossfade_store::{ErrorKind, Result, Stranger, Written};
 
 use super::{DOING, LOOK, STRANGER};
 use crate::connect::Client;
 use crate::describe::named;
+use crate::fence::register;
 use crate::names::literal;
 use crate::stream::others::{LogPlace, Write};
 
@@ -54,8 +55,25 @@ pub(super) async fn place(client: &mut Client, migration: &str) -> Result<Option
     }))
 }
 
-/// Begins at a place, whatever was read before.
-pub(super) async fn begin(client: &mut Client, migration: &str, at: &LogPlace) -> Result<()> {
+/// Begins at a place, whatever was read before; false where the store is open to applications, whose writes are nobody's to watch. Whoever
+/// opens it forgets the place in the same transaction.
+pub(super) async fn begin(client: &mut Client, migration: &str, at: &LogPlace) -> Result<bool> {
+    client.run(DOING, "START TRANSACTION").await?;
+    let begun = try_begin(client, migration, at).await;
+    let end = match begun {
+        Ok(true) => "COMMIT",
+        _ => "ROLLBACK",
+    };
+    client.run(DOING, end).await?;
+    begun
+}
+
+async fn try_begin(client: &mut Client, migration: &str, at: &LogPlace) -> Result<bool> {
+    let base = register::migration_of(migration);
+    let standing = register::read(client, base, register::Lock::Shared).await?;
+    if standing.is_some_and(|standing| standing.register.mode == Mode::Open) {
+        return Ok(false);
+    }
     let sql = format!(
         "REPLACE INTO {LOOK} (migration, server, file, place, begun) VALUES ({}, {}, {}, {}, {})",
         literal(migration),
@@ -64,7 +82,8 @@ pub(super) async fn begin(client: &mut Client, migration: &str, at: &LogPlace) -
         at.position.offset,
         at.begun
     );
-    client.run(DOING, &sql).await.map(drop)
+    client.run(DOING, &sql).await?;
+    Ok(true)
 }
 
 /// Notes what was found between two places, and the second; false where the first is not the noted one any more.

@@ -154,6 +154,8 @@ impl Statement<'_> {
         while at < self.tokens.len() {
             let (found, behind) = match self.table_at(at) {
                 Some((table, behind)) => (Some((table.id, moved)), behind),
+                // another database's table, by both of its names
+                None if self.tokens.get(at + 1) == Some(&Token::Sign('.')) => (None, at + 3),
                 None => (None, at + 1),
             };
             out.extend(found.filter(|found| !out.contains(found)));
@@ -192,6 +194,8 @@ impl Statement<'_> {
                     false => Vec::new(),
                 }
             }
+            // MariaDB's `SET STATEMENT … FOR …`, whatever that is
+            "SET" if self.word(1) == "STATEMENT" => self.all(Moved::Exchanged),
             _ => Vec::new(),
         }
     }

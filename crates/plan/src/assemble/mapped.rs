@@ -329,7 +329,12 @@ fn default_through(raw: &Table, bound: &Bound) -> Option<String> {
     let [place] = bound.reads() else {
         return None;
     };
-    let written = raw.captured().nth(*place)?.default.as_deref()?;
+    let source = raw.captured().nth(*place)?;
+    let counts = matches!(
+        source.logical,
+        LogicalType::Integer { .. } | LogicalType::Boolean
+    );
+    let written = source.default.as_deref().filter(|_| counts)?;
     let bare = written.trim().trim_matches('\'');
     let number: i64 = bare.parse().ok()?;
     let mut cells = vec![Cell::Null; raw.captured().count()];

@@ -14,6 +14,8 @@ pub const TARGET_VARIABLE: &str = "CROSSFADE_BENCH_TARGET";
 pub const PROGRAMS_VARIABLE: &str = "CROSSFADE_BENCH_PROGRAMS";
 /// The program PgBouncer.
 pub const PGBOUNCER_VARIABLE: &str = "CROSSFADE_BENCH_PGBOUNCER";
+/// The program `data-diff`, where it could be installed.
+pub const DATA_DIFF_VARIABLE: &str = "CROSSFADE_RIVAL_DATA_DIFF";
 /// The program `reladiff`, where it could be installed.
 pub const RELADIFF_VARIABLE: &str = "CROSSFADE_RIVAL_RELADIFF";
 /// A `pgcopydb` that has `compare data`.

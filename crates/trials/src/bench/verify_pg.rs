@@ -22,7 +22,7 @@ const ALONE: Duration = Duration::from_secs(8);
 const SHORT: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(600);
-/// The columns that reladiff is told of, of the one table that counts.
+/// The columns that reladiff and data-diff are told of, of the one table that counts.
 const COLUMNS: [&str; 3] = ["bid", "abalance", "filler"];
 
 struct Bench {
@@ -52,6 +52,7 @@ pub fn run(options: &Options) {
         ]);
     bench.settle();
     let reladiff = program(server::RELADIFF_VARIABLE);
+    let data_diff = program(server::DATA_DIFF_VARIABLE);
     // not every version has `compare`: not the system's own, say
     let pgcopydb = program(server::PGCOPYDB_VARIABLE);
     let mut quiet = vec![Contender::new("crossfade, no writers", || bench.quiet())];
@@ -61,8 +62,16 @@ pub fn run(options: &Options) {
         goals.push(goal("crossfade, no writers", "pgcopydb", 1.0));
     }
     if let Some(program) = &reladiff {
-        quiet.push(Contender::new("reladiff", || bench.reladiff(program)));
+        quiet.push(Contender::new("reladiff", || {
+            bench.table_differ("reladiff", program, &[])
+        }));
         goals.push(goal("crossfade, no writers", "reladiff", 0.1));
+    }
+    if let Some(program) = &data_diff {
+        quiet.push(Contender::new("data-diff", || {
+            bench.table_differ("data-diff", program, &["--no-tracking"])
+        }));
+        goals.push(goal("crossfade, no writers", "data-diff", 0.1));
     }
     let report = contest::hold("verify-pg-rivals", "ms", options, &mut quiet);
     drop(quiet);
@@ -75,6 +84,10 @@ pub fn run(options: &Options) {
         .fact(
             "reladiff",
             compares(&reladiff, "compares pgbench_accounts only"),
+        )
+        .fact(
+            "data-diff",
+            compares(&data_diff, "compares pgbench_accounts only"),
         )
         .fact("pgcopydb", compares(&pgcopydb, "compares all tables"))
         .print(&goals);
@@ -209,8 +222,9 @@ impl Bench {
         vec![("pgcopydb", took)]
     }
 
-    /// Whatever happens to it, it ends with 0: only what it says of rows shows that it has compared them.
-    fn reladiff(&self, program: &str) -> Figures {
+    /// Reladiff, or data-diff that it was made of. Whatever happens to it, it ends with 0: only what it says of rows shows that it has
+    /// compared them.
+    fn table_differ(&self, name: &'static str, program: &str, words: &[&str]) -> Figures {
         server::settle();
         let table = &TABLES[0];
         let mut command = Command::new(program);
@@ -220,13 +234,14 @@ impl Bench {
             let url = url.replacen("postgres://postgres@", "postgresql://postgres:none@", 1);
             command.args([&url, table.name]);
         }
-        command.args(["--stats", "-k", "aid"]);
+        command.args(["--stats", "-k", "aid"]).args(words);
         for column in COLUMNS {
             command.args(["-c", column]);
         }
         let mut said = String::new();
         let took = milliseconds(|| {
-            let output = command.output().expect("reladiff can be started");
+            let output = command.output();
+            let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
             said = [output.stdout, output.stderr]
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .concat();
@@ -235,9 +250,9 @@ impl Bench {
         let all = format!("{rows} rows unchanged");
         assert!(
             said.contains(&all),
-            "reladiff has not compared all rows:\n{said}"
+            "{name} has not compared all rows:\n{said}"
         );
-        vec![("reladiff", took)]
+        vec![(name, took)]
     }
 
     fn clean(self) {

@@ -80,14 +80,19 @@ fn recorded(trial: &Trial) -> Value {
 
 fn passes(trial: &Trial, words: &[&str]) -> Value {
     let source = trial.source.rows("SELECT * FROM t ORDER BY id");
-    let report = trial.call(words).expect(0).json()["report"].clone();
+    let outcome = trial.call(words).expect(0);
+    let report = outcome.json()["report"].clone();
     assert_eq!(report["passed"], true, "{report}");
     assert_eq!(report["left"], serde_json::json!([]), "{report}");
     assert_eq!(report["rows"], 2_099, "{report}");
     assert!(report["written"].as_u64().unwrap() > 0, "{report}");
     for switch in ["switch", "rollback"] {
         for what in ["predicted_ms", "measured_ms"] {
-            assert!(report[switch][what].is_u64(), "{switch} {what}: {report}");
+            assert!(
+                report[switch][what].is_u64(),
+                "{switch} {what}: {}",
+                outcome.text()
+            );
         }
     }
     let after: Vec<&Value> = (report["proofs"].as_array().unwrap().iter())

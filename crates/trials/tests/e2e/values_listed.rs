@@ -152,6 +152,7 @@ const MORE_MYSQL: Types = &[
     (
         "json",
         &[
+            "JSON_OBJECT('b', JSON_ARRAY(1.10, CAST(12345678901234567890123 AS DECIMAL(30,0)), 1.5, '2.50'), 'it''s', -0.00001)",
             "'{\"b\": 1, \"a\": [1, 1.5, null, \"é\"]}'",
             "'\"x\"'",
             "'null'",

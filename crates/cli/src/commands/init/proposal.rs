@@ -302,7 +302,7 @@ impl Sides<'_> {
                     false => format!("`{key} = {}` keeps the number", carried(&column.name)),
                 };
                 Truth::Proposed(format!(
-                    "a boolean: there is nothing but 0 and 1 now, and another value would end the migration, unchanged; {kept}"
+                    "a boolean: there is nothing but 0 and 1 now, and a row with another value would wait in quarantine, unchanged; {kept}"
                 ))
             }
             Some(false) if found.is_none() => {
@@ -313,7 +313,7 @@ impl Sides<'_> {
                 Truth::No
             }
             _ => Truth::Offered(format!(
-                "instead of the {declared}, a boolean: only where there is nothing but 0 and 1, which was not found out; another value ends the migration, unchanged"
+                "instead of the {declared}, a boolean: only where there is nothing but 0 and 1, which was not found out; a row with another value waits in quarantine, unchanged"
             )),
         }
     }
