@@ -27,9 +27,11 @@ pub(super) fn value(kind: &str, ends: Ends, random: &mut StdRng) -> Option<Value
         "blob" | "varbinary" => Value::Bytes(bytes(room, random)),
         "date" => words(format!("'{}'", date(years, random))),
         "time" => words(format!("'{}'", clock(0, random))),
-        "timestamp" if kind.contains("ZONE") => {
-            words(format!("'{} {}+00'", date(years, random), clock(0, random)))
-        }
+        "timestamp" if kind.contains("ZONE") => words(format!(
+            "'{} {}+00:00'",
+            date(years, random),
+            clock(0, random)
+        )),
         "datetime" | "timestamp" => {
             words(format!("'{} {}'", date(years, random), clock(0, random)))
         }
