@@ -25,5 +25,5 @@ pub fn built(arguments: &[String]) -> Result<()> {
         ("pg17", Version::V17),
         ("pg18", Version::V18),
     ];
-    trials::run_on(&installed, &servers, "soak", arguments, |_| Ok(Vec::new()))
+    trials::run_on(&installed, &servers, "soak", arguments, Vec::new())
 }

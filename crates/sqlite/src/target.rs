@@ -265,7 +265,6 @@ impl Target for SqliteStore {
             })
             .await?;
         Ok(Strangers {
-            is_behind: false,
             unseen: opened.into_iter().map(named).collect(),
             ..Strangers::default()
         })

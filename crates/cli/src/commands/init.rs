@@ -3,6 +3,8 @@
 mod columns;
 mod names;
 mod proposal;
+#[cfg(test)]
+mod testkit;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

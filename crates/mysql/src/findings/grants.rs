@@ -3,6 +3,7 @@
 use crossfade_store::Result;
 
 use crate::connect::Client;
+use crate::describe::statement::identifier;
 use crate::server::Flavor;
 
 /// Grants, each in upper case.
@@ -85,20 +86,11 @@ impl Grants {
 /// Whether what a grant is on begins with a database's name, in which `%` and `_` stand for others unless `\` is before them (MySQL
 /// documentation, "GRANT Statement"). Both in upper case.
 fn is_within(place: &str, database: &str) -> bool {
-    let Some(quoted) = place.strip_prefix('`') else {
-        return false;
-    };
-    let mut pattern = String::new();
-    let mut rest = quoted.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c == '`' && rest.next_if_eq(&'`').is_none() {
-            break;
-        }
-        pattern.push(c);
-    }
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = database.chars().collect();
-    like(&pattern, &name)
+    identifier(place).is_some_and(|(pattern, _)| {
+        let pattern: Vec<char> = pattern.chars().collect();
+        let name: Vec<char> = database.chars().collect();
+        like(&pattern, &name)
+    })
 }
 
 fn like(pattern: &[char], name: &[char]) -> bool {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crossfade_model::{Finding, Severity, TableMapping};
 use crossfade_store::{ErrorKind, Result};
 
-use super::{grants, words};
+use super::grants::{self, Grants};
+use super::words;
 use crate::connect::Client;
 use crate::ddl::is_key;
 use crate::describe::catalog::{self, Catalog};
@@ -24,8 +25,9 @@ pub(crate) async fn target(
     let server = std::sync::Arc::clone(&client.server);
     let mut out = settings(&server, tables);
     out.extend(names(&server, tables));
-    out.extend(rights(client, tables).await?);
-    out.extend(trigger_rights(client, &server, PLACE).await?);
+    let grants = grants::read(client).await?;
+    out.extend(rights(client, &grants, tables).await?);
+    out.extend(without_triggers(&server, &grants, PLACE));
     out.extend(replication(client, &server).await?);
     out.extend(words::collations(client, &server, tables).await?);
     out.extend(words::types(&server, tables));
@@ -198,7 +200,14 @@ const RIGHTS: [&str; 8] = [
 ];
 
 /// Rights that the user has not got, as far as his grants say: those of a table may be enough for one that is there already.
-async fn rights(client: &mut Client, tables: &[TableMapping]) -> Result<Option<Finding>> {
+async fn rights(
+    client: &mut Client,
+    grants: &Grants,
+    tables: &[TableMapping],
+) -> Result<Option<Finding>> {
+    if grants.has_roles() {
+        return Ok(None);
+    }
     let Some(database) = client
         .text_row("asking for the database's name", "SELECT DATABASE()")
         .await?
@@ -206,10 +215,6 @@ async fn rights(client: &mut Client, tables: &[TableMapping]) -> Result<Option<F
     else {
         return Ok(None);
     };
-    let grants = grants::read(client).await?;
-    if grants.has_roles() {
-        return Ok(None);
-    }
     let refers = tables.iter().any(|m| !m.target.foreign_keys.is_empty());
     let wanted = RIGHTS.into_iter().chain(refers.then_some("REFERENCES"));
     let missing: Vec<&str> = wanted
@@ -240,21 +245,31 @@ pub(crate) async fn trigger_rights(
     server: &Server,
     place: &str,
 ) -> Result<Option<Finding>> {
-    if !server.is_on("log_bin") || server.is_on("log_bin_trust_function_creators") {
+    if trusts_triggers(server) {
         return Ok(None);
     }
     let grants = grants::read(client).await?;
-    if grants.has_roles() || grants.has_global("SUPER") {
-        return Ok(None);
+    Ok(without_triggers(server, &grants, place))
+}
+
+/// Whether the server lets whoever has the tables' right make triggers.
+fn trusts_triggers(server: &Server) -> bool {
+    !server.is_on("log_bin") || server.is_on("log_bin_trust_function_creators")
+}
+
+/// See [`trigger_rights`].
+fn without_triggers(server: &Server, grants: &Grants, place: &str) -> Option<Finding> {
+    if trusts_triggers(server) || grants.has_roles() || grants.has_global("SUPER") {
+        return None;
     }
-    Ok(Some(
+    Some(
         Finding::blocks(
             "mysql.trigger_right",
             place,
             "this user may not make triggers while the server writes a binary log; they keep others from writing",
         )
         .fix("SET GLOBAL log_bin_trust_function_creators = ON, or GRANT SUPER to this user"),
-    ))
+    )
 }
 
 /// A table that is there already.

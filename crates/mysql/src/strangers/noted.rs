@@ -60,12 +60,17 @@ pub(super) async fn place(client: &mut Client, migration: &str) -> Result<Option
 pub(super) async fn begin(client: &mut Client, migration: &str, at: &LogPlace) -> Result<bool> {
     client.run(DOING, "START TRANSACTION").await?;
     let begun = try_begin(client, migration, at).await;
-    let end = match begun {
+    ended(client, begun).await
+}
+
+/// Ends the transaction: what was not done is taken back.
+async fn ended(client: &mut Client, done: Result<bool>) -> Result<bool> {
+    let end = match done {
         Ok(true) => "COMMIT",
         _ => "ROLLBACK",
     };
     client.run(DOING, end).await?;
-    begun
+    done
 }
 
 async fn try_begin(client: &mut Client, migration: &str, at: &LogPlace) -> Result<bool> {
@@ -96,12 +101,7 @@ pub(super) async fn add(
 ) -> Result<bool> {
     client.run(DOING, "START TRANSACTION").await?;
     let added = try_add(client, migration, from, to, writes).await;
-    let end = match added {
-        Ok(true) => "COMMIT",
-        _ => "ROLLBACK",
-    };
-    client.run(DOING, end).await?;
-    added
+    ended(client, added).await
 }
 
 async fn try_add(

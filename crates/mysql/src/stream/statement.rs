@@ -164,16 +164,15 @@ impl Statement<'_> {
         out
     }
 
+    /// The mapped table whose name stands at a place, if one does.
+    fn one(&self, at: usize, moved: Moved) -> Vec<(TableId, Moved)> {
+        let found = self.table_at(at).map(|(table, _)| (table.id, moved));
+        found.into_iter().collect()
+    }
+
     fn moves(&self) -> Vec<(TableId, Moved)> {
-        let one = |at: usize, moved| {
-            let found = self.table_at(at);
-            found
-                .map(|(table, _)| (table.id, moved))
-                .into_iter()
-                .collect()
-        };
         match self.word(0) {
-            "TRUNCATE" => one(self.skip(1), Moved::Emptied),
+            "TRUNCATE" => self.one(self.skip(1), Moved::Emptied),
             "RENAME" if self.word(1) != "USER" => self.all(Moved::Exchanged),
             "ALTER" => self.altered(),
             "DROP" => match self.word(1) {
@@ -190,7 +189,7 @@ impl Statement<'_> {
                 let words = self.tokens.get(..at).unwrap_or_default();
                 let has = |word: &str| words.iter().any(|token| token.is(word));
                 match has("REPLACE") && has("TABLE") {
-                    true => one(at, Moved::Exchanged),
+                    true => self.one(at, Moved::Exchanged),
                     false => Vec::new(),
                 }
             }
@@ -230,11 +229,7 @@ impl Statement<'_> {
         } else {
             return Vec::new();
         };
-        let found = self.table_at(at);
-        found
-            .map(|(table, _)| (table.id, moved))
-            .into_iter()
-            .collect()
+        self.one(at, moved)
     }
 
     fn named(&self, what: &str) -> Effect {

@@ -112,8 +112,8 @@ fn content(database: &Database, names: &Names) -> Vec<String> {
     found
 }
 
-/// Runs `init`, checks that `plan` takes the file without a word changed, and gives its tables to the trial.
-fn proposed(trial: &mut Trial) -> String {
+/// Runs `init` between the trial's databases; the file that it has written.
+fn written(trial: &Trial) -> String {
     let (source, target) = (trial.source.url(), trial.target.url());
     let arguments = [
         "init",
@@ -127,7 +127,13 @@ fn proposed(trial: &mut Trial) -> String {
     Running::start(trial.folder(), &arguments, &[])
         .wait(LONG)
         .expect(0);
-    let text = std::fs::read_to_string(trial.folder().join("proposed.toml")).unwrap();
+    std::fs::read_to_string(trial.folder().join("proposed.toml")).unwrap()
+}
+
+/// Runs `init`, checks that `plan` takes the file without a word changed, and gives its tables to the trial.
+fn proposed(trial: &mut Trial) -> String {
+    let (source, target) = (trial.source.url(), trial.target.url());
+    let text = written(trial);
     let password = |url: &str| {
         let user = url
             .split_once("://")
@@ -243,20 +249,7 @@ fn what_is_proposed_can_be_run_as_it_stands() {
 fn where_nothing_is_to_be_proposed_everything_is_moved_under_its_name() {
     let mut trial = Trial::new(Engine::Pg15, Engine::Sqlite).as_superuser();
     make(&trial.source);
-    let (source, target) = (trial.source.url(), trial.target.url());
-    let arguments = [
-        "init",
-        "--source",
-        &source,
-        "--target",
-        &target,
-        "-o",
-        "proposed.toml",
-    ];
-    Running::start(trial.folder(), &arguments, &[])
-        .wait(LONG)
-        .expect(0);
-    let text = std::fs::read_to_string(trial.folder().join("proposed.toml")).unwrap();
+    let text = written(&trial);
     assert!(!text.contains("\n[[table]]"), "{text}");
     let lines = text.lines().map(|line| line.strip_prefix("# "));
     trial.tables = lines

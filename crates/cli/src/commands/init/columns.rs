@@ -115,7 +115,8 @@ fn line((what, names): (String, Vec<String>)) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crossfade_model::{Identity, KeyOrder, TableKey, TableName};
+    use crate::commands::init::testkit::{column, table};
+    use crossfade_model::Identity;
     use crossfade_mysql::MysqlStore;
     use crossfade_postgres::PostgresStore;
     use crossfade_sqlite::{Role, SqliteStore};
@@ -126,59 +127,24 @@ mod tests {
         said.lines()
     }
 
-    fn table(columns: Vec<Column>) -> Table {
-        Table {
-            name: TableName {
-                schema: None,
-                name: "t".to_owned(),
-            },
-            columns,
-            key: Some(TableKey {
-                name: "k".to_owned(),
-                columns: vec![0],
-                primary: true,
-                order: KeyOrder::Ordered,
-            }),
-            full_before_images: false,
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            checks: Vec::new(),
-            partition_by: None,
-            partitions: Vec::new(),
-            estimated_rows: 0,
-            estimated_bytes: 0,
-            definition: None,
-        }
-    }
-
-    fn column(name: &str, declared: &str, logical: LogicalType) -> Column {
-        Column {
-            name: name.to_owned(),
-            logical,
-            declared: declared.to_owned(),
-            nullable: true,
-            default: None,
-            generated: None,
-            identity: None,
-            collation: None,
-        }
-    }
-
     fn from_mysql() -> Table {
-        table(vec![
-            Column {
-                identity: Some(Identity { always: false }),
-                ..column("id", "int", LogicalType::Integer { bits: 32 })
-            },
-            column("big", "bigint unsigned", LogicalType::Decimal),
-            column("other", "bigint unsigned", LogicalType::Decimal),
-            column("at", "datetime(6)", LogicalType::Timestamp),
-            column("doc", "json", LogicalType::Json),
-            Column {
-                default: Some("(uuid())".to_owned()),
-                ..column(&"long".repeat(20), "varchar(20)", LogicalType::Text)
-            },
-        ])
+        table(
+            "t",
+            vec![
+                Column {
+                    identity: Some(Identity { always: false }),
+                    ..column("id", "int", LogicalType::Integer { bits: 32 })
+                },
+                column("big", "bigint unsigned", LogicalType::Decimal),
+                column("other", "bigint unsigned", LogicalType::Decimal),
+                column("at", "datetime(6)", LogicalType::Timestamp),
+                column("doc", "json", LogicalType::Json),
+                Column {
+                    default: Some("(uuid())".to_owned()),
+                    ..column(&"long".repeat(20), "varchar(20)", LogicalType::Text)
+                },
+            ],
+        )
     }
 
     #[test]
@@ -212,10 +178,13 @@ mod tests {
 
     #[test]
     fn what_is_lossy_stands_out() {
-        let any = table(vec![
-            column("id", "INTEGER", LogicalType::Integer { bits: 64 }),
-            column("x", "", LogicalType::Any),
-        ]);
+        let any = table(
+            "t",
+            vec![
+                column("id", "INTEGER", LogicalType::Integer { bits: 64 }),
+                column("x", "", LogicalType::Any),
+            ],
+        );
         let mysql = MysqlStore::open("mysql://u@localhost/d").unwrap();
         let lines = remarks("sqlite", &mysql, &any);
         assert!(

@@ -1,49 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
-use crossfade_model::{ForeignKey, Index, KeyOrder, TableKey};
+use crossfade_model::{ForeignKey, Index};
 use crossfade_mysql::MysqlStore;
 use crossfade_postgres::PostgresStore;
 use crossfade_sqlite::{Role, SqliteStore};
 
 use super::*;
-
-fn column(name: &str, declared: &str, logical: LogicalType) -> Column {
-    Column {
-        name: name.to_owned(),
-        logical,
-        declared: declared.to_owned(),
-        nullable: true,
-        default: None,
-        generated: None,
-        identity: None,
-        collation: None,
-    }
-}
-
-fn table(name: &str, columns: Vec<Column>) -> Table {
-    Table {
-        name: TableName {
-            schema: None,
-            name: name.to_owned(),
-        },
-        columns,
-        key: Some(TableKey {
-            name: "k".to_owned(),
-            columns: vec![0],
-            primary: true,
-            order: KeyOrder::Ordered,
-        }),
-        full_before_images: false,
-        indexes: Vec::new(),
-        foreign_keys: Vec::new(),
-        checks: Vec::new(),
-        partition_by: None,
-        partitions: Vec::new(),
-        estimated_rows: 0,
-        estimated_bytes: 0,
-        definition: None,
-    }
-}
+use crate::commands::init::testkit::{column, table};
 
 fn integers(name: &str, columns: &[&str]) -> Table {
     let integer = |c: &&str| column(c, "int", LogicalType::Integer { bits: 32 });
