@@ -38,6 +38,18 @@ pub fn parse(mut payload: Bytes) -> Option<ServerMessage> {
     }
 }
 
+/// How far the server has read for this stream, as the payload of one CopyData says; 0 where it does not. Both kinds of
+/// message begin with it: a change's own place, and what everything before was sent of.
+#[must_use]
+pub fn place(payload: &[u8]) -> u64 {
+    match payload.split_first() {
+        Some((b'w' | b'k', rest)) => rest
+            .first_chunk()
+            .map_or(0, |place| u64::from_be_bytes(*place)),
+        _ => 0,
+    }
+}
+
 /// Appends a message of the output plugin as the server would frame it, but without its places and time, which nobody reads.
 pub fn frame_data(message: &[u8], out: &mut BytesMut) {
     out.put_u8(b'd');
@@ -87,15 +99,18 @@ mod tests {
         keepalive.extend([0; 8]);
         keepalive.push(1);
         assert_eq!(
-            parse(keepalive.into()),
+            parse(keepalive.clone().into()),
             Some(ServerMessage::Keepalive {
                 end: 77,
                 reply: true
             })
         );
+        assert_eq!(place(&keepalive), 77);
         let mut data = vec![b'w'];
-        data.extend([0; 24]);
+        data.extend(78_u64.to_be_bytes());
+        data.extend([0; 16]);
         data.extend(b"payload");
+        assert_eq!(place(&data), 78);
         assert_eq!(
             parse(data.into()),
             Some(ServerMessage::Data(Bytes::from_static(b"payload")))
@@ -144,6 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = place(&bytes);
             let _ = parse(bytes.into());
         }
     }

@@ -30,6 +30,7 @@ mod mysql_refused;
 mod mysql_settings;
 mod names;
 mod no_result;
+mod old_log;
 mod other_key;
 mod parked;
 mod partitions;
