@@ -8,8 +8,8 @@
 //!   (MariaDB knowledge base, "Binlog Checkpoint Event"). Before, nothing that is said of this file counts.
 //! - **That very event.** It moves the place to its own end, over all that was written before it. The next commit moves the place to the
 //!   commit's own end, which is true. An answer that is the end of such an event counts only once the server is quiet: no commit waits for a
-//!   replica and nothing was written for [`QUIET`], in which a commit that waits for nobody ends. Where the server counts a session as waiting for
-//!   ever, an idle server is waited for until its next commit.
+//!   replica and nothing was written for [`QUIET`], in which a commit that waits for nobody ends. Now and then the server counts a session as
+//!   waiting for ever: none waits longer than the server lets it, so what was written before that is committed in any case.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,8 +43,39 @@ struct Looked {
     has_transactions: bool,
     /// The ends of events that move the place over transactions.
     moved: Vec<u64>,
-    /// An answer that may be untrue, and since when the server is quiet.
-    doubted: Option<(LogPosition, Instant)>,
+    /// An answer that may be untrue.
+    doubted: Option<Doubt>,
+}
+
+/// An answer at the log's end that may be untrue as long as a commit before it may wait.
+#[derive(Debug, Clone)]
+struct Doubt {
+    answer: LogPosition,
+    /// Nothing was written since.
+    since: Instant,
+    /// No commit waited for a replica since.
+    quiet: Instant,
+}
+
+impl Doubt {
+    fn new(answer: LogPosition, now: Instant) -> Doubt {
+        Doubt {
+            answer,
+            since: now,
+            quiet: now,
+        }
+    }
+
+    /// Whether nothing can be waiting any more. `waits`: a commit waits now, if the server is right, and for so long at most.
+    fn is_over(&mut self, waits: Option<Duration>, now: Instant) -> bool {
+        match waits {
+            Some(longest) => {
+                self.quiet = now;
+                now.duration_since(self.since) > longest.saturating_add(QUIET)
+            }
+            None => now.duration_since(self.quiet) > QUIET,
+        }
+    }
 }
 
 impl Cleared {
@@ -66,16 +97,24 @@ pub(crate) async fn is_true(
     if !looked.is_cleared || !looked.moved.contains(&answer.offset) {
         return Ok(looked.is_cleared);
     }
-    let quiet = is_end && !waits(client).await?;
+    let waits = match is_end {
+        true => waits(client).await?,
+        false => None,
+    };
     let cleared = client.cleared.clone();
     let mut looked = cleared.looked();
-    let since = match looked.doubted {
-        _ if !quiet => None,
-        Some((same, since)) if same == answer => Some(since),
-        _ => Some(Instant::now()),
+    if !is_end {
+        looked.doubted = None;
+        return Ok(false);
+    }
+    let now = Instant::now();
+    let mut doubt = match looked.doubted.take() {
+        Some(doubt) if doubt.answer == answer => doubt,
+        _ => Doubt::new(answer, now),
     };
-    looked.doubted = since.map(|since| (answer, since));
-    Ok(since.is_some_and(|since| since.elapsed() > QUIET))
+    let is_over = doubt.is_over(waits, now);
+    looked.doubted = Some(doubt);
+    Ok(is_over)
 }
 
 /// Whether the log holds nothing between an answer and its end but what says which files are committed: no commit moves the answer there.
@@ -106,11 +145,18 @@ pub(crate) async fn is_last(client: &mut Client, answer: LogPosition, end: u64) 
     Ok(is_empty && last >= Some(end))
 }
 
-/// Whether a commit waits for a replica.
-async fn waits(client: &mut Client) -> Result<bool> {
+/// How long a commit waits for a replica at most, where the server says that one does (MariaDB knowledge base, "Semisynchronous Replication":
+/// `rpl_semi_sync_master_timeout`, in milliseconds).
+async fn waits(client: &mut Client) -> Result<Option<Duration>> {
     let sql = "SHOW STATUS LIKE 'Rpl_semi_sync_master_wait_sessions'";
     let row = client.text_row(DOING, sql).await?;
-    Ok(row.is_some_and(|row| row.text(1) != "0"))
+    if row.is_none_or(|row| row.text(1) == "0") {
+        return Ok(None);
+    }
+    let sql = "SHOW VARIABLES LIKE 'rpl_semi_sync_master_timeout'";
+    let row = client.text_row(DOING, sql).await?;
+    let longest = row.and_then(|row| row.number(1));
+    Ok(Some(longest.map_or(Duration::MAX, Duration::from_millis)))
 }
 
 /// Looks through the events of a file, from where it was left, until it is known to be cleared.
@@ -169,6 +215,26 @@ impl Looked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_doubted_while_a_commit_may_wait() {
+        let at = LogPosition { file: 1, offset: 4 };
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut doubt = Doubt::new(at, begun);
+        assert!(!doubt.is_over(None, begun + QUIET));
+        assert!(doubt.is_over(None, begun + QUIET + QUIET / 2));
+        // who waits begins the quiet anew
+        let mut doubt = Doubt::new(at, begun);
+        let longest = Some(Duration::from_secs(10));
+        assert!(!doubt.is_over(longest, after(5)));
+        assert!(!doubt.is_over(None, after(6)));
+        assert!(doubt.is_over(None, after(7)));
+        // but nobody waits longer than the server lets him
+        assert!(!doubt.is_over(longest, after(11)));
+        assert!(doubt.is_over(longest, after(12)));
+        assert!(!doubt.is_over(Some(Duration::MAX), after(1_000_000)));
+    }
 
     #[test]
     fn an_event_behind_transactions_moves_the_place_over_them() {
