@@ -21,5 +21,5 @@ pub fn mutations(arguments: &[String]) -> Result<()> {
         ("pg17", Version::V17),
         ("pg18", Version::V18),
     ];
-    trials::run_on(&installed, &servers, "mutations", arguments, rivals)
+    trials::run_on(&installed, &servers, "mutations", arguments, |_| Ok(rivals))
 }

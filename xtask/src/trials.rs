@@ -22,7 +22,8 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
-/// Starts servers, also one of each flavor of MySQL, and runs a program that was built, with further variables; the servers are stopped however it ends.
+/// Starts servers, also one of each flavor of MySQL, and runs a program that was built; `further` may start more of them, and gives
+/// the program further variables. The servers are stopped however it ends.
 ///
 /// # Errors
 /// When a server cannot be started, or the program fails.
@@ -31,7 +32,7 @@ pub fn run_on(
     servers: &[(&str, Version)],
     program: &str,
     arguments: &[String],
-    variables: Vec<(String, String)>,
+    further: impl FnOnce(&mut Fleet) -> Result<Vec<(String, String)>>,
 ) -> Result<()> {
     let spec = |(name, version): &(&str, Version)| Spec {
         name: (*name).to_owned(),
@@ -44,6 +45,7 @@ pub fn run_on(
     servers::install_mysql(installed)?;
     let mut fleet = Fleet::start(installed, &specs)?;
     fleet.start_mysql(installed, Durability::Fast)?;
+    let variables = further(&mut fleet)?;
     let built = target().join("debug");
     let ended = run(Command::new(built.join(program))
         .args(arguments)

@@ -13,7 +13,7 @@ use crate::mysql::Session;
 use crate::patience::{LONG, wait_until};
 use crate::seed::generator;
 
-/// On the replica and on the server that waits for it (MySQL documentation, "Installing Semisynchronous Replication").
+/// On the replica and on the server that waits for it, for at most 20 s: far longer than a replica hangs here (MySQL documentation, "Installing Semisynchronous Replication").
 const MYSQL: (&[&str], &[&str]) = (
     &[
         "INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'",
@@ -21,7 +21,7 @@ const MYSQL: (&[&str], &[&str]) = (
     ],
     &[
         "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
-        "SET GLOBAL rpl_semi_sync_source_timeout = 600000",
+        "SET GLOBAL rpl_semi_sync_source_timeout = 20000",
         "SET GLOBAL rpl_semi_sync_source_wait_point = AFTER_SYNC",
         "SET GLOBAL rpl_semi_sync_source_enabled = ON",
     ],
@@ -30,7 +30,7 @@ const MYSQL: (&[&str], &[&str]) = (
 const MARIADB: (&[&str], &[&str]) = (
     &["SET GLOBAL rpl_semi_sync_slave_enabled = ON"],
     &[
-        "SET GLOBAL rpl_semi_sync_master_timeout = 600000",
+        "SET GLOBAL rpl_semi_sync_master_timeout = 20000",
         "SET GLOBAL rpl_semi_sync_master_wait_point = AFTER_SYNC",
         "SET GLOBAL rpl_semi_sync_master_enabled = ON",
     ],

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::binary::{Outcome, Running};
-use crate::database::Engine;
+use crate::database::{Database, Engine};
+use crate::mysql::MysqlDatabase;
 use crate::patience::{LONG, wait_until};
 use crate::trial::Trial;
 
@@ -80,6 +82,17 @@ impl Lane {
         Self {
             name,
             trial: Trial::new(source, target),
+        }
+    }
+
+    /// The same from a database of its own on the server of a URL, which speaks MySQL's protocol.
+    pub fn from(name: &'static str, server: String, target: Engine) -> Self {
+        let folder = TempDir::with_prefix("crossfade-trial-").expect("a folder can be made");
+        let source = Database::Mysql(MysqlDatabase::create_at(server));
+        let target = Database::create(target, folder.path(), "target");
+        Self {
+            name,
+            trial: Trial::between(folder, source, target),
         }
     }
 

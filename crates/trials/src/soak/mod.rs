@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::database::Engine;
+use crate::postgres::variable;
 use crate::seed::seed;
+use crate::semi_sync::Pair;
 use lane::{Lane, Tally};
 use load::{HotRows, Pgbench, Shop};
 use standby::Standby;
@@ -44,6 +46,14 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
                 scope.spawn(move || {
                     hot_mysql("MySQL", Engine::Mysql97, Engine::Maria118, until, seed)
                 }),
+            ),
+            (
+                "MySQL, late visibility",
+                scope.spawn(move || late_mysql("MySQL, late visibility", "MYSQL", until, seed)),
+            ),
+            (
+                "MariaDB, late visibility",
+                scope.spawn(move || late_mysql("MariaDB, late visibility", "MARIADB", until, seed)),
             ),
             (
                 "MariaDB",
@@ -129,6 +139,29 @@ fn hot_mysql(
     let mut load = HotRows::start(&lane.trial.source, seed);
     let mut tally = lane.compare(running, until, || load.between_rounds());
     tally.transactions = load.stop();
+    lane.end();
+    tally
+}
+
+/// Where commits wait for a replica that hangs now and then; `flavor` as the servers' variables name it.
+fn late_mysql(name: &'static str, flavor: &str, until: Instant, seed: u64) -> Tally {
+    let of = |what: &str| variable(&format!("CROSSFADE_SOAK_{flavor}_{what}"));
+    let pair = Pair {
+        primary: of("PRIMARY"),
+        replica: of("REPLICA"),
+        pid: of("PID").parse().expect("the number of a process"),
+        replicate: of("REPLICATE").split(';').map(str::to_owned).collect(),
+        is_mysql: flavor == "MYSQL",
+    };
+    let replica = pair.begin();
+    let lane = Lane::from(name, pair.primary, Engine::Pg17);
+    HotRows::make_tables(&lane.trial.source);
+    let running = lane.follow();
+    let hanging = replica.hanging(seed);
+    let mut load = HotRows::start(&lane.trial.source, seed);
+    let mut tally = lane.compare(running, until, || load.between_rounds());
+    tally.transactions = load.stop();
+    println!("{name}: the replica hung {} times", hanging.stop());
     lane.end();
     tally
 }
