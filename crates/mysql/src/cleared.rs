@@ -191,24 +191,36 @@ async fn list(client: &mut Client, name: &str, looked: &mut Looked) -> Result<us
     let rows = client.texts(DOING, &sql).await?;
     for row in &rows {
         // file, offset, type, server, end, content
-        looked.take(row.text(2), row.number(4), row.text(5) == name);
+        let place = Place {
+            begin: row.number(1),
+            end: row.number(4),
+        };
+        looked.take(row.text(2), place, row.text(5) == name);
     }
     Ok(rows.len())
 }
 
+/// Where a listed event is. Within a transaction some servers tell no end: 0 (seen on 11.8).
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    begin: Option<u64>,
+    end: Option<u64>,
+}
+
 impl Looked {
-    fn take(&mut self, kind: &str, end: Option<u64>, names_itself: bool) {
+    fn take(&mut self, kind: &str, place: Place, names_itself: bool) {
         match kind {
             "Binlog_checkpoint" => {
                 self.is_cleared |= names_itself;
                 if self.has_transactions {
-                    self.moved.extend(end);
+                    self.moved.extend(place.end);
                 }
             }
             "Format_desc" | "Gtid_list" | "Start_encryption" => {}
             _ => self.has_transactions = true,
         }
-        self.next = end.unwrap_or(self.next);
+        // an event without an end is listed once more
+        self.next = place.end.max(place.begin).unwrap_or(self.next);
     }
 }
 
@@ -239,12 +251,19 @@ mod tests {
     #[test]
     fn an_event_behind_transactions_moves_the_place_over_them() {
         let mut looked = Looked::default();
-        looked.take("Format_desc", Some(256), false);
-        looked.take("Binlog_checkpoint", Some(339), false);
+        let at = |begin, end| Place {
+            begin: Some(begin),
+            end: Some(end),
+        };
+        looked.take("Format_desc", at(4, 256), false);
+        looked.take("Binlog_checkpoint", at(256, 339), false);
         assert!(!looked.is_cleared);
-        looked.take("Binlog_checkpoint", Some(379), false);
-        looked.take("Gtid", Some(421), false);
-        looked.take("Binlog_checkpoint", Some(461), true);
+        looked.take("Binlog_checkpoint", at(339, 379), false);
+        looked.take("Gtid", at(379, 421), false);
+        looked.take("Table_map", at(421, 0), false);
+        assert_eq!(looked.next, 421);
+        looked.take("Xid", at(430, 440), false);
+        looked.take("Binlog_checkpoint", at(440, 461), true);
         assert!(looked.is_cleared);
         assert_eq!((looked.moved, looked.next), (vec![461], 461));
     }
