@@ -36,6 +36,9 @@ use crate::verify::{ask, continuous, repair};
 /// How long after one task has ended its error may take to come.
 const ENDING_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long after one task has failed beyond the point of no return the switch may take to end by itself: it opens the new authority within this.
+const TURNED_PATIENCE: Duration = Duration::from_secs(25);
+
 /// How an attempt ended, when not by an error.
 pub(crate) enum End {
     Stopped {
@@ -328,6 +331,7 @@ async fn work(
     let end = match until_end(run, &session, &mut tasks, &mut ordered, &requests).await {
         // whoever opens the target takes the right to fill it from all, and from this attempt as well
         Err(EngineError::Store(error)) if error.kind == ErrorKind::Fenced && session.turned() => {
+            tracing::warn!(error = %error, "the switch is ended by the next attempt, which knows none of its figures");
             Err(EngineError::Again)
         }
         end => end,
@@ -370,9 +374,14 @@ async fn until_end(
     let reached = reached(run, session, requests);
     tokio::pin!(reached);
     let mut gone = false;
+    let mut held: Option<(EngineError, tokio::time::Instant)> = None;
     loop {
+        let patience = held.as_ref().map(|(_, until)| *until);
         tokio::select! {
             _ = stop.changed() => return Ok(None),
+            () = passed(patience) => {
+                return Err(held.map_or(EngineError::Ending, |(error, _)| error));
+            }
             () = tokio::time::sleep(ENDING_PATIENCE), if gone => return Err(EngineError::Ending),
             Some(order) = orders.recv() => match order {
                 Order::Abort { command, drop_target_tables } => {
@@ -390,6 +399,10 @@ async fn until_end(
             },
             Some(ended) = tasks.join_next() => match ended {
                 Ok(Ok(())) => {}
+                Ok(Err(error)) if is_held(session.turned(), &error) => {
+                    tracing::warn!(error = %error, "a part of this attempt has ended while authority changes hands");
+                    held.get_or_insert((error, tokio::time::Instant::now() + TURNED_PATIENCE));
+                }
                 Ok(Err(error)) => return Err(error),
                 Err(panic) => {
                     return Err(EngineError::internal(format!("a task ended: {panic}")));
@@ -397,6 +410,20 @@ async fn until_end(
             },
         }
     }
+}
+
+/// Waits until then, if ever.
+async fn passed(until: Option<tokio::time::Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Beyond the point of no return this attempt has one thing left to do: to open the new authority and to tell how it went. Whoever applies
+/// loses the right to by that very act, so what he and others meet now must not end the switch in front of its report.
+fn is_held(turned: bool, error: &EngineError) -> bool {
+    turned && matches!(error, EngineError::Store(_) | EngineError::Ending)
 }
 
 /// Waits for what the run is to reach.

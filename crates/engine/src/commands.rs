@@ -66,9 +66,18 @@ pub(crate) async fn run(
         tokio::select! {
             _ = stop.changed() => return Ok(()),
             Some(compared) = comparing.join_next() => {
-                let done = compared
-                    .map_err(|e| EngineError::internal(format!("a comparison ended: {e}")))??;
-                taken.remove(&done);
+                let compared = compared
+                    .map_err(|e| EngineError::internal(format!("a comparison ended: {e}")))?;
+                match compared {
+                    Ok(done) => {
+                        taken.remove(&done);
+                    }
+                    // another comparison's; the switch that is at work here must come to tell how it went
+                    Err(EngineError::Store(error)) if session.turned() => {
+                        tracing::warn!(error = %error, "a comparison has ended while authority changes hands");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             () = tokio::time::sleep(EVERY) => {}
         }
@@ -151,7 +160,7 @@ pub(crate) async fn run(
                 continue;
             }
             comparing.spawn(async move {
-                compare(&run, &session, &requests, posted.id, asked).await?;
+                compare(&run, &session, &requests, (posted.id, anew), asked).await?;
                 Ok(posted.id)
             });
         }
@@ -169,12 +178,13 @@ async fn gates_told(run: &Run, session: &Session, command: CommandId) -> Result<
         .await?)
 }
 
-/// Compares once the target follows, and tells whoever asked.
+/// Compares once the target follows, and tells whoever asked. A comparison that a store's passing error ends is made anew by the next attempt,
+/// once: one that ends every attempt would end the run.
 async fn compare(
     run: &Run,
     session: &Arc<Session>,
     requests: &mpsc::Sender<VerifyRequest>,
-    command: CommandId,
+    (command, anew): (CommandId, bool),
     asked: Asked,
 ) -> Result<(), EngineError> {
     let control = &run.migration.control;
@@ -201,6 +211,12 @@ async fn compare(
             Err(EngineError::Ending) => return Ok(()),
             // this comparison could not be made; the run goes on
             Err(error) if !may_pass(&error) => Err(error.to_string()),
+            // what was repaired already is not to be repaired again unasked
+            Err(error)
+                if !anew && matches!(&asked, Asked::Report(c) if c.repair_rows.is_none()) =>
+            {
+                return Err(error);
+            }
             Err(error) => {
                 control
                     .finish(&run.lease, command, Err(error.to_string()))

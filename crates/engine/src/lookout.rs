@@ -28,7 +28,11 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
         if session.turned() {
             continue;
         }
-        session.tenure.check().await?;
+        match session.tenure.check().await {
+            // the target was opened while this asked
+            Err(error) if error.kind == ErrorKind::Fenced && session.turned() => continue,
+            checked => checked?,
+        }
         rounds = rounds.wrapping_add(1);
         if rounds.is_multiple_of(WHO_EVERY) {
             are_the_same(&run, &session).await?;

@@ -259,17 +259,16 @@ pub(crate) async fn sequence_states(
 ) -> Result<Vec<HeldSequence>> {
     let mut out = Vec::with_capacity(sequences.len());
     for sequence in sequences {
-        let mapped = sequence.owner.as_ref().and_then(|(owner, column)| {
-            let mapping = tables.iter().find(|m| &m.source.name == owner)?;
-            Some((mapping, column))
-        });
-        let next = match mapped {
-            Some((mapping, column)) => counter(client, mapping, column).await?,
-            None => None,
-        };
-        out.push(next.map_or(HeldSequence::NotCounted, |next| {
-            HeldSequence::Here(counted(next))
-        }));
+        let mut held = Vec::new();
+        if let Some((owner, column)) = &sequence.owner {
+            for mapping in tables.iter().filter(|m| &m.source.name == owner) {
+                let next = counter(client, mapping, column).await?;
+                held.push(next.map_or(HeldSequence::NotCounted, |next| {
+                    HeldSequence::Here(counted(next))
+                }));
+            }
+        }
+        out.push(HeldSequence::furthest_behind(held));
     }
     Ok(out)
 }

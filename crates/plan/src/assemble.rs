@@ -188,6 +188,7 @@ pub fn assemble(inputs: &Inputs<'_>) -> Plan {
         Vec::new()
     };
     let sequences = sequences(inputs, &tables, same_engine, &mut omissions);
+    sharing::counters(&tables, &mut findings);
     deduplicate(&mut omissions);
     Plan {
         replanned: None,

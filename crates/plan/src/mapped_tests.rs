@@ -363,6 +363,32 @@ fn a_table_is_split_by_rows_or_columns() {
 }
 
 #[test]
+fn tables_that_a_split_makes_number_no_rows_alike_without_a_warning() {
+    let by_rows = "[[table]]\nfrom = 'orders'\nto = 'a'\nwhere = 'shop = 1'\n[[table]]\nfrom = 'orders'\nto = 'b'\nwhere = 'shop <> 1'\n";
+    let by_columns = "[[table]]\nfrom = 'orders'\nto = 'a'\ndrop = ['note']\n[[table]]\nfrom = 'orders'\nto = 'b'\ndrop = ['shop', 'total']\n";
+    let counted = |make: &dyn Fn(&mut Column), text: &str| -> Vec<String> {
+        let mut source = orders();
+        make(&mut source.tables[0].columns[0]);
+        let plan = plan_of(text, &source, &Schema::default());
+        codes(&plan).into_iter().map(str::to_owned).collect()
+    };
+    let identity = |column: &mut Column| {
+        column.identity = Some(crossfade_model::Identity { always: false });
+    };
+    assert_eq!(counted(&identity, by_rows), ["table.counters"]);
+    assert_eq!(counted(&identity, by_columns), Vec::<String>::new());
+    assert_eq!(counted(&|_| {}, by_rows), Vec::<String>::new());
+    // both take from one
+    let sequence = |column: &mut Column| column.default = Some("nextval('s')".to_owned());
+    assert_eq!(counted(&sequence, by_rows), Vec::<String>::new());
+    // nothing says that each is used once
+    let mut source = orders();
+    source.tables[0].columns[1].identity = Some(crossfade_model::Identity { always: false });
+    let plan = plan_of(by_rows, &source, &Schema::default());
+    assert_eq!(codes(&plan), Vec::<&str>::new());
+}
+
+#[test]
 fn a_file_that_maps_otherwise_than_what_has_begun_is_refused() {
     let text =
         "[[table]]\nfrom = 'orders'\nwhere = 'shop = 42'\n[table.columns]\ncents = 'total * 100'\n";

@@ -305,7 +305,7 @@ async fn probe_by(client: &Client, label: &str, migration: &str) -> Result<Probe
             "probing the end of the log",
             &format!(
                 "SELECT pg_current_snapshot()::text, {LOG_END},
-                    (SELECT greatest(0, pg_current_wal_insert_lsn() - confirmed_flush_lsn)::bigint
+                    (SELECT greatest(0, pg_current_wal_insert_lsn() - restart_lsn)::bigint
                      FROM pg_replication_slots WHERE slot_name = $1),
                     pg_current_wal_flush_lsn()::text"
             ),

@@ -102,7 +102,15 @@ impl SliceDialect for Words {
     }
 
     fn text(&self, column: &Column) -> String {
-        format!("({}::text COLLATE \"C\")", quote_ident(&column.name))
+        let name = quote_ident(&column.name);
+        match column.declared.as_str() {
+            kind if kind == "text" || kind.starts_with("character varying") => {
+                format!("({name}::text COLLATE \"C\")")
+            }
+            // what the type's output gives, as the program sees it: a cast takes the blanks off `character(n)`. `concat` calls the
+            // output of any type, and makes a text of NULL
+            _ => format!("((CASE num_nulls({name}) WHEN 0 THEN concat({name}) END) COLLATE \"C\")"),
+        }
     }
 
     fn text_literal(&self, text: &str) -> String {

@@ -17,6 +17,9 @@ use crate::store::PostgresStore;
 /// How long a slot may take to be free once its walsender was ended.
 const ENDING: Duration = Duration::from_secs(10);
 
+/// How often a database is tried to be dropped that somebody is still in.
+const DROP_TRIES: u32 = 5;
+
 /// A database that was made.
 struct PostgresScratch {
     /// The database beside which it was made: nobody can drop the one that he is connected to.
@@ -194,7 +197,17 @@ impl Scratch for PostgresScratch {
             "DROP DATABASE IF EXISTS {} WITH (FORCE)",
             quote_ident(&self.name)
         );
-        client.batch(&doing, &sql).await?;
+        let mut tries = 1;
+        loop {
+            match client.batch(&doing, &sql).await {
+                // whoever was forced out of it has not ended yet, as the server waits for five seconds only, or somebody came anew
+                Err(e) if e.kind == ErrorKind::Busy && tries < DROP_TRIES => tries += 1,
+                dropped => {
+                    dropped?;
+                    break;
+                }
+            }
+        }
         self.beside.keep(client);
         Ok(())
     }

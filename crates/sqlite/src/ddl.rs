@@ -307,28 +307,25 @@ pub(crate) fn sequence_states(
 ) -> rusqlite::Result<Vec<HeldSequence>> {
     let mut out = Vec::with_capacity(sequences.len());
     for sequence in sequences {
-        let owner = sequence.owner.as_ref();
-        let mapped = owner.and_then(|(owner, column)| {
-            let mapping = tables.iter().find(|m| &m.source.name == owner)?;
-            Some((mapping, column))
-        });
-        let table = match mapped {
-            Some((mapping, column)) => counted(conn, mapping, column)?,
-            None => None,
-        };
-        out.push(match table {
-            None => HeldSequence::NotCounted,
-            Some(table) => HeldSequence::Here(SequenceState {
-                value: conn.query_row(
-                    "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ?1",
-                    [table],
-                    |r| r.get(0),
-                )?,
-                first: Some(1),
-                increment: None,
-                cycles: false,
-            }),
-        });
+        let mut held = Vec::new();
+        if let Some((owner, column)) = &sequence.owner {
+            for mapping in tables.iter().filter(|m| &m.source.name == owner) {
+                held.push(match counted(conn, mapping, column)? {
+                    None => HeldSequence::NotCounted,
+                    Some(table) => HeldSequence::Here(SequenceState {
+                        value: conn.query_row(
+                            "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ?1",
+                            [table],
+                            |r| r.get(0),
+                        )?,
+                        first: Some(1),
+                        increment: None,
+                        cycles: false,
+                    }),
+                });
+            }
+        }
+        out.push(HeldSequence::furthest_behind(held));
     }
     Ok(out)
 }

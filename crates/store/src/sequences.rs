@@ -24,3 +24,58 @@ pub enum HeldSequence {
     /// None, and there never was to be one: the target's table numbers no rows there.
     NotCounted,
 }
+
+impl HeldSequence {
+    /// Of all that stand for one of the source's, where its table goes to several: the one that would hand out values again first.
+    pub fn furthest_behind(all: impl IntoIterator<Item = HeldSequence>) -> HeldSequence {
+        let both = |one, other| match (one, other) {
+            (HeldSequence::Gone, _) | (_, HeldSequence::Gone) => HeldSequence::Gone,
+            (HeldSequence::NotCounted, known) | (known, HeldSequence::NotCounted) => known,
+            (HeldSequence::Here(one), HeldSequence::Here(other)) => {
+                let down = one.increment.is_some_and(|step| step < 0);
+                // none that was handed out comes before all
+                let is_behind = match (other.value, one.value) {
+                    (Some(other), Some(one)) if down => other > one,
+                    (other, one) => other < one,
+                };
+                HeldSequence::Here(if is_behind { other } else { one })
+            }
+        };
+        all.into_iter().fold(HeldSequence::NotCounted, both)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here(value: Option<i64>, increment: i64) -> HeldSequence {
+        HeldSequence::Here(SequenceState {
+            value,
+            first: Some(1),
+            increment: Some(increment),
+            cycles: false,
+        })
+    }
+
+    #[test]
+    fn of_several_the_one_that_would_hand_out_values_again_speaks_for_all() {
+        let of = HeldSequence::furthest_behind;
+        assert_eq!(of([]), HeldSequence::NotCounted);
+        assert_eq!(of([here(Some(9), 1), here(Some(4), 1)]), here(Some(4), 1));
+        assert_eq!(of([here(None, 1), here(Some(4), 1)]), here(None, 1));
+        assert_eq!(
+            of([here(Some(-9), -1), here(Some(-4), -1)]),
+            here(Some(-4), -1)
+        );
+        assert_eq!(of([here(None, -1), here(Some(-4), -1)]), here(None, -1));
+        assert_eq!(
+            of([HeldSequence::NotCounted, here(Some(4), 1)]),
+            here(Some(4), 1)
+        );
+        assert_eq!(
+            of([here(Some(4), 1), HeldSequence::Gone]),
+            HeldSequence::Gone
+        );
+    }
+}

@@ -90,7 +90,8 @@ pub struct Probe {
     pub snapshot: Snapshot,
     /// The end of the log, read after the snapshot opened.
     pub log_end: Position,
-    /// Bytes (or rows of the change table) of log between the capture's confirmed position and the end; for reporting.
+    /// Bytes (or rows of the change table) of log that the source keeps back for the capture; for its budget and for reporting. More than what is
+    /// not confirmed where the store needs older log to read on.
     pub log_kept_bytes: u64,
 }
 

@@ -20,6 +20,7 @@ use crate::rehearse::report::{Paused, Proved, RehearsalReport};
 use crate::rehearse::scene::{Running, Scene, words};
 use crate::rehearse::writer::{self, Tables, Writer};
 use crate::run::{Migration, Until, run};
+use crate::switch::obey::INTERRUPTED;
 use crate::switch::prepare::refused;
 use crate::switch::report::SwitchReport;
 use crate::switch::{Lead, Sides, SwitchAnswer};
@@ -30,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(50);
 const ROUNDS: u64 = 3;
 /// How long the writer beside a switch works before it and behind it.
 const AROUND: Duration = Duration::from_millis(500);
+/// How often an order to switch is given whose attempt ended before anything was given away: a machine that is busy with other things may well
+/// end one.
+const ORDERS: u32 = 3;
 
 /// Copies, follows, writes, proves, switches, and goes back.
 pub(super) async fn act(
@@ -347,7 +351,6 @@ impl<'a> Stage<'a> {
         };
         let writer = Writer::start(&sides, &tables, self.round).await?;
         tokio::time::sleep(AROUND).await;
-        let begun = Instant::now();
         let command = order(SwitchOrder {
             what: Traffic::Writes,
             owner: self.asked.owner.clone(),
@@ -356,17 +359,7 @@ impl<'a> Stage<'a> {
             kill_blockers: false,
             overrides: Vec::new(),
         });
-        let switched: SwitchReport = match self.ordered(command).await? {
-            SwitchAnswer::Report(report) => *report,
-            SwitchAnswer::Refused(findings) => return Err(EngineError::Refused { findings }),
-            SwitchAnswer::Failed { code, what, fix } => {
-                return Err(EngineError::stopped(
-                    "rehearse.switch",
-                    format!("[{code}] {what}"),
-                    fix.unwrap_or_else(|| "Rehearse again".to_owned()),
-                ));
-            }
-        };
+        let (switched, begun) = self.switched(command).await?;
         let paused = Paused::of(&switched, begun.elapsed());
         tokio::time::sleep(AROUND).await;
         let rows = writer.end().await?;
@@ -377,5 +370,28 @@ impl<'a> Stage<'a> {
             format!("{rows} rows were written beside it"),
         );
         Ok(paused)
+    }
+
+    /// Orders a switch, again where its attempt ended before authority was given; and when the order that happened was given.
+    async fn switched(&mut self, command: Command) -> Result<(SwitchReport, Instant), EngineError> {
+        let mut orders = 1;
+        loop {
+            let begun = Instant::now();
+            match self.ordered(command.clone()).await? {
+                SwitchAnswer::Report(report) => return Ok((*report, begun)),
+                SwitchAnswer::Refused(findings) => return Err(EngineError::Refused { findings }),
+                SwitchAnswer::Failed { code, .. } if code == INTERRUPTED && orders < ORDERS => {
+                    tracing::warn!("the rehearsed switch was interrupted, and is ordered again");
+                    orders += 1;
+                }
+                SwitchAnswer::Failed { code, what, fix } => {
+                    return Err(EngineError::stopped(
+                        "rehearse.switch",
+                        format!("[{code}] {what}"),
+                        fix.unwrap_or_else(|| "Rehearse again".to_owned()),
+                    ));
+                }
+            }
+        }
     }
 }

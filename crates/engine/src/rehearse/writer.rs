@@ -12,6 +12,9 @@ use crate::switch::Sides;
 
 /// Rows of a table that a round writes.
 const ROWS: u32 = 25;
+/// How often a write between two steps is tried, and the pause before it is tried again.
+const WRITE_TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_millis(200);
 /// Pause between two writes of the writer beside a switch.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -31,10 +34,32 @@ pub(super) async fn rounds(
     let mut written = 0;
     for round in rounds {
         for table in tables {
-            written += exerciser.exercise(table, ROWS, round).await?;
+            written += patiently(exerciser, table, round).await?;
         }
     }
     Ok(written)
+}
+
+/// The migration works on these rows too: an application that waited too long, or was chosen to end a deadlock, writes again.
+async fn patiently(
+    exerciser: &mut dyn Exerciser,
+    table: &Table,
+    round: u64,
+) -> Result<u64, StoreError> {
+    let mut tries = 1;
+    loop {
+        match exerciser.exercise(table, ROWS, round).await {
+            Err(error)
+                if matches!(error.kind, ErrorKind::Busy | ErrorKind::Conflict)
+                    && tries < WRITE_TRIES =>
+            {
+                tracing::debug!(error = %error, "a rehearsed write is made again");
+                tries += 1;
+                tokio::time::sleep(AGAIN).await;
+            }
+            written => return written,
+        }
+    }
 }
 
 /// A writer at work. Dropping it ends it.

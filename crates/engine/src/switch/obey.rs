@@ -22,6 +22,9 @@ use crate::verify::ask;
 use crate::verify::collect::VerifyRequest;
 use crate::verify::compare::now;
 
+/// An order whose attempt ended before authority was given.
+pub(crate) const INTERRUPTED: &str = "switch.interrupted";
+
 /// An order from another shell.
 pub(crate) struct Ordered {
     pub command: CommandId,
@@ -49,7 +52,7 @@ pub(crate) async fn by_command(
         Ok(tell::found(run, ordered.direction, &ordered.order, now()))
     } else if ordered.begun_before && writes {
         Err(EngineError::stopped(
-            "switch.interrupted",
+            INTERRUPTED,
             "it was interrupted before authority was given: nothing has changed hands",
             "Give the command again",
         ))

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossfade_control::{IntentId, IntentState, SwitchOrder};
 use crossfade_model::{Beginning, Mode, Position, Register, Sequence};
 use crossfade_rules::switch::{Evidence, may_give};
-use crossfade_store::{ErrorKind, Fire, Latch, Source, StoreError};
+use crossfade_store::{ErrorKind, Fire, Latch, Recovery, Source, StoreError};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
@@ -129,6 +129,8 @@ pub(crate) async fn pass(
     {
         // the next attempt begins with a look at the registers, and finishes or releases
         tracing::error!(error = %error, "the switch is ended by a look at the registers");
+        // which may open the new authority: whoever applies here loses the right to by that, and is no other run's prey
+        session.turn();
         window.rest().await;
         return Err(EngineError::Again);
     }
@@ -259,13 +261,13 @@ impl Window<'_> {
         };
         let given = may_give(fenced, epoch, &evidence).map_err(standbys::not_given)?;
         self.give(latch, fenced, given).await?;
+        // what applies here stops for good: whoever still does has lost the right to
+        self.session.turn();
         self.step("given");
         if let Some(measuring) = self.measuring {
             measuring.given();
         }
         kill::point("switch.given");
-        // what applies here stops for good: whoever still does has lost the right to
-        self.session.turn();
         self.open(Register::new(Mode::Open, epoch)).await?;
         self.step("opened");
         kill::point("switch.opened");
@@ -421,7 +423,13 @@ impl Window<'_> {
     async fn open(&self, to: Register) -> Result<(), EngineError> {
         let target = &self.run.migration.sides.target;
         for _ in 0..OPEN_TRIES {
-            noted(target, self.run.base(), self.prepared.to, to).await?;
+            match noted(target, self.run.base(), self.prepared.to, to).await {
+                Err(EngineError::Store(error)) if error.recovery() == Recovery::Retry => {
+                    self.patient(error, "looking at the new authority").await?;
+                    continue;
+                }
+                looked => looked?,
+            }
             let error = match target.swap(self.run.base(), self.prepared.to, to).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,

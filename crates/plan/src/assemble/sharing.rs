@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_expression::{Expression, Input};
-use crossfade_model::{Finding, Omission, Table, TableName};
+use crossfade_model::{Column, Finding, Omission, Severity, Table, TableMapping, TableName};
 
 use super::mapped::Presented;
 use super::select::Selected;
@@ -139,6 +139,87 @@ pub(super) fn slice(
         return None;
     }
     Some(constants.join(" AND "))
+}
+
+/// Tables whose rows go to several tables that each number their new rows by themselves: after a switch the same number is handed out twice,
+/// and the source's table has place for one such row.
+pub(super) fn counters(tables: &[TableMapping], findings: &mut Vec<Finding>) {
+    let mut seen: BTreeSet<&TableName> = BTreeSet::new();
+    for first in tables {
+        let table = first.source_table();
+        if !seen.insert(&table.name) {
+            continue;
+        }
+        // by columns, one row is in all of them
+        let filter = |m: &TableMapping| m.origin.as_ref().and_then(|origin| origin.filter.clone());
+        let of_table = tables
+            .iter()
+            .filter(|m| m.source_table().name == table.name);
+        let parts: Vec<&TableMapping> = of_table.filter(|m| filter(m).is_some()).collect();
+        for column in table.columns.iter().filter(|c| is_alone_unique(table, c)) {
+            let mut counting: Vec<(&TableMapping, String)> = Vec::new();
+            for &part in &parts {
+                let Some(counter) = counter(part, column) else {
+                    continue;
+                };
+                let known = |(other, same): &(&TableMapping, String)| {
+                    *same == counter || filter(other) == filter(part)
+                };
+                if !counting.iter().any(known) {
+                    counting.push((part, counter));
+                }
+            }
+            if counting.len() < 2 {
+                continue;
+            }
+            let names: Vec<String> = counting
+                .iter()
+                .map(|(part, _)| part.target.name.to_string())
+                .collect();
+            findings.push(
+                Finding::new(
+                    "table.counters",
+                    Severity::Warning,
+                    "target",
+                    format!(
+                        "after a switch {} each number new rows by themselves and hand out the same {}: rows of the same number cannot go back",
+                        names.join(" and "),
+                        column.name
+                    ),
+                )
+                .table(table.name.to_string())
+                .fix(
+                    "before the switch let one counter number all of them (on PostgreSQL one sequence as the default of each), give each numbers of its own \
+                     (on MySQL and MariaDB auto_increment_increment and auto_increment_offset of the sessions that write it), or number them in the application",
+                ),
+            );
+        }
+    }
+}
+
+/// Two rows never have the same value of it.
+fn is_alone_unique(table: &Table, column: &Column) -> bool {
+    let mut captured = table.captured();
+    let at = captured.position(|c| c.name == column.name);
+    let by_key =
+        |key: &crossfade_model::TableKey| matches!(key.columns[..], [one] if Some(one) == at);
+    table.key.as_ref().is_some_and(by_key)
+        || (table.indexes.iter())
+            .any(|i| i.unique && !i.special && i.columns == [column.name.as_str()])
+}
+
+/// What numbers new rows of a target's table in the place of a source's column; the same for two tables that take from one sequence.
+fn counter(part: &TableMapping, column: &Column) -> Option<String> {
+    let mapped = part.columns.iter().find(|c| c.source == column.name)?;
+    let there = part
+        .target
+        .columns
+        .iter()
+        .find(|c| c.name == mapped.target)?;
+    if there.identity.is_some() {
+        return Some(part.target.name.to_string());
+    }
+    there.default.clone().filter(|d| d.contains("nextval"))
 }
 
 /// Whether a condition is one that every store can write: comparisons of the target's columns with literals.

@@ -52,8 +52,11 @@ async fn raise_all(
         let Some(value) = sequence.last_value else {
             continue;
         };
-        if let Some((name, _)) = find(&client, sequence, tables).await? {
-            raise(&client, &name, value, headroom).await?;
+        // a table that is split by its rows numbers them in each of its parts
+        for place in places(sequence, tables) {
+            if let Some((name, _)) = find(&client, sequence, place).await? {
+                raise(&client, &name, value, headroom).await?;
+            }
         }
     }
     store.keep(client);
@@ -70,34 +73,51 @@ pub async fn sequence_states(
     tables: &[TableMapping],
 ) -> Result<Vec<HeldSequence>> {
     let client = store.connect(Purpose::Build).await?;
-    let mut places = Vec::with_capacity(sequences.len());
+    let mut found = Vec::with_capacity(sequences.len());
     for sequence in sequences {
-        places.push(find(&client, sequence, tables).await?);
+        let mut of_one = Vec::new();
+        for place in places(sequence, tables) {
+            of_one.push((place, find(&client, sequence, place).await?));
+        }
+        found.push(of_one);
     }
     let all = described::find(&client).await?;
     store.keep(client);
-    let both = sequences.iter().zip(places);
-    let held = both.map(|(sequence, place)| {
-        let found = place.and_then(|(_, oid)| all.iter().find(|f| f.oid == oid));
-        match found {
-            Some(found) => HeldSequence::Here(found.state),
-            None if is_due(sequence, tables) => HeldSequence::Gone,
-            None => HeldSequence::NotCounted,
-        }
+    let held = sequences.iter().zip(found).map(|(sequence, found)| {
+        HeldSequence::furthest_behind(found.into_iter().map(|(place, held)| {
+            let held = held.and_then(|(_, oid)| all.iter().find(|f| f.oid == oid));
+            match held {
+                Some(held) => HeldSequence::Here(held.state),
+                None if is_due(sequence, place) => HeldSequence::Gone,
+                None => HeldSequence::NotCounted,
+            }
+        }))
     });
     Ok(held.collect())
 }
 
-/// Whether the migration makes it here, or numbers the mapped column.
-fn is_due(sequence: &Sequence, tables: &[TableMapping]) -> bool {
+/// A mapped column, of the target.
+type Place<'a> = Option<(&'a TableMapping, &'a str)>;
+
+/// The columns that a sequence's column is mapped to; of one that no column owns one place without a column.
+fn places<'a>(sequence: &Sequence, tables: &'a [TableMapping]) -> Vec<Place<'a>> {
     let Some((table, column)) = &sequence.owner else {
+        return vec![None];
+    };
+    let of_table = tables.iter().filter(|m| &m.source.name == table);
+    let mapped = of_table.filter_map(|mapping| {
+        let mapped = mapping.columns.iter().find(|c| &c.source == column)?;
+        Some(Some((mapping, mapped.target.as_str())))
+    });
+    mapped.collect()
+}
+
+/// Whether the migration makes it here, or numbers the mapped column.
+fn is_due(sequence: &Sequence, place: Place<'_>) -> bool {
+    let Some((mapping, column)) = place else {
         return !sequence.definition.is_empty();
     };
-    let mapping = tables.iter().find(|m| &m.source.name == table);
-    let mapped = mapping.and_then(|m| {
-        let target = &m.columns.iter().find(|c| &c.source == column)?.target;
-        m.target.columns.iter().find(|c| &c.name == target)
-    });
+    let mapped = mapping.target.columns.iter().find(|c| c.name == column);
     mapped.is_some_and(|c| c.identity.is_some() || !sequence.definition.is_empty())
 }
 
@@ -105,16 +125,9 @@ fn is_due(sequence: &Sequence, tables: &[TableMapping]) -> bool {
 async fn find(
     client: &Client,
     sequence: &Sequence,
-    tables: &[TableMapping],
+    place: Place<'_>,
 ) -> Result<Option<(String, u32)>> {
-    let column = sequence.owner.as_ref().and_then(|(table, column)| {
-        let mapping = tables.iter().find(|m| &m.source.name == table)?;
-        let mapped = mapping.columns.iter().find(|c| &c.source == column)?;
-        Some((qualified(&mapping.target.name), mapped.target.clone()))
-    });
-    if sequence.owner.is_some() && column.is_none() {
-        return Ok(None);
-    }
+    let column = place.map(|(mapping, column)| (qualified(&mapping.target.name), column));
     // none, not an empty one: to_regclass of servers before 16 refuses what is no name
     let (table, column) = column.unzip();
     let row = client

@@ -50,6 +50,11 @@ impl Hold {
         refuse_pooler(store, &client).await?;
         prepare(&client, fire.hold).await?;
         queue(&client, migration, fire).await?;
+        // what is done under the latch may wait for more than a try for it: an applier's commit, when the store opens
+        let usual = format!("SET lock_timeout = '{}'", Purpose::Fence.lock_timeout());
+        client
+            .batch("setting up the fence's session", &usual)
+            .await?;
         let hold = Hold {
             store: store.clone(),
             client,

@@ -16,7 +16,7 @@ use crossfade_store::{ErrorKind, Result, StoreError};
 use tokio::sync::{oneshot, watch};
 
 use super::queue::{Queue, Spool};
-use super::session::{ReplicationSession, server_error};
+use super::session::{ReplicationSession, log_error};
 use super::wire;
 use crate::connect::ConnectTarget;
 use crate::lsn;
@@ -44,8 +44,8 @@ const MOST_UNCONFIRMED: u64 = 2 * MOST_MESSAGES;
 /// How long a window's end waits for the target. One that confirms nothing meanwhile is served by the stream.
 const CONFIRMING: Duration = Duration::from_secs(10);
 
-/// How long what the consumer has not taken may keep the slot without a reader.
-const TAKING: Duration = Duration::from_secs(30);
+/// How often the slot is moved while the consumer takes what was read.
+const ADVANCE_EVERY: Duration = Duration::from_secs(5);
 
 /// Time for the server to read one window, or to advance a slot.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -64,8 +64,6 @@ const DOING: &str = "reading the change stream's backlog";
 pub struct Rest {
     /// Everything that was committed before was handed over.
     pub from: u64,
-    /// But for this, which comes before whatever the stream brings.
-    pub spool: Spool,
     /// A session in which nothing was decoded yet.
     pub session: Option<ReplicationSession>,
 }
@@ -106,6 +104,14 @@ pub async fn read(
             // who writes faster than this reads is followed by the stream
             Some(behind) if behind.left <= last / 2 && backlog.waited_for_target().await => behind,
             _ => {
+                // what is confirmed now is held by the stream until its server has read that far once more
+                if backlog.advanced > 0 {
+                    match backlog.advance(&mut session).await {
+                        Err(e) if e.kind == ErrorKind::Connection => return Err(e),
+                        Err(_) => return Ok(Some(backlog.rest())),
+                        Ok(()) => {}
+                    }
+                }
                 return Ok(Some(Rest {
                     session: Some(session),
                     ..backlog.rest()
@@ -132,17 +138,10 @@ pub async fn read(
             }
             Read::Refused(e) => return Err(e),
         };
-        match tokio::time::timeout(TAKING, spool.drain(queue)).await {
-            Err(_) => {
-                return Ok(Some(Rest {
-                    spool,
-                    ..backlog.rest()
-                }));
-            }
-            Ok(Err(e)) => return Err(spool_failed(&target.label, &e)),
-            Ok(Ok(false)) => return Ok(None),
-            Ok(Ok(true)) if backlog.received == before.0 => return Ok(Some(backlog.rest())),
-            Ok(Ok(true)) => {}
+        match backlog.taken(target, &mut spool).await? {
+            false => return Ok(None),
+            true if backlog.received == before.0 => return Ok(Some(backlog.rest())),
+            true => {}
         }
         if backlog.received >= behind.upto && !behind.clipped {
             last = behind.left;
@@ -214,7 +213,6 @@ impl Backlog<'_> {
     fn rest(&self) -> Rest {
         Rest {
             from: self.received,
-            spool: Spool::default(),
             session: None,
         }
     }
@@ -289,6 +287,42 @@ impl Backlog<'_> {
         Ok(())
     }
 
+    /// Hands over what waits, as slowly as the consumer takes it: a stream that was begun already could be told of nothing meanwhile, and the
+    /// server would keep its log for as long. The slot is moved beside it. False where nobody takes it.
+    async fn taken(&mut self, target: &ConnectTarget, spool: &mut Spool) -> Result<bool> {
+        let draining = spool.drain(self.queue);
+        tokio::pin!(draining);
+        let drained = loop {
+            tokio::select! {
+                drained = &mut draining => break drained,
+                () = tokio::time::sleep(ADVANCE_EVERY) => {}
+            }
+            let advancing = self.advanced_beside(target);
+            tokio::pin!(advancing);
+            tokio::select! {
+                drained = &mut draining => {
+                    // nobody else may read the slot while this session does
+                    advancing.await?;
+                    break drained;
+                }
+                advanced = &mut advancing => advanced?,
+            }
+        };
+        drained.map_err(|e| spool_failed(&target.label, &e))
+    }
+
+    /// Moves the slot in a session of its own. A server that refuses keeps its log, and is asked again.
+    async fn advanced_beside(&mut self, target: &ConnectTarget) -> Result<()> {
+        if *self.confirmed.borrow() <= self.advanced {
+            return Ok(());
+        }
+        let mut session = ReplicationSession::open(target, Purpose::Stream).await?;
+        match self.advance(&mut session).await {
+            Err(e) if e.kind != ErrorKind::Connection => Ok(()),
+            advanced => advanced,
+        }
+    }
+
     /// Reads one window to its end.
     async fn window(
         &mut self,
@@ -315,7 +349,7 @@ impl Backlog<'_> {
                     b'd' => self
                         .row(&mut window, &body, &mut out)
                         .ok_or_else(|| session.malformed())?,
-                    b'E' => failed = Some(server_error(session.label(), DOING, &body)),
+                    b'E' => failed = Some(log_error(session.label(), DOING, &body)),
                     b'Z' => ready = true,
                     // how the COPY begins and ends; notices
                     _ => {}

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 mod backlog;
+mod confirming;
 pub mod pgoutput;
 mod queue;
 pub mod receiver;

@@ -156,18 +156,6 @@ impl Spool {
         Ok(!queue.is_closed())
     }
 
-    /// Takes the first piece of what waits.
-    ///
-    /// # Errors
-    /// A file that does not give back what it took.
-    pub fn take(&mut self) -> std::io::Result<Option<Bytes>> {
-        let first = self.first()?;
-        if first.is_some() {
-            self.forget_first();
-        }
-        Ok(first)
-    }
-
     fn first(&mut self) -> std::io::Result<Option<Bytes>> {
         let Some(&length) = self.lengths.front() else {
             return Ok(None);
@@ -212,7 +200,7 @@ mod tests {
         };
         let (drained, ()) = tokio::join!(spool.drain(&queue), reading);
         assert!(drained.unwrap());
-        assert!(spool.take().unwrap().is_none());
+        assert!(spool.first().unwrap().is_none());
         drop(handed);
         spool.hand_over(piece(9), &queue).await.unwrap();
         assert!(!spool.drain(&queue).await.unwrap());

@@ -18,8 +18,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::backlog;
-use super::queue::{Frames, Handed, Queue, Spool};
-use super::session::{ReplicationSession, closed, server_error};
+use super::confirming::Confirming;
+use super::queue::{Frames, Handed, Queue};
+use super::session::{ReplicationSession, closed, log_error};
 use super::wire::{self, ServerMessage};
 use crate::connect::ConnectTarget;
 use crate::error::from_io;
@@ -247,14 +248,12 @@ impl Stream {
         Ok(Some(Reader {
             wire,
             buffer,
-            spool: rest.spool,
             label: self.target.label,
             confirmed: self.confirmed,
             answer_every: self.answer_every,
             out: BytesMut::new(),
             heard: Instant::now(),
-            read_up_to: 0,
-            told: 0,
+            confirming: Confirming::default(),
         }))
     }
 }
@@ -263,18 +262,13 @@ impl Stream {
 struct Reader {
     wire: Wire,
     buffer: BytesMut,
-    /// What was read before the stream began, and comes first.
-    spool: Spool,
     label: String,
     confirmed: watch::Receiver<u64>,
     answer_every: Duration,
     out: BytesMut,
     /// When the server last sent anything.
     heard: Instant,
-    /// How far the server has read its log for this stream, as it said.
-    read_up_to: u64,
-    /// The confirmed position that it was told.
-    told: u64,
+    confirming: Confirming,
 }
 
 impl Reader {
@@ -303,7 +297,7 @@ impl Reader {
         let mut ticks = tokio::time::interval(self.answer_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_sent = Instant::now();
-        let mut pending = self.more().await?;
+        let mut pending = self.take_frames().await?;
         let mut flows = false;
         loop {
             let waiting = !pending.is_empty();
@@ -338,7 +332,9 @@ impl Reader {
                     if !sent {
                         return Ok(());
                     }
-                    pending = self.more().await?;
+                    // nothing was read meanwhile
+                    self.heard = Instant::now();
+                    pending = self.take_frames().await?;
                 }
                 read = self.wire.read_buf(&mut self.buffer), if !waiting => {
                     let read = read.map_err(|e| from_io(&self.label, DOING, &e))?;
@@ -354,15 +350,6 @@ impl Reader {
         }
     }
 
-    /// What comes next and is here already.
-    async fn more(&mut self) -> Result<Bytes> {
-        match self.spool.take() {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => self.take_frames().await,
-            Err(e) => Err(backlog::spool_failed(&self.label, &e)),
-        }
-    }
-
     /// Splits whole CopyData frames off the buffer and answers where the server asks for it. What ends the stream is an
     /// error once all frames before it were taken.
     async fn take_frames(&mut self) -> Result<Bytes> {
@@ -372,7 +359,7 @@ impl Reader {
             if whole == 0 {
                 match scan.other {
                     None => break,
-                    Some((b'E', body)) => return Err(server_error(&self.label, DOING, body)),
+                    Some((b'E', body)) => return Err(log_error(&self.label, DOING, body)),
                     // a notice, or a changed parameter: may come at any time
                     Some((b'N' | b'S', body)) => {
                         let length = body.len() + 5;
@@ -383,9 +370,7 @@ impl Reader {
                     Some(_) => return Err(closed(&self.label, DOING)),
                 }
             }
-            let held_back = self.read_up_to < *self.confirmed.borrow();
-            self.read_up_to = self.read_up_to.max(at);
-            let free = held_back && self.read_up_to >= *self.confirmed.borrow();
+            let free = self.confirming.read(at, *self.confirmed.borrow());
             if reply || free {
                 self.answer(false).await?;
             }
@@ -398,22 +383,10 @@ impl Reader {
         Ok(Bytes::new())
     }
 
-    /// What the server may be told of the confirmed position: nothing beyond what it has read for this stream.
-    ///
-    /// It reads what lay behind once more, from the slot's restart position; what it found there for an earlier reader
-    /// moves that position as soon as the confirmation goes beyond it (`logical.c`, `LogicalConfirmReceivedLocation`).
-    /// A checkpoint then removes log that this stream has yet to read. Never goes back: servers before 18 would follow.
-    fn confirmable(&mut self) -> u64 {
-        let confirmed = *self.confirmed.borrow_and_update();
-        if confirmed <= self.read_up_to {
-            self.told = confirmed;
-        }
-        self.told
-    }
-
     /// Sends the confirmed position; with `reply`, the server is to answer at once.
     async fn answer(&mut self, reply: bool) -> Result<()> {
-        let confirmed = self.confirmable();
+        let confirmed = *self.confirmed.borrow_and_update();
+        let confirmed = self.confirming.tell(confirmed);
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |d| d.as_micros() as i64);

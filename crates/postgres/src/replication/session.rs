@@ -444,6 +444,17 @@ pub fn server_error(label: &str, doing: &str, body: &[u8]) -> StoreError {
         .into_error(label, doing)
 }
 
+/// What a server said while it read its log for us. A file of it that is not there is told as 58P01, and as XX000 where the server finds that
+/// out a moment later (`xlog.c`, `CheckXLogRemoved`): whether the log is lost the slot says when the next stream is opened, so it is asked again.
+pub fn log_error(label: &str, doing: &str, body: &[u8]) -> StoreError {
+    let mut error = server_error(label, doing, body);
+    if matches!(error.server_code.as_deref(), Some("58P01" | "XX000")) {
+        error.kind = ErrorKind::Unavailable;
+        error.code = "postgres.log_unread";
+    }
+    error
+}
+
 /// Splits the first whole message off: its tag and body.
 ///
 /// # Errors
@@ -492,6 +503,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_file_of_the_log_that_is_not_there_is_asked_for_again_and_the_slot_says_whether_it_is_lost()
+    {
+        let said = |code: &str| log_error("s", "reading", format!("C{code}\0Mgone\0\0").as_bytes());
+        for code in ["58P01", "XX000"] {
+            assert_eq!(said(code).kind, ErrorKind::Unavailable, "{code}");
+            assert_eq!(said(code).server_code.as_deref(), Some(code));
+        }
+        assert_eq!(said("XX001").kind, ErrorKind::Corrupt);
+        assert_eq!(said("42501").kind, ErrorKind::Permission);
+    }
 
     #[test]
     fn messages_are_split_where_they_end() {

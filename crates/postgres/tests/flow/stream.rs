@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crossfade_model::{Change, Position, StreamEvent, TableId};
-use crossfade_postgres::{capture, replication};
+use crossfade_postgres::{capture, lsn, replication};
 use crossfade_store::ErrorKind;
 
 use crate::kit::{Db, Follow, full, row};
@@ -182,7 +182,7 @@ async fn confirming_is_what_moves_the_slot_and_nothing_else() {
     let moved = format!("SELECT (({confirmed}) = '{at}')::text");
     let begun = Instant::now();
     loop {
-        if db.text(&moved).await == "true" {
+        if db.text(&moved).await.as_deref() == Some("true") {
             break;
         }
         assert!(
@@ -191,6 +191,39 @@ async fn confirming_is_what_moves_the_slot_and_nothing_else() {
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    follow.end().await;
+    db.drop().await;
+}
+
+/// The server keeps its log from where the oldest transaction began that was open at the confirmed place.
+#[tokio::test]
+async fn log_that_is_kept_for_an_open_transaction_is_counted_though_all_is_confirmed() {
+    let db = Db::create(SERVERS[0]).await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)")
+        .await;
+    let mut follow = Follow::begin(&db.store(), "kept", &["t"]).await;
+    let open = db.client().await;
+    open.batch("opening", "BEGIN; INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    db.run("INSERT INTO other SELECT generate_series(1, 100000)")
+        .await;
+    let end = capture::probe(&follow.store, "kept").await.unwrap().log_end;
+    follow.pass(end).await;
+    follow.stream.confirm(follow.at).await.unwrap();
+    let unconfirmed = "SELECT (pg_current_wal_insert_lsn() - confirmed_flush_lsn < 3000000)::text
+        FROM pg_replication_slots WHERE slot_name = 'crossfade_kept'";
+    let begun = Instant::now();
+    while db.text(unconfirmed).await.as_deref() != Some("true") {
+        assert!(
+            begun.elapsed() < crate::kit::PATIENCE,
+            "it is not confirmed"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let kept = capture::probe(&follow.store, "kept").await.unwrap();
+    assert!(kept.log_kept_bytes > 5_000_000, "{kept:?}");
+    drop(open);
     follow.end().await;
     db.drop().await;
 }

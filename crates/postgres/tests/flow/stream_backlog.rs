@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crossfade_model::{Change, Position, StreamEvent, Transaction};
+use crossfade_postgres::lsn;
 use crossfade_store::Result;
 
 use crate::kit::{Db, Follow, Whole, full};
@@ -189,6 +190,55 @@ async fn what_lies_behind_comes_whole_once_and_in_order() {
         let mut part = Reading::default();
         part.until(&mut follow, seen.len() - from).await;
         assert_eq!(part.seen, seen[from..]);
+        // nothing more is written here: the stream is told of it all the same
+        let end = seen[seen.len() - 1].end;
+        follow.stream.confirm(end).await.unwrap();
+        slot_reaches(&db, "crossfade_backlog", end).await;
+        follow.end().await;
+        db.drop().await;
+    }
+}
+
+/// Waits until the server knows that everything up to here is durable.
+async fn slot_reaches(db: &Db, slot: &str, end: Position) {
+    let sql = format!(
+        "SELECT (confirmed_flush_lsn >= '{}')::text FROM pg_replication_slots WHERE slot_name = '{slot}'",
+        lsn::show(end)
+    );
+    let begun = Instant::now();
+    while db.text(&sql).await.as_deref() != Some("true") {
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(60), "the slot stays behind");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Most of it waits in the reader's file, and the consumer is busy with what it has: the log that is durable is not kept for as long.
+#[tokio::test]
+async fn what_is_confirmed_while_a_backlog_waits_for_its_consumer_moves_the_slot() {
+    for server in SERVERS {
+        let db = Db::create(server).await;
+        db.run("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+        let mut follow = Follow::begin(&db.store(), "backlog_taken", &["t"]).await;
+        let start = follow.at;
+        follow.stream = Box::new(Nothing);
+        // much to be sent, and enough log for a query
+        db.run(
+            "DO $$BEGIN FOR i IN 1..600 LOOP INSERT INTO t VALUES (i, repeat('x', 100000)); COMMIT; END LOOP; END$$",
+        )
+        .await;
+        db.run("SELECT count(pg_logical_emit_message(false, 'filler', repeat('x', 1000000))) FROM generate_series(1, 3)")
+            .await;
+        follow.again(start).await;
+        let mut all = Reading::default();
+        all.until(&mut follow, 20).await;
+        let end = all.seen[all.seen.len() - 1].end;
+        follow.stream.confirm(end).await.unwrap();
+        slot_reaches(&db, "crossfade_backlog_taken", end).await;
+        // nothing of it is lost by that
+        all.until(&mut follow, 600).await;
+        let keys: Vec<i64> = all.seen.iter().map(first_key).collect();
+        assert_eq!(keys, (1..=600).collect::<Vec<i64>>());
         follow.end().await;
         db.drop().await;
     }

@@ -107,3 +107,36 @@ fn a_fence_whose_session_ended_is_lifted_by_the_run_that_lost_it() {
     running.interrupt();
     running.wait(LONG).expect(0);
 }
+
+/// Whoever applies loses the right to by the switch itself, and his sessions may end with it: the report tells the switch's figures all the same.
+#[test]
+fn a_switch_whose_attempt_loses_its_stream_after_the_point_of_no_return_knows_its_figures() {
+    for point in ["switch.given", "switch.opened"] {
+        let trial = made(Engine::Pg17, Engine::Pg15);
+        let armed = format!("{point}:1:stop");
+        let mut running = followed(&trial, &[("CROSSFADE_KILL", &armed)]);
+        let ordered = trial.start(&SWITCH);
+        stands_still(&mut running);
+        let ended = trial.source.rows(
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
+             WHERE database = current_database() AND active",
+        );
+        assert_eq!(ended.len(), 1);
+        let ended = trial.target.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'crossfade%'",
+        );
+        assert!(!ended.is_empty());
+        running.go_on();
+        let told = ordered.wait(LONG).expect(0).json()["report"].clone();
+        assert!(told["pause"]["predicted_ms"].is_u64(), "{point}: {told}");
+        let steps = told["steps"].as_array().unwrap();
+        assert!(
+            steps.iter().any(|step| step["step"] == "opened"),
+            "{point}: {told}"
+        );
+        assert_authority(&trial, Side::Target);
+        running.interrupt();
+        running.wait(LONG).expect(0);
+    }
+}

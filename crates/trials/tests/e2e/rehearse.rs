@@ -86,19 +86,12 @@ fn passes(trial: &Trial, words: &[&str]) -> Value {
     assert_eq!(report["left"], serde_json::json!([]), "{report}");
     assert_eq!(report["rows"], 2_099, "{report}");
     assert!(report["written"].as_u64().unwrap() > 0, "{report}");
-    // one whose attempt ended after it had happened is finished by the next attempt, which knows no figures
-    let known = ["switch", "rollback"].map(|switch| {
-        let figures = ["predicted_ms", "measured_ms"].map(|what| report[switch][what].is_u64());
-        assert_eq!(figures[0], figures[1], "{switch}: {}", outcome.text());
-        if !figures[0] {
-            eprintln!(
-                "{switch} was finished by another attempt: {}",
-                outcome.text()
-            );
+    for switch in ["switch", "rollback"] {
+        for figure in ["predicted_ms", "measured_ms"] {
+            let known = report[switch][figure].is_u64();
+            assert!(known, "{switch} {figure}: {}", outcome.text());
         }
-        figures[0]
-    });
-    assert!(known.contains(&true), "{}", outcome.text());
+    }
     let after: Vec<&Value> = (report["proofs"].as_array().unwrap().iter())
         .inspect(|proof| assert!(proof["equal"] == true && proof["rows"] == 2_099, "{proof}"))
         .map(|proof| &proof["after"])

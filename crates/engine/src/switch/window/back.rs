@@ -49,10 +49,11 @@ impl Window<'_> {
         };
         for _ in 0..UNDO_TRIES {
             match self.reopened(fenced, open).await {
-                Ok(()) => {
+                Ok(true) => {
                     self.undone = true;
                     return;
                 }
+                Ok(false) => break,
                 Err(error) => tracing::warn!(error = %error, "taking the fence back, again"),
             }
             tokio::time::sleep(AGAIN).await;
@@ -60,13 +61,55 @@ impl Window<'_> {
         tracing::error!(error = %error, "the fence was not taken back: the next command does it");
     }
 
-    /// The old authority is open, by its own word.
-    async fn reopened(&self, fenced: Register, open: Register) -> Result<(), StoreError> {
+    /// Whether the old authority is open, by its own word; one that is fenced is opened. It may have given its authority away by a step whose
+    /// outcome nobody heard of.
+    async fn reopened(&self, fenced: Register, open: Register) -> Result<bool, StoreError> {
         let (source, base) = (&self.run.migration.sides.source, self.run.base());
         let standing = source.standing(base).await?;
-        if standing.is_some_and(|s| s.register == fenced) {
-            source.swap(base, fenced, open).await?;
+        match left(standing.map(|s| s.register), fenced) {
+            Left::Open => Ok(true),
+            Left::Otherwise => Ok(false),
+            Left::Fenced => {
+                source.swap(base, fenced, open).await?;
+                Ok(true)
+            }
         }
-        Ok(())
+    }
+}
+
+/// What the old authority's register says after a switch that failed.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    Open,
+    /// By that switch.
+    Fenced,
+    /// Authority was given, or another process acts: the look at both registers decides.
+    Otherwise,
+}
+
+fn left(register: Option<Register>, fenced: Register) -> Left {
+    match register {
+        Some(register) if register == fenced => Left::Fenced,
+        Some(register) if register.mode == Mode::Open => Left::Open,
+        _ => Left::Otherwise,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_register_that_says_given_was_not_opened_again() {
+        let register = |mode, epoch| Some(Register::new(mode, epoch));
+        let fenced = Register::new(Mode::Fenced, 3);
+        assert_eq!(left(register(Mode::Given, 3), fenced), Left::Otherwise);
+        assert_eq!(left(register(Mode::Refused, 3), fenced), Left::Otherwise);
+        assert_eq!(left(register(Mode::Fenced, 5), fenced), Left::Otherwise);
+        assert_eq!(left(None, fenced), Left::Otherwise);
+        assert_eq!(left(Some(fenced), fenced), Left::Fenced);
+        assert_eq!(left(register(Mode::Open, 3), fenced), Left::Open);
+        // the fence was never committed
+        assert_eq!(left(register(Mode::Open, 2), fenced), Left::Open);
     }
 }

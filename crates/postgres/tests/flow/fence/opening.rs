@@ -1,5 +1,7 @@
 //! A target that takes authority: its guards and marks give way, its sequences are beyond the other store's, its changes begin somewhere.
 
+use std::time::Duration;
+
 use crossfade_model::{Mode, Register, Snapshot, TransactionId};
 use crossfade_store::{CaptureSpec, ErrorKind, Fence, Source, Target};
 
@@ -59,6 +61,45 @@ async fn guards_and_marks_give_way_to_the_register() {
         db.run("ALTER TABLE u DISABLE TRIGGER crossfade_latch_m; ALTER TABLE u DISABLE TRIGGER crossfade_guard").await;
         assert_eq!(code(&app, "INSERT INTO u VALUES (500)").await, None);
         assert_eq!(store.strangers("m", None).await.unwrap().entries.len(), 1);
+        db.drop().await;
+    }
+}
+
+/// He loses the right to write by the opening, which waits until he has committed, for longer than a try for the latch may.
+#[tokio::test]
+async fn a_store_opens_behind_an_applier_whose_commit_takes_its_time() {
+    for server in SERVERS {
+        let db = Db::create(server).await;
+        db.run(TABLES).await;
+        let store = db.store();
+        let target: &dyn Target = &store;
+        drop(target.acquire("m").await.unwrap());
+        store.make_register("m", fenced(0)).await.unwrap();
+        let applier = db.client().await;
+        applier
+            .batch(
+                "applying",
+                "BEGIN; SELECT epoch FROM crossfade.run FOR UPDATE",
+            )
+            .await
+            .unwrap();
+        let opening = tokio::spawn({
+            let store = db.store();
+            async move { store.swap("m", fenced(0), open(1)).await }
+        });
+        let waits = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..50 {
+            if opening.is_finished() || db.text(waits).await.as_deref() == Some("1") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // longer than a try
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        applier.batch("applying", "COMMIT").await.unwrap();
+        opening.await.unwrap().unwrap();
+        let standing = store.standing("m").await.unwrap().unwrap();
+        assert_eq!(standing.register, open(1));
         db.drop().await;
     }
 }
