@@ -60,21 +60,21 @@ mod tests {
 
     #[test]
     fn of_several_the_one_that_would_hand_out_values_again_speaks_for_all() {
-        let of = HeldSequence::furthest_behind;
-        assert_eq!(of([]), HeldSequence::NotCounted);
-        assert_eq!(of([here(Some(9), 1), here(Some(4), 1)]), here(Some(4), 1));
-        assert_eq!(of([here(None, 1), here(Some(4), 1)]), here(None, 1));
+        let of = |all: &[HeldSequence]| HeldSequence::furthest_behind(all.iter().copied());
+        assert_eq!(of(&[]), HeldSequence::NotCounted);
+        assert_eq!(of(&[here(Some(9), 1), here(Some(4), 1)]), here(Some(4), 1));
+        assert_eq!(of(&[here(None, 1), here(Some(4), 1)]), here(None, 1));
         assert_eq!(
-            of([here(Some(-9), -1), here(Some(-4), -1)]),
+            of(&[here(Some(-9), -1), here(Some(-4), -1)]),
             here(Some(-4), -1)
         );
-        assert_eq!(of([here(None, -1), here(Some(-4), -1)]), here(None, -1));
+        assert_eq!(of(&[here(None, -1), here(Some(-4), -1)]), here(None, -1));
         assert_eq!(
-            of([HeldSequence::NotCounted, here(Some(4), 1)]),
+            of(&[HeldSequence::NotCounted, here(Some(4), 1)]),
             here(Some(4), 1)
         );
         assert_eq!(
-            of([here(Some(4), 1), HeldSequence::Gone]),
+            of(&[here(Some(4), 1), HeldSequence::Gone]),
             HeldSequence::Gone
         );
     }
