@@ -44,6 +44,7 @@ mod refused;
 mod rehearse;
 mod routes_kept;
 mod sequences;
+mod shared_tables;
 mod standby;
 mod strangers;
 mod succession;
