@@ -410,6 +410,8 @@ impl Search<'_> {
             {
                 Ok(Tried::Unclear)
             }
+            // by itself it meets the row that its batch takes out of another part of the table
+            Err(error) if error.code == keeping::OTHERS_ROW => Ok(Tried::Unclear),
             Err(error) => Err(error),
         }
     }

@@ -139,10 +139,18 @@ fn update(
             before: moved,
             row,
         }),
-        Some(Image::Row(row)) if row.is_complete() => {
-            out.extend(moved.map(|before| Change::Delete { table: id, before }));
-            out.push(Change::Upsert { table: id, row });
-        }
+        Some(Image::Row(row)) if row.is_complete() => match moved {
+            // it may have been there: what the target has of it besides is under the old key
+            Some(before) if was == Truth::Unknown => out.push(Change::Update {
+                table: id,
+                before: Some(before),
+                row,
+            }),
+            moved => {
+                out.extend(moved.map(|before| Change::Delete { table: id, before }));
+                out.push(Change::Upsert { table: id, row });
+            }
+        },
         Some(_) => {
             out.extend(moved.map(|before| Change::Delete { table: id, before }));
             out.push(Change::Unclear {

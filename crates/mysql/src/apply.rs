@@ -56,7 +56,7 @@ impl Applier for MysqlApplier {
 
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
         let plan = self.0.plan(mapping).await?;
-        read::keys(&mut self.0.client, &plan, keys).await
+        read::keys(&mut self.0.client, &plan, keys, None).await
     }
 
     async fn records(&mut self, writes: &[RecordWrite]) -> Result<()> {
@@ -195,7 +195,7 @@ async fn fill_unchanged(
             continue;
         }
         let base = upsert.base.as_ref().unwrap_or(&upsert.row);
-        let older = read::keys(client, plan, std::slice::from_ref(base)).await?;
+        let older = read::keys(client, plan, std::slice::from_ref(base), None).await?;
         let Some(older) = older.first() else {
             return Err(plan.fault(
                 ErrorKind::RowAbsent,

@@ -282,11 +282,16 @@ impl Plan {
     /// As [`Plan::range`] of a target, without the rows that are other mappings'.
     pub fn own_range(&self, mapping: &TableMapping, range: &ChunkRange) -> Result<String> {
         let clause = self.range(range)?;
-        Ok(match slice::condition(mapping, &self.label, &Words)? {
+        Ok(match self.own_condition(mapping)? {
             None => clause,
             Some(own) if clause.is_empty() => format!(" WHERE {own}"),
             Some(own) => format!("{clause} AND {own}"),
         })
+    }
+
+    /// The condition of the mapping's rows, where others are in the table too.
+    pub fn own_condition(&self, mapping: &TableMapping) -> Result<Option<String>> {
+        slice::condition(mapping, &self.label, &Words)
     }
 
     /// A condition in the words of [`crate::splits`]: literals that this store has written.

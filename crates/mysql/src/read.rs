@@ -108,16 +108,26 @@ pub(crate) async fn table<'a>(
         .map_err(|e| e.table(&plan.table))
 }
 
-/// The rows of these keys.
-pub(crate) async fn keys(client: &mut Client, plan: &Plan, keys: &[Row]) -> Result<Vec<Row>> {
+/// The rows of these keys, of those that meet the condition `own`.
+pub(crate) async fn keys(
+    client: &mut Client,
+    plan: &Plan,
+    keys: &[Row],
+    own: Option<&str>,
+) -> Result<Vec<Row>> {
     let mut out = Vec::with_capacity(keys.len());
     for some in keys.chunks(KEYS_AT_ONCE) {
-        let mut clause = String::from(" WHERE ");
+        let mut clause = String::from(" WHERE (");
         for (n, key) in some.iter().enumerate() {
             if n > 0 {
                 clause.push_str(" OR ");
             }
             plan.write_key(key, &mut clause)?;
+        }
+        clause.push(')');
+        if let Some(own) = own {
+            clause.push_str(" AND ");
+            clause.push_str(own);
         }
         let mut rows = table(client, plan, &clause).await?;
         while let Some(row) = rows.row().await? {

@@ -60,7 +60,8 @@ impl TargetSnapshot for MysqlReader {
 
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
         let plan = Plan::target(&mut self.client, mapping).await?;
-        read::keys(&mut self.client, &plan, keys).await
+        let own = plan.own_condition(mapping)?;
+        read::keys(&mut self.client, &plan, keys, own.as_deref()).await
     }
 
     async fn sum(

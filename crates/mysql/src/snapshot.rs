@@ -138,7 +138,7 @@ impl SourceSnapshot for MysqlSnapshot {
 
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
         let plan = Plan::source(&mut self.client, mapping).await?;
-        read::keys(&mut self.client, &plan, keys).await
+        read::keys(&mut self.client, &plan, keys, None).await
     }
 
     async fn sum(

@@ -136,7 +136,12 @@ impl TargetSnapshot for PostgresReader {
     }
 
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>> {
-        rows_of(&self.client, &self.label, mapping, keys).await
+        let own = slice::condition(mapping, &self.label, &range::Words)?;
+        let relation = match own {
+            None => relation(mapping),
+            Some(own) => format!("(SELECT * FROM {} WHERE {own})", relation(mapping)),
+        };
+        rows_in(&self.client, &self.label, mapping, relation, keys).await
     }
 
     fn sum_places(&self, mapping: &TableMapping) -> Vec<SumPlace> {
@@ -191,12 +196,21 @@ impl TargetSnapshot for PostgresReader {
     }
 }
 
-/// The target table as it is read: with its partitions, without tables that inherit from it.
-/// The target's rows of these keys, as the session's transaction sees them.
+/// The target's rows of these keys, as the session's transaction sees them, also those that are other mappings'.
 pub async fn rows_of(
     client: &Client,
     label: &str,
     mapping: &TableMapping,
+    keys: &[Row],
+) -> Result<Vec<Row>> {
+    rows_in(client, label, mapping, relation(mapping), keys).await
+}
+
+async fn rows_in(
+    client: &Client,
+    label: &str,
+    mapping: &TableMapping,
+    relation: String,
     keys: &[Row],
 ) -> Result<Vec<Row>> {
     let columns: Vec<&str> = mapping.columns.iter().map(|c| c.target.as_str()).collect();
@@ -204,13 +218,14 @@ pub async fn rows_of(
         |at: usize| range::target_column(&mapping.target, &mapping.columns.get(at)?.target);
     let selection = by_key::Selection {
         table: &mapping.target.name,
-        relation: relation(mapping),
+        relation,
         columns: &columns,
         key: by_key::parts(mapping, None, target),
     };
     by_key::read(client, label, &selection, keys).await
 }
 
+/// The target table as it is read: with its partitions, without tables that inherit from it.
 fn relation(mapping: &TableMapping) -> String {
     let table = qualified(&mapping.target.name);
     match mapping.target.partition_by {

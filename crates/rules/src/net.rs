@@ -51,9 +51,9 @@ pub enum Effect<K, R> {
     Upsert {
         /// The image.
         row: R,
-        /// `Some` if and only if columns are missing in `row`: they keep the values that the row of this key has
-        /// in the target **before** the batch. If it is another key than the effect's own, that row
-        /// is deleted or overwritten by this same batch, so read it first.
+        /// The key that the row had in the target **before** the batch, where columns are missing in `row`, or the batch
+        /// changes the row's key: they keep the values there, and so does whatever the target has of the row besides. If it
+        /// is another key than the effect's own, that row is deleted or overwritten by this same batch, so read it first.
         base: Option<K>,
     },
     /// There must be no row. There may have been none.
@@ -118,7 +118,12 @@ impl<K: Hash + Eq + Clone, R: Image> NetBatch<K, R> {
     /// read again. Also the new half of a change of key.
     pub fn put(&mut self, key: K, row: R) {
         debug_assert!(row.is_complete());
-        self.effects.insert(key, Effect::Upsert { row, base: None });
+        // a row that the batch brought here from another key is still that row
+        let base = match self.effects.get_mut(&key) {
+            Some(Effect::Upsert { base, .. }) => base.take().filter(|base| *base != key),
+            Some(Effect::Delete) | None => None,
+        };
+        self.effects.insert(key, Effect::Upsert { row, base });
     }
 
     /// There is no row of `key` any more: a delete, a row read again and not found, the old half of a
@@ -141,15 +146,18 @@ impl<K: Hash + Eq + Clone, R: Image> NetBatch<K, R> {
                 let base = Some(entry.key().clone());
                 entry.insert(Effect::Upsert { row, base });
             }
-            Entry::Occupied(mut entry) => match entry.get_mut() {
-                Effect::Delete => return Err(NoBase),
-                Effect::Upsert { row: older, base } => {
-                    older.overlay(row);
-                    if older.is_complete() {
-                        *base = None;
+            Entry::Occupied(mut entry) => {
+                let key = entry.key().clone();
+                match entry.get_mut() {
+                    Effect::Delete => return Err(NoBase),
+                    Effect::Upsert { row: older, base } => {
+                        older.overlay(row);
+                        if older.is_complete() {
+                            *base = base.take().filter(|base| *base != key);
+                        }
                     }
                 }
-            },
+            }
         }
         Ok(())
     }
@@ -164,7 +172,12 @@ impl<K: Hash + Eq + Clone, R: Image> NetBatch<K, R> {
             return self.update(new, row);
         }
         let effect = if row.is_complete() {
-            Effect::Upsert { row, base: None }
+            let base = match self.effects.get_mut(&old) {
+                None => Some(old.clone()),
+                Some(Effect::Delete) => None,
+                Some(Effect::Upsert { base, .. }) => Some(base.take().unwrap_or(old.clone())),
+            };
+            Effect::Upsert { row, base }
         } else {
             match self.effects.get_mut(&old) {
                 None => Effect::Upsert {
@@ -175,15 +188,13 @@ impl<K: Hash + Eq + Clone, R: Image> NetBatch<K, R> {
                 Some(older) => {
                     let Effect::Upsert {
                         row: mut older,
-                        mut base,
+                        base,
                     } = std::mem::replace(older, Effect::Delete)
                     else {
                         return Err(NoBase);
                     };
                     older.overlay(row);
-                    if older.is_complete() {
-                        base = None;
-                    }
+                    let base = Some(base.unwrap_or(old.clone()));
                     Effect::Upsert { row: older, base }
                 }
             }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::blocks::CellReader;
 use crate::clear::clear;
+use crate::reader::{Which, rows_of};
 use crate::table_plan::TablePlan;
 use crate::writer::Seat;
 
@@ -36,7 +37,7 @@ impl Applier for SqliteApplier {
         let plan = self.0.plan(mapping).await?;
         let keys = keys.to_vec();
         self.0
-            .run(move |w| crate::reader::rows_of(&w.connection, &plan, &keys))
+            .run(move |w| rows_of(&w.connection, &plan, &keys, Which::Held))
             .await
     }
 

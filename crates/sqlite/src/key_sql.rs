@@ -57,6 +57,18 @@ pub(crate) fn equals(key: &[KeyColumn], first: usize) -> String {
         .join(" AND ")
 }
 
+/// The rows that the key's index holds equal to these values; parameters from `first`.
+pub(crate) fn held(key: &[KeyColumn], first: usize) -> String {
+    let equal = |(n, column): (usize, &KeyColumn)| {
+        format!("{} = ?{}", column.collated(&column.collation), first + n)
+    };
+    key.iter()
+        .enumerate()
+        .map(equal)
+        .collect::<Vec<_>>()
+        .join(" AND ")
+}
+
 /// The key as it is ordered by bytes: one column, or a row value.
 pub(crate) fn ordered(key: &[KeyColumn]) -> String {
     let columns: Vec<String> = key.iter().map(|c| c.collated("BINARY")).collect();

@@ -74,10 +74,29 @@ impl SqliteReader {
     }
 }
 
+/// Which rows are read by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those of these keys to the byte that are the mapping's own.
+    Own,
+    /// All that the key's index holds equal to these, whose they are.
+    Held,
+}
+
 /// The rows of these keys.
-pub(crate) fn rows_of(connection: &Connection, plan: &TablePlan, keys: &[Row]) -> Result<Vec<Row>> {
+pub(crate) fn rows_of(
+    connection: &Connection,
+    plan: &TablePlan,
+    keys: &[Row],
+    which: Which,
+) -> Result<Vec<Row>> {
     let failed = plan.place.failed("cannot read rows by key");
-    let mut statement = connection.prepare_cached(&plan.select).map_err(&failed)?;
+    let sql = match (which, &plan.own) {
+        (Which::Own, None) => plan.select.clone(),
+        (Which::Own, Some(own)) => format!("{} AND {own}", plan.select),
+        (Which::Held, _) => plan.select_held.clone(),
+    };
+    let mut statement = connection.prepare_cached(&sql).map_err(&failed)?;
     let mut reader = CellReader::default();
     let mut out = Vec::with_capacity(keys.len());
     for key in keys {
@@ -117,7 +136,7 @@ impl TargetSnapshot for SqliteReader {
         self.connection
             .run(move |connection| {
                 let plan = TablePlan::new(connection, &place, &mapping)?;
-                rows_of(connection, &plan, &keys)
+                rows_of(connection, &plan, &keys, Which::Own)
             })
             .await
     }

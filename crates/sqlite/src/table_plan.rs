@@ -32,6 +32,8 @@ pub(crate) struct TablePlan {
     pub upsert: String,
     pub delete: String,
     pub select: String,
+    /// The rows whose key the index holds equal.
+    pub select_held: String,
     /// Gives a key that is spelled otherwise the spelling of parameters 1 and on; only where times identify rows.
     pub respell: Option<String>,
     /// Deletes at most a number of rows equal in every column; empty with a key.
@@ -121,6 +123,11 @@ impl TablePlan {
                 "SELECT {} FROM {table} WHERE {}",
                 quote_all(columns.iter().map(String::as_str)),
                 key_sql::equals(&key, 1)
+            ),
+            select_held: format!(
+                "SELECT {} FROM {table} WHERE {}",
+                quote_all(columns.iter().map(String::as_str)),
+                key_sql::held(&key, 1)
             ),
             respell: has_moment(&conversions, mapping.source.key_places())
                 .then(|| respell_sql(&table, &key)),

@@ -42,7 +42,7 @@ pub struct Upsert {
     /// The row; unchanged columns are taken from the target's row of key `base` as it was before this batch.
     pub row: Row,
     /// The key (cells at their columns' places, others NULL) of the target row that holds the unchanged columns, where it is not
-    /// `row`'s own key.
+    /// `row`'s own key. A row that lacks none needs it not.
     pub base: Option<Row>,
     /// The row was not there before (an insert that nothing in the batch preceded), as far as the log says.
     pub fresh: bool,
@@ -97,7 +97,8 @@ pub trait Applier: Send {
     ) -> Result<()>;
 
     /// The rows of these keys as the open transaction sees them, in the target's own form and mapping order. `keys` hold the key's
-    /// cells at their columns' places. Missing rows are absent from the result. At most a few hundred keys.
+    /// cells at their columns' places. Missing rows are absent from the result. At most a few hundred keys. Rows of other mappings
+    /// are among them, and rows of keys that differ, but are equal to these for the key's index.
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>>;
 
     /// Writes records.
@@ -157,7 +158,7 @@ pub trait TargetSnapshot: Send {
         range: &'a ChunkRange,
     ) -> Result<Box<dyn RowStream + 'a>>;
 
-    /// The rows of these keys, in the target's own form. `keys` are in the source's or the target's form, with the key's cells
+    /// The mapping's own rows of these keys, in the target's own form. `keys` are in the source's or the target's form, with the key's cells
     /// at their columns' places. Missing rows are absent from the result. At most a few hundred keys.
     async fn read_keys(&mut self, mapping: &TableMapping, keys: &[Row]) -> Result<Vec<Row>>;
 

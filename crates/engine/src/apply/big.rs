@@ -88,16 +88,18 @@ impl ApplierTask {
 
     async fn piece(
         &mut self,
-        table: TableId,
-        effect: &Effect,
+        group: &[&(TableId, Effect)],
         mode: MergeMode,
     ) -> Result<(), EngineError> {
         let session = Arc::clone(&self.session);
         let (applier, label) = (self.applier.as_mut(), session.target.label());
-        let mapping = session.table(table)?;
-        let applied = keeping::apply(applier, label, mapping, effect, mode).await;
+        let mut together = Vec::with_capacity(group.len());
+        for (table, effect) in group.iter().copied() {
+            together.push((session.table(*table)?, effect));
+        }
+        let applied = keeping::apply_together(applier, label, &together, mode).await;
         if let Err(error) = &applied {
-            let piece = [(table, effect.clone())];
+            let piece: Vec<_> = group.iter().copied().cloned().collect();
             refused::note_batch(&session, self.applier.as_mut(), &piece, error).await?;
         }
         applied
@@ -173,8 +175,8 @@ impl ApplierTask {
             let decided = self
                 .decided(std::iter::once((big.id, changes.as_slice())), true)
                 .await?;
-            for (table, effect) in &decided.effects {
-                self.piece(*table, effect, mode).await?;
+            for group in keeping::groups(session.tables(), &decided.effects) {
+                self.piece(&group, mode).await?;
             }
             self.write_staged().await?;
             for (table, added) in &decided.ledger {
@@ -241,7 +243,7 @@ impl ApplierTask {
             for (table, effect) in decided.effects {
                 let mapping = session.table(table)?;
                 if let Some(effect) = clearing::cleared(mapping, effect) {
-                    self.piece(table, &effect, MergeMode::DeleteThenInsert)
+                    self.piece(&[&(table, effect)], MergeMode::DeleteThenInsert)
                         .await?;
                 }
             }

@@ -2,9 +2,10 @@
 //!
 //! Stores may write a row by taking the old one away, and a column that they do not know of would be a default afterwards. So the rows
 //! that are there are read first, in the transaction that writes them, and written back whole. A key that is held by a row of
-//! somebody else's part of the table is an error, and never overwritten.
+//! somebody else's part of the table is an error, and never overwritten; a row that the batch takes away there holds none, and what
+//! it has besides goes with it, as with a row that changes its key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crossfade_expression::{Bound, Expression, Input, Truth};
 use crossfade_model::canonical::Canonical;
@@ -13,6 +14,8 @@ use crossfade_store::{Applier, Effect, ErrorKind, MergeMode, StoreError, Upsert}
 
 use crate::error::EngineError;
 
+/// The code of a key that a row of others holds.
+pub(crate) const OTHERS_ROW: &str = "mapping.others_row";
 /// Keys read at once.
 const AT_ONCE: usize = 200;
 /// Tells the whole table's mapping from the one that it is made of, where stores keep what they know by a mapping's number.
@@ -29,13 +32,73 @@ pub(crate) async fn apply(
     effect: &Effect,
     mode: MergeMode,
 ) -> Result<(), EngineError> {
-    match effect {
-        Effect::Keyed { upserts, deletes } if keeps(mapping) => {
-            let keeper = Keeper::new(mapping, label)?;
-            keeper.apply(applier, upserts, deletes, mode).await
+    apply_together(applier, label, &[(mapping, effect)], mode).await
+}
+
+/// The effects that are to be written together: of mappings that share a target's table, in the order of `effects`. A row may move from
+/// one part of it to another in one batch, and is held by the old part until that one's deletes are written.
+pub(crate) fn groups<'a>(
+    tables: &'a [TableMapping],
+    effects: &'a [(TableId, Effect)],
+) -> Vec<Vec<&'a (TableId, Effect)>> {
+    let target = |table: TableId| tables.get(table.0 as usize).map(|m| &m.target.name);
+    let mut out: Vec<Vec<&(TableId, Effect)>> = Vec::new();
+    // whatever is emptied is so after what comes before it
+    let mut since = 0;
+    for item in effects {
+        if !matches!(item.1, Effect::Keyed { .. }) {
+            out.push(vec![item]);
+            if matches!(item.1, Effect::Clear(_)) {
+                since = out.len();
+            }
+            continue;
         }
-        _ => Ok(applier.apply(mapping, effect, mode).await?),
+        let shares = |group: &&mut Vec<&(TableId, Effect)>| {
+            group.first().is_some_and(|(table, effect)| {
+                matches!(effect, Effect::Keyed { .. }) && target(*table) == target(item.0)
+            }) && group.iter().all(|(table, _)| *table != item.0)
+        };
+        match out.iter_mut().skip(since).find(shares) {
+            Some(group) => group.push(item),
+            None => out.push(vec![item]),
+        }
     }
+    out
+}
+
+/// Applies the net effects of one group; see [`groups`].
+///
+/// # Errors
+/// As [`apply`].
+pub(crate) async fn apply_together(
+    applier: &mut dyn Applier,
+    label: &str,
+    group: &[(&TableMapping, &Effect)],
+    mode: MergeMode,
+) -> Result<(), EngineError> {
+    let shared = group.len() > 1;
+    let mut parts = Vec::with_capacity(group.len());
+    for (mapping, effect) in group {
+        match effect {
+            Effect::Keyed { upserts, deletes } if shared || keeps(mapping) => {
+                let keeper = Keeper::new(mapping, label)?;
+                parts.push(Part::read(applier, keeper, upserts, deletes).await?);
+            }
+            _ => applier.apply(mapping, effect, mode).await?,
+        }
+    }
+    // what goes in any part goes first: its keys may be another part's afterwards
+    let mut removed = HashSet::new();
+    for part in &parts {
+        part.delete(applier, mode, &mut removed).await?;
+    }
+    let again = shared || !removed.is_empty();
+    let mut written = HashSet::new();
+    for part in &parts {
+        part.put(applier, mode, &removed, &mut written, again)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Whether the target's table has rows or columns that this mapping does not write.
@@ -62,12 +125,122 @@ struct Keeper<'a> {
     label: &'a str,
     /// The mapping with the columns that are kept, in the target's own form.
     whole: TableMapping,
+    /// As `mapping`, with the key's columns in an order that all mappings of one target's table have.
+    identifying: TableMapping,
     /// Which rows are this mapping's, over the columns of `whole`.
     slice: Option<Bound>,
 }
 
-/// A row of the target by its identity, with all columns of `whole`.
+/// Rows of the target by their identities, with all columns of `whole`.
 type Found = HashMap<Vec<u8>, Row>;
+
+/// One mapping's share of what is written to a table, and what was there before anything was.
+struct Part<'a> {
+    keeper: Keeper<'a>,
+    upserts: &'a [Upsert],
+    deletes: &'a [Row],
+    before: Found,
+}
+
+impl<'a> Part<'a> {
+    async fn read(
+        applier: &mut dyn Applier,
+        keeper: Keeper<'a>,
+        upserts: &'a [Upsert],
+        deletes: &'a [Row],
+    ) -> Result<Part<'a>, EngineError> {
+        let bases = upserts.iter().filter_map(|u| u.base.as_ref());
+        let keys = upserts.iter().map(|u| &u.row).chain(bases).chain(deletes);
+        let found = keeper.found(applier, keys).await?;
+        let mut before = Found::with_capacity(found.len());
+        for row in found {
+            before.insert(keeper.identity(&row)?, row);
+        }
+        Ok(Part {
+            keeper,
+            upserts,
+            deletes,
+            before,
+        })
+    }
+
+    /// Takes the rows away that are this mapping's, and notes which were there.
+    async fn delete(
+        &self,
+        applier: &mut dyn Applier,
+        mode: MergeMode,
+        removed: &mut HashSet<Vec<u8>>,
+    ) -> Result<(), EngineError> {
+        let mut gone = Vec::with_capacity(self.deletes.len());
+        for key in self.deletes {
+            let identity = self.keeper.identity(key)?;
+            match self.before.get(&identity) {
+                // what others hold under this key was never this mapping's
+                Some(row) if !self.keeper.is_ours(row) => continue,
+                Some(_) => drop(removed.insert(identity)),
+                None => {}
+            }
+            gone.push(key.clone());
+        }
+        self.keeper.take(applier, gone, mode).await
+    }
+
+    /// Writes the rows that come. `removed` were taken away in this batch, and `written` brought by it; `again`: what is there now is not
+    /// what was.
+    async fn put(
+        &self,
+        applier: &mut dyn Applier,
+        mode: MergeMode,
+        removed: &HashSet<Vec<u8>>,
+        written: &mut HashSet<Vec<u8>>,
+        again: bool,
+    ) -> Result<(), EngineError> {
+        let keeper = &self.keeper;
+        if self.upserts.is_empty() {
+            return Ok(());
+        }
+        let rows = self.upserts.iter().map(|u| &u.row);
+        let read = match again || keeper.mapping.slice.is_some() {
+            true => keeper.found(applier, rows).await?,
+            false => self.before.values().cloned().collect(),
+        };
+        let mut now = Found::with_capacity(read.len());
+        for row in read {
+            // under a key that only the table's index holds equal it is as much in the way
+            if !keeper.is_ours(&row) {
+                return Err(keeper.held().into());
+            }
+            now.insert(keeper.identity(&row)?, row);
+        }
+        let (mut new, mut there) = (Vec::new(), Vec::new());
+        for upsert in self.upserts {
+            let identity = keeper.identity(&upsert.row)?;
+            let own = now.get(&identity);
+            let base = match &upsert.base {
+                Some(base) => self.inherited(&keeper.identity(base)?, removed),
+                // also what moves here from another part
+                None => self.inherited(&identity, removed),
+            };
+            // what another part has written in this batch is newer than what was there
+            let newer = own.filter(|_| written.contains(&identity));
+            match newer.or(base).or(own) {
+                Some(kept) => there.push(keeper.joined(upsert, base.unwrap_or(kept), kept)),
+                None => new.push(Upsert {
+                    base: upsert.base.clone().filter(|_| !upsert.row.is_complete()),
+                    ..upsert.clone()
+                }),
+            }
+            written.insert(identity);
+        }
+        keeper.write(applier, new, there, mode).await
+    }
+
+    /// The row that was there: this mapping's own, or one that another part has given up in this batch.
+    fn inherited(&self, identity: &Vec<u8>, removed: &HashSet<Vec<u8>>) -> Option<&Row> {
+        let row = self.before.get(identity)?;
+        (removed.contains(identity) || self.keeper.is_ours(row)).then_some(row)
+    }
+}
 
 impl<'a> Keeper<'a> {
     fn new(mapping: &'a TableMapping, label: &'a str) -> Result<Keeper<'a>, EngineError> {
@@ -91,51 +264,33 @@ impl<'a> Keeper<'a> {
                 ))
             })?),
         };
+        let mut identifying = mapping.clone();
+        if let Some(key) = &mut identifying.source.key {
+            let name = |at: &usize| mapping.columns.get(*at).map(|c| c.target.as_str());
+            key.columns
+                .sort_by(|one, other| name(one).cmp(&name(other)));
+        }
         Ok(Keeper {
             mapping,
             label,
             whole,
+            identifying,
             slice,
         })
     }
 
-    async fn apply(
+    async fn take(
         &self,
         applier: &mut dyn Applier,
-        upserts: &[Upsert],
-        deletes: &[Row],
+        deletes: Vec<Row>,
         mode: MergeMode,
     ) -> Result<(), EngineError> {
-        let bases = upserts.iter().filter_map(|u| u.base.as_ref());
-        let keys = upserts.iter().map(|u| &u.row).chain(bases).chain(deletes);
-        let found = self.found(applier, keys).await?;
-        let (mut new, mut there) = (Vec::new(), Vec::new());
-        for upsert in upserts {
-            let row = self.identity(&upsert.row)?;
-            let own = found.get(&row);
-            if own.is_some_and(|own| !self.is_ours(own)) {
-                return Err(self.held().into());
-            }
-            let base = match &upsert.base {
-                Some(base) => found.get(&self.identity(base)?),
-                None => own,
-            };
-            match base.or(own) {
-                Some(older) => there.push(self.joined(upsert, older)),
-                None => new.push(upsert.clone()),
-            }
+        if deletes.is_empty() {
+            return Ok(());
         }
-        let mut gone = Vec::with_capacity(deletes.len());
-        for key in deletes {
-            // what others hold under this key was never this mapping's
-            let others = found
-                .get(&self.identity(key)?)
-                .is_some_and(|row| !self.is_ours(row));
-            if !others {
-                gone.push(key.clone());
-            }
-        }
-        self.write(applier, new, there, gone, mode).await
+        let upserts = Vec::new();
+        let effect = Effect::Keyed { upserts, deletes };
+        Ok(applier.apply(self.mapping, &effect, mode).await?)
     }
 
     /// Rows that are there are updated whole. More carefully, all go first, so that a unique value may move from any to any.
@@ -144,42 +299,35 @@ impl<'a> Keeper<'a> {
         applier: &mut dyn Applier,
         new: Vec<Upsert>,
         there: Vec<Upsert>,
-        mut gone: Vec<Row>,
         mode: MergeMode,
     ) -> Result<(), EngineError> {
-        let keyed = |upserts, deletes| Effect::Keyed { upserts, deletes };
+        let keyed = |upserts| Effect::Keyed {
+            upserts,
+            deletes: Vec::new(),
+        };
         if mode != MergeMode::Fast {
-            gone.extend(there.iter().map(|u| self.mapping.key_only(&u.row)));
-        }
-        if !gone.is_empty() {
-            applier
-                .apply(self.mapping, &keyed(Vec::new(), gone), mode)
-                .await?;
+            let gone = there.iter().map(|u| self.mapping.key_only(&u.row));
+            self.take(applier, gone.collect(), mode).await?;
         }
         if !there.is_empty() {
-            applier
-                .apply(&self.whole, &keyed(there, Vec::new()), mode)
-                .await?;
+            applier.apply(&self.whole, &keyed(there), mode).await?;
         }
         if !new.is_empty() {
-            applier
-                .apply(self.mapping, &keyed(new, Vec::new()), mode)
-                .await?;
+            applier.apply(self.mapping, &keyed(new), mode).await?;
         }
         Ok(())
     }
 
+    /// Whatever the target has under these keys, and under keys that it holds equal.
     async fn found<'r>(
         &self,
         applier: &mut dyn Applier,
         keys: impl Iterator<Item = &'r Row>,
-    ) -> Result<Found, EngineError> {
+    ) -> Result<Vec<Row>, EngineError> {
         let keys: Vec<Row> = keys.map(|row| self.key_of(row)).collect();
-        let mut found = Found::new();
+        let mut found = Vec::new();
         for some in keys.chunks(AT_ONCE) {
-            for row in applier.read_keys(&self.whole, some).await? {
-                found.insert(self.identity(&row)?, row);
-            }
+            found.extend(applier.read_keys(&self.whole, some).await?);
         }
         Ok(found)
     }
@@ -193,7 +341,7 @@ impl<'a> Keeper<'a> {
 
     fn identity(&self, row: &Row) -> Result<Vec<u8>, EngineError> {
         let mut out = Vec::new();
-        self.mapping
+        self.identifying
             .identity_of(row, &mut out)
             .map_err(|e| EngineError::internal(format!("a key to write: {e}")))?;
         Ok(out)
@@ -205,11 +353,12 @@ impl<'a> Keeper<'a> {
             .is_none_or(|s| matches!(s.holds(row), Ok(Truth::Holds)))
     }
 
-    /// The row to write with the columns that it keeps, and those that its image lacks, from the row that is there.
-    fn joined(&self, upsert: &Upsert, older: &Row) -> Upsert {
+    /// The row to write, with what its image lacks from the row that it was, and the columns that it keeps.
+    fn joined(&self, upsert: &Upsert, was: &Row, kept: &Row) -> Upsert {
         let mut row = upsert.row.clone();
+        row.fill_unchanged_from(was);
         row.0.resize(self.whole.columns.len(), Cell::Unchanged);
-        row.fill_unchanged_from(older);
+        row.fill_unchanged_from(kept);
         Upsert {
             row,
             base: None,
@@ -222,7 +371,7 @@ impl<'a> Keeper<'a> {
         let names: Vec<&str> = names.iter().map(|c| c.name.as_str()).collect();
         StoreError::new(
             ErrorKind::SchemaMismatch,
-            "mapping.others_row",
+            OTHERS_ROW,
             self.label,
             format!(
                 "a row to be written has the key ({}) of a row that is not this mapping's: it would be overwritten",

@@ -8,6 +8,8 @@ use crossfade_model::{Canonical, Cell, Key, Row, TableId, TableMapping, canonica
 use crossfade_rules::net::{Effect as NetEffect, NetBatch, NetMultiset, NoBase};
 use crossfade_store::{ChunkRange, Effect, Upsert};
 
+use crate::apply::keeping::keeps_columns;
+
 /// A key with a row that holds its cells: equal by key.
 #[derive(Debug, Clone)]
 pub(crate) struct NetKey<'a> {
@@ -210,16 +212,21 @@ impl<'a> Steps<'a> {
 fn effects(mut net: TableNet<'_>, mapping: &TableMapping) -> impl Iterator<Item = Effect> {
     let mut upserts = Vec::with_capacity(net.keyed.len());
     let mut deletes = Vec::new();
+    // what the target has besides is the row's under its older key
+    let keeps = keeps_columns(mapping);
     let mut keyed: Vec<_> = net.keyed.drain().collect();
     // in the key's order, so that the target walks its index from one end to the other
     keyed.sort_unstable_by(|(one, _), (other, _)| one.key.cmp(&other.key));
     for (key, effect) in keyed {
         match effect {
-            NetEffect::Upsert { row, base } => upserts.push(Upsert {
-                row: row.into_owned(),
-                base: base.filter(|b| *b != key).map(|b| b.cells(mapping)),
-                fresh: net.new.contains(&key.key),
-            }),
+            NetEffect::Upsert { row, base } => {
+                let base = base.filter(|b| *b != key && (keeps || !row.is_complete()));
+                upserts.push(Upsert {
+                    row: row.into_owned(),
+                    base: base.map(|b| b.cells(mapping)),
+                    fresh: net.new.contains(&key.key),
+                });
+            }
             NetEffect::Delete => deletes.push(key.cells(mapping)),
         }
     }

@@ -89,9 +89,13 @@ async fn try_write(
     mode: MergeMode,
 ) -> Result<(), EngineError> {
     applier.begin().await?;
-    for (table, effect) in effects {
-        let label = session.target.label();
-        keeping::apply(applier, label, session.table(*table)?, effect, mode).await?;
+    let label = session.target.label();
+    for group in keeping::groups(session.tables(), effects) {
+        let mut together = Vec::with_capacity(group.len());
+        for (table, effect) in group {
+            together.push((session.table(*table)?, effect));
+        }
+        keeping::apply_together(applier, label, &together, mode).await?;
         kill::point("apply.rows");
     }
     match durable::mark_record(to, session.source.mark(to))? {

@@ -415,8 +415,17 @@ async fn load_parts(
     };
     let resumed = stored.is_some();
     let mut parts = match stored {
+        // what is read twice is written over what is there, and under a key that others hold that is theirs
+        Some(_) if mapping.slice.is_some() => {
+            let why =
+                "the table's copy in parts ended before its end, and goes into a table of several";
+            return begin_again(session, loader, mapping, why).await;
+        }
         Some(parts) if parts.identity == identity => parts,
-        Some(_) => return begin_again(session, loader, mapping).await,
+        Some(_) => {
+            let why = "the table was rewritten while it was copied in parts";
+            return begin_again(session, loader, mapping, why).await;
+        }
         None => Parts {
             identity,
             words: snapshot
@@ -467,12 +476,13 @@ async fn load_parts(
     Ok(())
 }
 
-/// The table's rows all moved since some parts were read: what is left of them cannot be found by place. Empties the
+/// What is left of a copy in parts cannot be added to what is there. Empties the
 /// table and its frontier in one transaction; the attempt then begins again.
 async fn begin_again(
     session: &Session,
     loader: &mut dyn Loader,
     mapping: &TableMapping,
+    why: &str,
 ) -> Result<(), EngineError> {
     loader.begin().await?;
     loader.clear(mapping, &ChunkRange::All).await?;
@@ -482,7 +492,7 @@ async fn begin_again(
         ErrorKind::Unavailable,
         "engine.table_rewritten",
         session.source.label(),
-        "the table was rewritten while it was copied in parts; its copy begins again",
+        format!("{why}; its copy begins again"),
     )
     .table(&mapping.source.name)
     .into())

@@ -11,6 +11,7 @@ use crossfade_store::{Bound, ChunkRange, Source};
 use crate::apply::steps::with_key_of;
 use crate::error::EngineError;
 use crate::progress::{ProofProgress, RangeProof};
+use crate::verify::shared::{Sibling, siblings};
 use crate::verify::side::own;
 
 /// Rows of a range, about.
@@ -79,6 +80,8 @@ struct Cut {
 /// The book of all tables, and how they are cut.
 pub(crate) struct Proofs {
     mappings: Vec<TableMapping>,
+    /// Of each mapping those that share its target's table.
+    siblings: Vec<Vec<Sibling>>,
     cuts: Vec<Cut>,
     specs: Vec<RangeSpec>,
     book: Book<TouchedKey, Stamp>,
@@ -121,6 +124,7 @@ impl Proofs {
         let book = Book::new(number(specs.len()), MOST_OF_RANGE).with_total(MOST_TOUCHED);
         Proofs {
             mappings: mappings.to_vec(),
+            siblings: siblings(mappings),
             cuts,
             book,
             specs,
@@ -167,6 +171,7 @@ impl Proofs {
         if let Some((range, key)) = self.key(table, cells) {
             self.book.repaired(range, &key);
         }
+        self.others(table, Some(cells));
     }
 
     /// A stranger has written to the target: this key, in the source's form, is not proven, nor is any reading of it that is under
@@ -178,11 +183,36 @@ impl Proofs {
         }
     }
 
+    /// What is written to a row through one mapping may be another's row too: that one's key is touched as well.
     fn row(&mut self, table: usize, row: &Row) {
+        self.own_row(table, row);
+        self.others(table, Some(row));
+    }
+
+    /// All rows of the target's table, whose they are: a truncate of one part may have taken what others have of the rows.
+    fn whole(&mut self, table: usize) {
+        self.own_whole(table);
+        self.others(table, None);
+    }
+
+    fn others(&mut self, table: usize, row: Option<&Row>) {
+        let of = self.siblings.get(table).into_iter().flatten();
+        let keys: Vec<(usize, Option<Row>)> = of
+            .map(|sibling| (sibling.table, row.and_then(|row| sibling.key_of(row))))
+            .collect();
+        for (table, key) in keys {
+            match key {
+                Some(key) => self.own_row(table, &key),
+                None => self.own_whole(table),
+            }
+        }
+    }
+
+    fn own_row(&mut self, table: usize, row: &Row) {
         match self.key(table, row) {
             Some((range, key)) => self.book.touch(range, &key),
             // a table without key, or a key that cannot be placed: all of it may have changed
-            None => self.whole(table),
+            None => self.own_whole(table),
         }
     }
 
@@ -204,7 +234,7 @@ impl Proofs {
         ))
     }
 
-    fn whole(&mut self, table: usize) {
+    fn own_whole(&mut self, table: usize) {
         let ranges: Vec<RangeId> = self.of_table(table).collect();
         ranges.iter().for_each(|range| self.book.touch_all(*range));
     }

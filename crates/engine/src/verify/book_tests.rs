@@ -122,3 +122,56 @@ fn a_strangers_write_takes_its_key_or_all_of_the_table_out_of_what_is_proven() {
     proofs.stranger(1, Some(&key_row("15")));
     assert_eq!(proofs.progress(|_| String::new()).unproven, 1);
 }
+
+/// Two parts of one table's columns: what takes a row away through one takes it from the other.
+#[test]
+fn a_delete_or_a_truncate_of_one_part_touches_the_other_parts_of_the_table() {
+    let mut tables = [table(0, Form::Ordered), table(1, Form::Ordered)];
+    tables[1].target.name = tables[0].target.name.clone();
+    let bounds = vec![bound(&tables[1], "10")];
+    let mut proofs = Proofs::new(&tables, vec![Vec::new(), bounds]);
+    prove(&mut proofs);
+    proofs.touch(&[delete(0, key_row("12"))]);
+    let cell = format!("{:?}", Cell::TextForm("12".into()));
+    assert_eq!(touched(&proofs), [(0, cell.clone()), (2, cell)]);
+    prove(&mut proofs);
+    proofs.touch(&[truncate(1)]);
+    assert_eq!(
+        proofs.progress(|_| String::new()).unproven,
+        3,
+        "all ranges of both"
+    );
+    // a key of another type says nothing of the other's
+    let mut tables = [table(0, Form::Ordered), table(1, Form::Unordered)];
+    tables[1].target.name = tables[0].target.name.clone();
+    let mut proofs = Proofs::new(&tables, vec![Vec::new(), Vec::new()]);
+    prove(&mut proofs);
+    proofs.touch(&[delete(0, key_row("12"))]);
+    assert_eq!(proofs.book.status(RangeId(1)), Status::Unproven);
+}
+
+/// Merged with a constant before the key: no row of one is the other's.
+#[test]
+fn rows_that_a_constant_of_the_key_keeps_apart_touch_nothing_of_each_other() {
+    let merged = |id: u32, town: &str| {
+        let mut mapping = table(id, Form::Ordered);
+        mapping.target.name.name = "shops".to_owned();
+        mapping.source.key.as_mut().unwrap().columns = vec![0, 1];
+        mapping.origin = Some(Box::new(crossfade_model::Origin {
+            table: mapping.source.clone(),
+            filter: None,
+            columns: vec!["id".to_owned(), format!("'{town}'"), "b".to_owned()],
+            meanings: Vec::new(),
+        }));
+        mapping
+    };
+    let tables = [merged(0, "B"), merged(1, "P"), merged(2, "P")];
+    let mut proofs = Proofs::new(&tables, vec![Vec::new(), Vec::new(), Vec::new()]);
+    prove(&mut proofs);
+    proofs.touch(&[delete(1, row("12", "P", "~"))]);
+    let ranges: Vec<u32> = touched(&proofs)
+        .into_iter()
+        .map(|(range, _)| range)
+        .collect();
+    assert_eq!(ranges, [1, 2]);
+}

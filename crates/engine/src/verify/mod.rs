@@ -24,5 +24,6 @@ pub(crate) mod recheck;
 pub(crate) mod repair;
 mod salt;
 pub(crate) mod sample;
+mod shared;
 pub(crate) mod side;
 pub(crate) mod touched;

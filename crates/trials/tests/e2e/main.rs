@@ -45,6 +45,7 @@ mod rehearse;
 mod routes_kept;
 mod sequences;
 mod split_rows;
+mod shared_tables;
 mod standby;
 mod strangers;
 mod succession;

@@ -580,6 +580,16 @@ name = { expression = "'Mr ' || first" }
             &trial.source,
             "SELECT 1 FROM items WHERE id = 70002",
         );
+        // what was not moved goes with the row, where the log says which row it was
+        let last = match target {
+            Engine::Sqlite => "NULL",
+            _ => "l14",
+        };
+        assert_eq!(
+            rows(&trial.source, "SELECT last FROM items WHERE id = 70002"),
+            [last],
+            "{source:?} to {target:?}"
+        );
         arrives(
             &trial.source,
             "SELECT 1 FROM items WHERE id = 70001 AND first = 'there' AND shop = 42 AND price = 2.5",
