@@ -237,7 +237,7 @@ fn unfit(row: &Row) -> Option<(usize, String)> {
 fn no_result(column: Option<&String>, reason: &str) -> String {
     let column = column.map_or("?", String::as_str);
     format!(
-        "the mapping has no result for the row: column {column}: {reason} (mapping.value). Correct the row on the source, or begin again with an expression that has a result for it"
+        "the mapping has no result for the row: column {column}: {reason} (mapping.value). Correct the row where it is written, or begin again with an expression that has a result for it"
     )
 }
 

@@ -60,6 +60,11 @@ impl Expression {
 
     /// The same over other columns; none where `name` knows none for one of them.
     pub fn renamed(&self, name: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
+        self.replaced(&|column| Some(Self::column(&name(column)?)))
+    }
+
+    /// The same with an expression in each column's place; none where `by` knows none for one of them.
+    pub fn replaced(&self, by: &dyn Fn(&str) -> Option<Self>) -> Option<Self> {
         let mut places = Vec::new();
         self.root
             .each_named(&mut |column, span| places.push((span, column)));
@@ -67,11 +72,36 @@ impl Expression {
         let (mut text, mut taken) = (String::new(), 0);
         for (span, column) in places {
             text.push_str(self.text.get(taken..span.start)?);
-            text.push_str(&quoted(&name(column)?));
+            let by = by(column)?;
+            match by.as_column() {
+                Some(name) => text.push_str(&quoted(name)),
+                None => {
+                    text.push('(');
+                    text.push_str(by.text());
+                    text.push(')');
+                }
+            }
             taken = span.end;
         }
         text.push_str(self.text.get(taken..)?);
         Self::parse(&text).ok()
+    }
+
+    /// The conditions that all hold where it is true; itself where it is no more than one.
+    pub fn conjuncts(&self) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let Form::And(nodes) = &self.root.form else {
+            return vec![self.clone()];
+        };
+        for node in nodes {
+            // its place is without brackets around it; anything else that cuts one is no expression
+            let part = self.text.get(node.span.clone()).map(Self::parse);
+            match part {
+                Some(Ok(part)) => parts.extend(part.conjuncts()),
+                _ => return vec![self.clone()],
+            }
+        }
+        parts
     }
 
     /// Checks names and types against the columns of a table, and computes what is the same for every row.

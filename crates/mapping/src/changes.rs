@@ -3,8 +3,9 @@
 //! A row that enters or leaves the filter comes or goes. Where the log does not say what a row was before, it counts as one
 //! that was there: writing it whole and deleting it are the same whether it was or not.
 
-use crossfade_expression::Truth;
 use crossfade_model::{Cell, Change, Row, TableId};
+
+use crate::limits::Place;
 
 use crate::table::{Image, MappedTable, MappingError};
 
@@ -25,6 +26,9 @@ pub(crate) fn mapped(
         },
         Change::Upsert { row, .. } => match table.row(row)? {
             Some(row) => out.push(Change::Upsert { table: id, row }),
+            None if table.place(&table.raw_key_only(row))? == Place::Elsewhere => {
+                out.push(Change::Filtered { table: id });
+            }
             None => out.push(gone(table, row)?),
         },
         Change::Delete { before, .. } => delete(table, before, out)?,
@@ -52,6 +56,18 @@ pub(crate) fn tables_of(change: &Change) -> &[TableId] {
         | Change::TruncatePartitions { table } => std::slice::from_ref(table),
         Change::Truncate { tables } => tables,
     }
+}
+
+/// The raw key of the row that a change leaves; `None` where it leaves none, or does not say.
+pub(crate) fn raw_key(table: &MappedTable, change: &Change) -> Option<Row> {
+    let (before, row) = match change {
+        Change::Insert { row, .. } | Change::Upsert { row, .. } => (None, row),
+        Change::Update { before, row, .. } => (before.as_ref(), row),
+        _ => return None,
+    };
+    let row = completed(table, before, None, row);
+    let key = table.raw.key_only(&row);
+    (table.raw.source.key.is_some() && key.is_complete()).then_some(key)
 }
 
 fn gone(table: &MappedTable, raw: &Row) -> Result<Change, MappingError> {
@@ -90,13 +106,25 @@ fn delete(table: &MappedTable, before: &Row, out: &mut Vec<Change>) -> Result<()
         }));
         return Ok(());
     }
-    let never_there = is_whole(table, before) && table.holds(before)? == Truth::Fails;
-    out.push(if never_there {
+    out.push(if never_there(&was(table, before)?) {
         filtered
     } else {
         gone(table, before)?
     });
     Ok(())
+}
+
+/// Where an old row was, by as much of it as the log has brought.
+fn was(table: &MappedTable, before: &Row) -> Result<Place, MappingError> {
+    match is_whole(table, before) {
+        true => table.place(before),
+        false => table.place(&table.raw_key_only(before)),
+    }
+}
+
+/// Whether the other side has never had a row of its key.
+fn never_there(place: &Place) -> bool {
+    matches!(place, Place::Elsewhere | Place::Nobodys(_))
 }
 
 /// Of a table with a key.
@@ -108,25 +136,23 @@ fn update(
 ) -> Result<(), MappingError> {
     let whole_before = before.filter(|before| is_whole(table, before));
     let row = completed(table, before, whole_before, row);
-    let was = match whole_before {
-        Some(before) => table.holds(before)?,
-        None if table.is_filtered() => Truth::Unknown,
-        None => Truth::Holds,
-    };
+    // where the log says nothing of the old row, its key is that of the new one
+    let was = was(table, before.unwrap_or(&table.raw_key_only(&row)))?;
     let old_key = before.map(|before| table.key_row(before)).transpose()?;
     let new_key = table.key_row(&row)?;
     let moved = old_key.filter(|old| *old != new_key);
-    let is = table.holds(&row)?;
-    if was == Truth::Fails && is == Truth::Fails {
-        out.push(Change::Filtered { table: table.id });
-        return Ok(());
-    }
-    let image = match is {
-        Truth::Fails => None,
-        Truth::Unknown => Some(Image::Unclear),
-        Truth::Holds => Some(table.image(&row)?),
-    };
     let id = table.id;
+    let image = match table.place(&row)? {
+        Place::Elsewhere if never_there(&was) => {
+            out.push(Change::Filtered { table: id });
+            return Ok(());
+        }
+        Place::Elsewhere => None,
+        Place::Nobodys(what) => return Err(MappingError::Nobodys { what }),
+        Place::Unknown => Some(Image::Unclear),
+        Place::Nowhere(why) => Some(Image::Row(table.unfit(&row, &why)?)),
+        Place::Here => Some(table.image(&row)?),
+    };
     match image {
         // the row is not moved any more, under its old key or its own
         None => out.push(Change::Delete {
@@ -134,7 +160,7 @@ fn update(
             before: moved.unwrap_or(new_key),
         }),
         // it was there: its columns that the image lacks can be carried over
-        Some(Image::Row(row)) if was == Truth::Holds => out.push(Change::Update {
+        Some(Image::Row(row)) if was == Place::Here => out.push(Change::Update {
             table: id,
             before: moved,
             row,

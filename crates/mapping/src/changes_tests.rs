@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
-use crossfade_model::{Cell, Change, Row, TableId};
+use crossfade_model::{Canonical, Cell, Change, Held, Limits, Row, TableId, TableMapping};
 
 use super::mapped;
-use crate::table::MappedTable;
+use crate::table::{MappedTable, MappingError};
 use crate::testkit::{mapping, row, words};
 
 const RAW: TableId = TableId(0);
@@ -222,4 +222,107 @@ fn a_value_without_a_result_is_fit_for_no_store_and_says_why_without_a_value() {
         unfit,
         [&Cell::Unfit("a result does not fit its type".into())]
     );
+}
+
+/// A key of two columns, of which the first is a constant: shop 42's rows of a table of many shops.
+fn of_shop(limits: Option<Limits>) -> MappedTable {
+    let mut mapping: TableMapping = mapping(SHOP, true);
+    let origin = mapping.origin.as_mut().unwrap();
+    let key = origin.table.key.as_mut().unwrap();
+    key.columns = vec![0, 1];
+    origin.limits = limits;
+    MappedTable::new(&mapping, &|_, _| None).unwrap()
+}
+
+fn limits(theirs: Option<&str>, held: &[(&str, &[&str])]) -> Limits {
+    let held = held.iter().map(|(column, values)| Held {
+        column: (*column).to_owned(),
+        canonical: match *column {
+            "shop" => Canonical::Integer,
+            _ => Canonical::Decimal,
+        },
+        values: values.iter().map(|v| (*v).to_owned()).collect(),
+    });
+    Limits {
+        theirs: theirs.map(str::to_owned),
+        held: held.collect(),
+    }
+}
+
+fn by(table: &MappedTable, change: &Change) -> Result<Vec<String>, MappingError> {
+    let mut out = Vec::new();
+    mapped(table, change, &mut out)?;
+    Ok(out.iter().map(shown).collect())
+}
+
+#[test]
+fn a_key_says_whose_a_row_was_where_the_log_says_no_more() {
+    let table = of_shop(None);
+    let key = |shop| row([shop, "1", "-", "-"]);
+    // row 1 of shop 7 has the key of row 1 of shop 42, but for the constant
+    assert_eq!(by(&table, &delete(key("7"))).unwrap(), ["filtered"]);
+    assert_eq!(by(&table, &delete(key("42"))).unwrap(), ["- 1 - - -"]);
+    let other = row(["7", "1", "1.00", "a"]);
+    let changed = by(&table, &update(None, other.clone())).unwrap();
+    assert_eq!(changed, ["filtered"]);
+    let upsert = Change::Upsert {
+        table: RAW,
+        row: other.clone(),
+    };
+    assert_eq!(by(&table, &upsert).unwrap(), ["filtered"]);
+    let left = by(&table, &update(Some(key("42")), other)).unwrap();
+    assert_eq!(left, ["- 1 - - -"]);
+    let own = row(["42", "1", "1.00", "a"]);
+    let came = by(&table, &update(Some(key("7")), own)).unwrap();
+    assert_eq!(came, ["= 1 100 a old"]);
+}
+
+#[test]
+fn on_the_way_back_a_row_that_is_nobody_s_has_no_result_and_deletes_nothing() {
+    let mut mapping = mapping(Some("shop = 42 AND note <> 'x'"), true);
+    let origin = mapping.origin.as_mut().unwrap();
+    origin.limits = Some(limits(Some("shop = 7"), &[("total", &["NULL", "5.00"])]));
+    let table = MappedTable::new(&mapping, &|_, _| None).unwrap();
+    let unfit = |words: [&str; 4]| {
+        let changed = by(&table, &update(None, row(words))).unwrap().concat();
+        changed.starts_with("= ") && changed.contains("Unfit")
+    };
+    let fits = by(&table, &update(None, row(["42", "1", "5.00", "a"]))).unwrap();
+    assert_eq!(fits, ["= 1 500 a old"]);
+    assert!(unfit(["42", "1", "5.00", "x"]));
+    // NULL satisfies nothing
+    assert!(unfit(["42", "1", "5.00", "-"]));
+    assert!(unfit(["9", "1", "5.00", "a"]));
+    // a value that nothing carries
+    assert!(unfit(["42", "1", "6.00", "a"]));
+    let inserted = by(&table, &insert(row(["9", "1", "5.00", "a"]))).unwrap();
+    assert!(inserted.concat().contains("Unfit"), "{inserted:?}");
+    // somebody else's
+    let theirs = by(&table, &insert(row(["7", "1", "5.00", "a"]))).unwrap();
+    assert_eq!(theirs, ["filtered"]);
+    // it may have been there before
+    let gone = by(&table, &delete(row(["42", "1", "5.00", "x"]))).unwrap();
+    assert_eq!(gone, ["- 1 - - -"]);
+    let lacking = by(&table, &update(None, row(["42", "1", "~", "a"]))).unwrap();
+    assert_eq!(lacking, ["? 1 - - -"]);
+}
+
+#[test]
+fn a_row_that_is_nobody_s_and_whose_key_is_another_s_stops() {
+    let table = of_shop(Some(limits(Some("shop = 7"), &[("shop", &["42"])])));
+    let stray = row(["9", "1", "1.00", "a"]);
+    let refused = by(&table, &insert(stray.clone())).unwrap_err();
+    assert!(
+        matches!(refused, MappingError::Nobodys { .. }),
+        "{refused:?}"
+    );
+    // it has gone since: what took it away comes later, and row 1 of shop 42 is another
+    let passing = table.passing();
+    assert_eq!(by(&passing, &insert(stray.clone())).unwrap(), ["filtered"]);
+    assert_eq!(by(&table, &delete(stray.clone())).unwrap(), ["filtered"]);
+    let own = row(["42", "1", "1.00", "a"]);
+    let left = by(&passing, &update(Some(own.clone()), stray.clone())).unwrap();
+    assert_eq!(left, ["- 1 - - -"]);
+    let back = by(&table, &update(Some(stray), own)).unwrap();
+    assert_eq!(back, ["= 1 100 a old"]);
 }

@@ -5,6 +5,7 @@
 //! [`MappedSource`] sees only the rows that the mapping moves, in the shape in which it moves them.
 
 mod changes;
+mod limits;
 mod range;
 mod snapshot;
 mod source;

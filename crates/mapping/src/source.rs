@@ -134,8 +134,8 @@ impl Source for MappedSource {
         }
         let below = self.below(spec)?;
         let stream = self.inner.open_stream(&below.spec, from).await?;
-        let label = self.inner.label().to_owned();
-        Ok(Box::new(MappedStream::new(stream, label, below.tables)))
+        let store = Arc::clone(&self.inner);
+        Ok(Box::new(MappedStream::new(stream, store, below.tables)))
     }
 
     async fn open_snapshot(&self, tables: &[&Table]) -> Result<Box<dyn SourceSnapshot>> {

@@ -7,6 +7,8 @@ use crossfade_model::{
 };
 use crossfade_store::{ErrorKind, StoreError};
 
+use crate::limits::{Limits, Place, Why, held_key, limits};
+
 /// Why a row cannot be presented. Never carries a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {
@@ -23,6 +25,12 @@ pub enum MappingError {
     Value {
         /// The column, or `where`.
         column: String,
+        /// Why, in words.
+        what: String,
+    },
+    /// A row of a way back is nobody's, and has no key by which it could wait.
+    #[error("{what}")]
+    Nobodys {
         /// Why, in words.
         what: String,
     },
@@ -48,13 +56,21 @@ impl MappingError {
             )
             .table(&table.name)
             .fix("Correct the row on the source, or begin again with an expression that has a result for it"),
+            MappingError::Nobodys { .. } => StoreError::new(
+                ErrorKind::RowRefused,
+                "mapping.nobodys_row",
+                label,
+                format!("a row has no place on the way back, and would be lost with a rollback: {self}"),
+            )
+            .table(&table.name)
+            .fix("Make the row one of a mapping's, or delete it, and run again"),
         }
     }
 }
 
 /// Where a presented column's cells come from.
 #[derive(Debug, Clone)]
-enum Made {
+pub(crate) enum Made {
     /// From this column, as they are.
     Carried(usize),
     /// From an expression.
@@ -92,6 +108,7 @@ pub struct MappedTable {
     /// The table as the store below is asked for it.
     pub(crate) raw: TableMapping,
     filter: Option<Box<Bound>>,
+    limits: Option<Limits>,
     columns: Vec<Made>,
     names: Vec<String>,
     /// For each column of the raw key, in key order, where its cell comes from.
@@ -148,6 +165,12 @@ impl MappedTable {
         let presented_key = mapping.source.key_places().to_vec();
         let raw_key = origin.table.key_places().to_vec();
         let keyed = mapping.source.key.is_some();
+        let limits = limits(
+            origin,
+            &inputs,
+            filter.as_deref(),
+            (&columns, &presented_key),
+        )?;
         let key = if keyed {
             let raw_columns: Vec<_> = origin.table.captured().collect();
             let part = |raw: &usize| {
@@ -155,7 +178,8 @@ impl MappedTable {
                 if let Some(at) = presented_key.iter().find(carries) {
                     return Some(KeyPart::Carried(*at));
                 }
-                let constant = filter.as_ref().and_then(|f| held_constant(f, *raw))?;
+                let by_filter = || held_constant(filter.as_ref()?, *raw);
+                let constant = held_key(limits.as_ref(), *raw).or_else(by_filter)?;
                 let column = raw_columns.get(*raw)?;
                 Some(KeyPart::Constant(
                     own(column, &constant).unwrap_or(constant),
@@ -174,6 +198,7 @@ impl MappedTable {
             raw_encoder: raw.key_encoder(),
             raw,
             filter,
+            limits,
             columns,
             names,
             key,
@@ -188,17 +213,51 @@ impl MappedTable {
         &self.raw
     }
 
-    /// Whether rows are left out.
-    pub(crate) fn is_filtered(&self) -> bool {
-        self.filter.is_some()
+    /// Where the row goes.
+    pub(crate) fn place(&self, raw: &Row) -> Result<Place, MappingError> {
+        let truth = match &self.filter {
+            None => Ok(Truth::Holds),
+            Some(filter) => filter.holds(raw),
+        };
+        let Some(limits) = &self.limits else {
+            return Ok(match truth.map_err(|e| refused("where", &e))? {
+                Truth::Holds => Place::Here,
+                Truth::Fails => Place::Elsewhere,
+                Truth::Unknown => Place::Unknown,
+            });
+        };
+        limits.place(truth, raw)
     }
 
-    /// Whether the row is moved.
-    pub(crate) fn holds(&self, raw: &Row) -> Result<Truth, MappingError> {
-        match &self.filter {
-            None => Ok(Truth::Holds),
-            Some(filter) => filter.holds(raw).map_err(|e| refused("where", &e)),
+    /// A presented row for which there is no result.
+    pub(crate) fn unfit(&self, raw: &Row, why: &Why) -> Result<Row, MappingError> {
+        let mut row = match self.image(raw)? {
+            Image::Row(row) if row.is_complete() => row,
+            Image::Row(_) | Image::Unclear => self.key_row(raw)?,
+        };
+        if let Some(cell) = row.0.get_mut(why.at) {
+            *cell = Cell::Unfit(why.what.clone().into());
         }
+        Ok(row)
+    }
+
+    /// The same, for a row that is known to have gone from where it was nobody's.
+    pub(crate) fn passing(&self) -> MappedTable {
+        MappedTable {
+            limits: self.limits.clone().map(Limits::passing),
+            ..self.clone()
+        }
+    }
+
+    /// The raw key's cells of a row, all others not in the image.
+    pub(crate) fn raw_key_only(&self, raw: &Row) -> Row {
+        let key = self.raw.source.key_places();
+        let cells = raw.0.iter().enumerate();
+        let only = |(at, cell): (usize, &Cell)| match key.contains(&at) {
+            true => cell.clone(),
+            false => Cell::Unchanged,
+        };
+        Row(cells.map(only).collect())
     }
 
     /// The presented row of an image.
@@ -236,8 +295,11 @@ impl MappedTable {
     /// # Errors
     /// Values that have no result.
     pub fn row(&self, raw: &Row) -> Result<Option<Row>, MappingError> {
-        if self.holds(raw)? != Truth::Holds {
-            return Ok(None);
+        match self.place(raw)? {
+            Place::Here => {}
+            Place::Nowhere(why) => return self.unfit(raw, &why).map(Some),
+            Place::Nobodys(what) => return Err(MappingError::Nobodys { what }),
+            Place::Elsewhere | Place::Unknown => return Ok(None),
         }
         match self.image(raw)? {
             Image::Row(row) => Ok(Some(row)),
@@ -305,6 +367,7 @@ fn as_it_is(table: &Table) -> Origin {
             .map(|c| Expression::column(&c.name).text().to_owned())
             .collect(),
         meanings: Vec::new(),
+        limits: None,
     }
 }
 
@@ -342,19 +405,19 @@ fn raw(mapping: &TableMapping, table: &Table) -> TableMapping {
     }
 }
 
-fn bound(column: &str, text: &str, inputs: &[Input]) -> Result<Bound, MappingError> {
+pub(crate) fn bound(column: &str, text: &str, inputs: &[Input]) -> Result<Bound, MappingError> {
     let bound = Expression::parse(text).and_then(|expression| expression.bind(inputs));
     bound.map_err(|e| unbound(column, e.what))
 }
 
-fn unbound(column: &str, what: impl Into<String>) -> MappingError {
+pub(crate) fn unbound(column: &str, what: impl Into<String>) -> MappingError {
     MappingError::Unbound {
         column: column.to_owned(),
         what: what.into(),
     }
 }
 
-fn refused(column: &str, error: &EvaluationError) -> MappingError {
+pub(crate) fn refused(column: &str, error: &EvaluationError) -> MappingError {
     MappingError::Value {
         column: column.to_owned(),
         what: error.to_string(),

@@ -90,6 +90,7 @@ pub(crate) fn mapping(filter: Option<&str>, keyed: bool) -> TableMapping {
                 .map(str::to_owned)
                 .to_vec(),
             meanings: Vec::new(),
+            limits: None,
         })),
         back: None,
         slice: None,

@@ -26,7 +26,8 @@ pub use digest::{BucketSum, BucketSums, Digester, RowDigest};
 pub use finding::{Finding, Severity};
 pub use key::{Key, KeyError};
 pub use mapping::{
-    Back, ColumnMapping, KeyEncoder, Lost, Origin, TableId, TableMapping, of_each_target,
+    Back, ColumnMapping, Held, KeyEncoder, Limits, Lost, Origin, TableId, TableMapping,
+    of_each_target,
 };
 pub use position::{Position, Snapshot, TransactionId};
 pub use schema::{

@@ -37,6 +37,29 @@ pub struct Origin {
     /// a text); empty: what the store says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meanings: Vec<LogicalType>,
+    /// On a way back: whose the rows are that are not moved. `None`: nobody asks, and they are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// What a row is to be like for a way back to take it. One that is not, and is nobody else's, has no place there: it has no result.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// The rows that are somebody else's: a boolean expression over the captured columns of [`Origin::table`]. `None`: there are none.
+    pub theirs: Option<String>,
+    /// Columns that have the same value in every row that is taken.
+    pub held: Vec<Held>,
+}
+
+/// A column whose value is known: it is given back to nobody, and may be no other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its name in [`Origin::table`].
+    pub column: String,
+    /// The form in which values of it are compared.
+    pub canonical: Canonical,
+    /// The values that it may have: expressions without columns.
+    pub values: Vec<String>,
 }
 
 /// The way back of a table whose rows are not carried as they are: what the source's rows are made of again.
@@ -50,6 +73,10 @@ pub struct Back {
     pub kept: Vec<String>,
     /// Columns of the target that a way back would lose, and why; declared as forward-only in the file or not.
     pub lost: Vec<Lost>,
+    /// Columns of the target that are the same in every row of this mapping, each with its constant: another value has no place on the
+    /// source. `None` in plans of versions that did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constants: Option<Vec<(String, String)>>,
 }
 
 /// A column whose values have no way back.

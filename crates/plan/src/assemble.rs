@@ -405,21 +405,35 @@ pub fn drift(
         }
     }
     let selection = select(file, source, dialect);
+    let shared = sharing::shared(&selection.tables);
     let of = |name: &TableName, target: &TableName| {
         let same = plan.tables.iter().filter(|m| m.source.name == *name);
         let mut same = same.collect::<Vec<_>>();
         same.sort_by_key(|m| m.target.name != *target);
         same.first().copied()
     };
-    for Selected {
-        table,
-        target,
-        entry,
-    } in &selection.tables
-    {
+    for chosen in &selection.tables {
+        let Selected {
+            table,
+            target,
+            entry,
+        } = chosen;
         match of(&table.name, target) {
             Some(mapping) if mapping.target.name == *target => {
-                findings.extend(mapped::drift(mapping, *entry));
+                let goes_to = Destination {
+                    name: target,
+                    is_shared: shared.contains(target),
+                    is_split: mapping.shares_source,
+                };
+                let is_made = !plan.present.contains(&mapping.id);
+                // where the source was altered, the file may have been made to follow
+                let anew = || {
+                    let as_planned = shape_difference(mapping.source_table(), table).is_none();
+                    as_planned
+                        .then(|| mapped::drift_anew(mapping, chosen, goes_to, is_made, dialect))
+                        .flatten()
+                };
+                findings.extend(mapped::drift(mapping, *entry).or_else(anew));
             }
             Some(mapping) => findings.push(
                 Finding::blocks(

@@ -152,6 +152,87 @@ fn the_way_back_is_as_the_file_says_where_nothing_can_be_undone() {
     assert!(back.lost.is_empty() && back.kept.is_empty());
 }
 
+/// It was given up as a whole where one column of it is not carried, without a word where it names values only.
+#[test]
+fn a_filter_is_asked_on_the_way_back_of_what_is_carried_of_it() {
+    let filter = |tables: &str| {
+        let plan = one(tables);
+        assert_eq!(codes(&plan), Vec::<&str>::new(), "{tables}");
+        let back = plan.tables[0].back.clone().unwrap();
+        let lost: Vec<String> = back.lost.iter().map(|l| l.column.clone()).collect();
+        (back.filter, lost)
+    };
+    let own = |text: &str| (Some(text.to_owned()), Vec::new());
+    let mixed =
+        "[[table]]\nfrom = 'orders'\nwhere = \"Shop = 42 AND Note = 'EU'\"\ndrop = ['shop']\n";
+    assert_eq!(filter(mixed), own("(\"note\" = 'EU')"));
+    let cased =
+        "[[table]]\nfrom = 'orders'\nwhere = 'Shop > 42'\n[table.columns]\nstore = 'shop'\n";
+    assert_eq!(filter(cased), own("(\"store\" > 42)"));
+    let undone = "[[table]]\nfrom = 'orders'\nwhere = 'shop > 4'\ndrop = ['shop']\n[table.columns]\nstore = 'shop + 10'\n";
+    assert_eq!(filter(undone).1, Vec::<String>::new());
+    let asked = filter(undone).0.unwrap();
+    assert!(
+        asked.contains("store") && asked.contains("10") && asked.ends_with("> 4)"),
+        "{asked}"
+    );
+    let left_out =
+        "[[table]]\nfrom = 'orders'\nwhere = \"shop > 4 AND note <> 'x'\"\ndrop = ['shop']\n";
+    assert_eq!(
+        filter(left_out),
+        (
+            Some("(\"note\" <> 'x')".to_owned()),
+            vec!["where".to_owned()]
+        )
+    );
+}
+
+/// Only what the file makes of columns that it still lists was looked at.
+#[test]
+fn a_file_that_says_something_else_of_a_migration_that_has_begun_is_told() {
+    let begun = "[[table]]\nfrom = 'orders'\n[table.columns]\nstore = 'shop'\nzone = \"'EU'\"\nbig = { expression = 'upper(note)', forward_only = true }\n";
+    let source = orders();
+    let plan = plan_of(begun, &source, &Schema::default());
+    let told = |tables: &str| {
+        let found = drift(&plan, &super::tests::file(tables), &source, &Plain);
+        found.iter().map(|f| f.what.clone()).collect::<String>()
+    };
+    assert_eq!(told(begun), "");
+    for (from, to, what) in [
+        (", forward_only = true", "", "`reverse` or `forward_only`"),
+        (
+            "forward_only = true",
+            "reverse = 'lower(big)'",
+            "`reverse` or `forward_only`",
+        ),
+        ("zone = \"'EU'\"\n", "", "[table.columns]"),
+        ("store = 'shop'\n", "", "[table.columns]"),
+        (
+            "zone = \"'EU'\"",
+            "zone = { expression = \"'EU'\", forward_only = true }",
+            "`reverse` or `forward_only`",
+        ),
+        (
+            "from = 'orders'\n",
+            "from = 'orders'\ntarget_where = 'id > 0'\n",
+            "`target_where`",
+        ),
+        (
+            "from = 'orders'\n",
+            "from = 'orders'\nkey = ['zone', 'id']\n",
+            "`key`",
+        ),
+    ] {
+        let changed = begun.replace(from, to);
+        assert_ne!(changed, begun);
+        assert!(
+            told(&changed).contains(what),
+            "{changed}: {}",
+            told(&changed)
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_mapped_is_a_finding_with_its_line() {
     for (tables, code) in [

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crossfade_expression::{Expression, Input};
+use crossfade_expression::{CellForm, Expression, Input};
 use crossfade_model::{
-    Back, Canonical, Column, ColumnMapping, KeyOrder, LogicalType, Origin, Schema, Table, TableKey,
-    TableMapping, TableName, reverse_lane,
+    Back, Canonical, Column, ColumnMapping, Held, KeyOrder, Limits, LogicalType, Origin, Schema,
+    Table, TableId, TableKey, TableMapping, TableName, reverse_lane,
 };
 use crossfade_plan::Plan;
 use crossfade_rules::gates::LossyColumn;
@@ -23,8 +23,9 @@ pub(crate) async fn reversed_plan(home: &Migration) -> Result<Plan, EngineError>
         engine: home.target.engine(),
         ours: &ours,
         theirs: &theirs,
+        plan: &home.plan,
     };
-    let tables = way.all(&home.plan.tables)?;
+    let tables = way.all()?;
     Ok(Plan {
         replanned: None,
         migration: reverse_lane(&home.plan.migration),
@@ -51,6 +52,7 @@ pub(crate) async fn lossy(home: &Migration) -> Result<Vec<LossyColumn>, EngineEr
         engine: home.target.engine(),
         ours: &ours,
         theirs: &theirs,
+        plan: &home.plan,
     };
     let mut lossy = Vec::new();
     for mapping in &home.plan.tables {
@@ -71,8 +73,7 @@ fn lost_columns(
 ) -> Result<Vec<LossyColumn>, EngineError> {
     let table = find(ours, &mapping.target.name)?;
     // another mapping may fill it
-    let sharing = all.iter().filter(|m| m.target.name == mapping.target.name);
-    let known: BTreeSet<&str> = sharing
+    let known: BTreeSet<&str> = sharing(mapping, all)
         .flat_map(|m| m.columns.iter().map(|c| c.target.as_str()))
         .collect();
     let name = mapping.called();
@@ -87,6 +88,17 @@ fn lost_columns(
             declared: false,
         })
         .collect();
+    for column in others_columns(mapping, all, &table) {
+        if empty(column).is_none() {
+            lost.push(LossyColumn {
+                table: name.clone(),
+                column: column.name.clone(),
+                loses: "only other tables have it, and what it is by default in rows of this one is not known: what is written there has no place on the source"
+                    .to_owned(),
+                declared: false,
+            });
+        }
+    }
     for column in mapping.back.iter().flat_map(|back| &back.lost) {
         lost.push(LossyColumn {
             table: name.clone(),
@@ -98,6 +110,38 @@ fn lost_columns(
     Ok(lost)
 }
 
+/// All mappings that go to the same table.
+fn sharing<'a>(
+    mapping: &'a TableMapping,
+    all: &'a [TableMapping],
+) -> impl Iterator<Item = &'a TableMapping> {
+    all.iter().filter(|m| m.target.name == mapping.target.name)
+}
+
+/// Columns that only others fill.
+fn others_columns<'a>(
+    mapping: &'a TableMapping,
+    all: &'a [TableMapping],
+    table: &'a Table,
+) -> impl Iterator<Item = &'a Column> {
+    table.captured().filter(|column| {
+        let fills = |m: &TableMapping| m.columns.iter().any(|c| c.target == column.name);
+        !fills(mapping) && sharing(mapping, all).any(fills)
+    })
+}
+
+/// What a column is in a row of which nobody has said it: expressions. `None` where that is not known.
+fn empty(column: &Column) -> Option<Vec<String>> {
+    let mut values = vec!["NULL".to_owned()];
+    if let Some(default) = &column.default {
+        let constant = Expression::parse(default).ok()?.bind(&[]).ok()?;
+        constant.as_constant(CellForm::Text)?;
+        values.push(default.clone());
+    }
+    // a server numbers its rows by itself
+    column.identity.is_none().then_some(values)
+}
+
 /// What the way back is laid by: `ours` is the migration's target, where rows now come from.
 struct WayBack<'a> {
     /// The store that they go to.
@@ -106,20 +150,19 @@ struct WayBack<'a> {
     engine: &'a str,
     ours: &'a Schema,
     theirs: &'a Schema,
+    plan: &'a Plan,
 }
 
 impl WayBack<'_> {
     /// All mappings turned around.
-    fn all(&self, mappings: &[TableMapping]) -> Result<Vec<TableMapping>, EngineError> {
+    fn all(&self) -> Result<Vec<TableMapping>, EngineError> {
+        let mappings = &self.plan.tables;
         let mut out: Vec<TableMapping> = mappings
             .iter()
             .map(|mapping| self.turned(mapping))
             .collect::<Result<_, _>>()?;
         for (turned, mapping) in out.iter_mut().zip(mappings) {
-            let same = mappings
-                .iter()
-                .filter(|m| m.target.name == mapping.target.name);
-            turned.shares_source = same.count() > 1;
+            turned.shares_source = sharing(mapping, mappings).count() > 1;
         }
         Ok(out)
     }
@@ -165,7 +208,8 @@ impl WayBack<'_> {
         };
         let origin = Origin {
             table: from.clone(),
-            filter: back.filter.clone(),
+            filter: taken(mapping, back),
+            limits: Some(self.limits(mapping, back, &from)),
             columns: back.columns.iter().map(|(_, text)| text.clone()).collect(),
             meanings: meanings(mapping, &from),
         };
@@ -188,6 +232,44 @@ impl WayBack<'_> {
             back: None,
             shares_source: false,
         })
+    }
+
+    /// Whose the rows are that the way back does not take, and what a row that it takes may not be.
+    fn limits(&self, mapping: &TableMapping, back: &Back, from: &Table) -> Limits {
+        let all = &self.plan.tables;
+        let others: Vec<String> = sharing(mapping, all)
+            .filter(|m| m.id != mapping.id)
+            .filter_map(|m| Some(format!("({})", m.slice.as_ref()?)))
+            .collect();
+        // a table that was there may have rows that are nobody's here; and so may one that the file says is shared
+        let was_there = self.plan.present.contains(&mapping.id) || others.is_empty();
+        let theirs = match &mapping.slice {
+            Some(slice) if was_there => Some(format!("NOT coalesce(({slice}), FALSE)")),
+            _ if others.is_empty() => None,
+            _ => Some(others.join(" OR ")),
+        };
+        let canonical = |name: &str, id: Option<TableId>| {
+            let of = sharing(mapping, all).filter(|m| id.is_none_or(|id| m.id == id));
+            let mut columns = of.flat_map(|m| &m.columns);
+            let known = columns.find(|c| c.target == name);
+            known.map_or(Canonical::Exact, |c| c.canonical)
+        };
+        let constants = back.constants.iter().flatten().map(|(name, value)| Held {
+            column: name.clone(),
+            canonical: canonical(name, Some(mapping.id)),
+            values: vec![value.clone()],
+        });
+        let empty = others_columns(mapping, all, from).filter_map(|column| {
+            Some(Held {
+                column: column.name.clone(),
+                canonical: canonical(&column.name, None),
+                values: empty(column)?,
+            })
+        });
+        Limits {
+            theirs,
+            held: constants.chain(empty).collect(),
+        }
     }
 
     /// The presented column that gives a column of the source back, and the form in which the two are compared.
@@ -244,6 +326,17 @@ impl WayBack<'_> {
         };
         Ok((column, canonical))
     }
+}
+
+/// The rows that the way back takes: of those that belong to the mapping, the ones that it would have moved.
+fn taken(mapping: &TableMapping, back: &Back) -> Option<String> {
+    let parts = [&back.filter, &mapping.slice];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .flatten()
+        .map(|part| format!("({part})"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(" AND "))
 }
 
 /// What the target's columns mean: what was written there, whatever the store keeps it as.

@@ -214,3 +214,29 @@ fn columns_are_renamed_where_all_are_known() {
     );
     assert_eq!(Expression::parse("a + z").unwrap().renamed(&other), None);
 }
+
+#[test]
+fn a_filter_is_taken_apart_where_all_of_it_must_hold() {
+    let parts = |text: &str| -> Vec<String> {
+        let parts = Expression::parse(text).unwrap().conjuncts();
+        parts.iter().map(|part| part.text().to_owned()).collect()
+    };
+    assert_eq!(
+        parts("a = 1 and (b or c) AND ((d) = 2 and e)"),
+        ["a = 1", "b or c", "(d) = 2", "e"]
+    );
+    assert_eq!(parts("a or b and c"), ["a or b and c"]);
+    assert_eq!(
+        parts("(a + 1) * 2 = 4 and (not b)"),
+        ["(a + 1) * 2 = 4", "not b"]
+    );
+    let by = |name: &str| match name {
+        "a" => Expression::parse("x + 1").ok(),
+        _ => Some(Expression::column("y")),
+    };
+    let replaced = Expression::parse("a * 2 > B")
+        .unwrap()
+        .replaced(&by)
+        .unwrap();
+    assert_eq!(replaced.text(), "(x + 1) * 2 > \"y\"");
+}

@@ -25,6 +25,7 @@ pub(super) fn back(
     };
     way.columns();
     way.filter();
+    way.constants();
     way.lost();
     way.back
 }
@@ -152,13 +153,12 @@ impl Way<'_> {
         let Some(filter) = &self.entry.filter else {
             return Vec::new();
         };
-        let Ok(bound) = filter.expression.bind(&self.raw_inputs()) else {
-            return Vec::new();
-        };
         let mut out = Vec::new();
-        for part in bound.comparisons().iter().flat_map(conjuncts) {
-            if let Comparisons::Compare { column, value, .. } = part
+        for part in filter.expression.conjuncts() {
+            let comparisons = part.bind(&self.raw_inputs()).map(|b| b.comparisons());
+            if let Ok(Some(part)) = comparisons
                 && part.is_equality()
+                && let Comparisons::Compare { column, value, .. } = &part
                 && let Some(name) = self.raw.captured().nth(*column)
                 && let Ok(value) = Expression::parse(&value.to_sql())
             {
@@ -192,33 +192,24 @@ impl Way<'_> {
         }
         if let Some(filter) = &self.entry.filter {
             let bound = filter.expression.bind(&self.raw_inputs());
-            let comparisons = bound.map(|b| b.comparisons());
-            let plain = |c: &Option<Comparisons>| c.as_ref().is_some_and(Comparisons::is_plain);
-            if comparisons.as_ref().is_ok_and(|c| !plain(c)) {
-                self.back.lost.push(Lost {
-                    column: "where".to_owned(),
-                    why: "it is more than comparisons of columns with numbers, texts and booleans: the source cannot tell which of its rows are left to others"
-                        .to_owned(),
-                    declared: false,
-                });
+            let plain = bound.is_ok_and(|b| b.comparisons().is_some_and(|c| c.is_plain()));
+            if !plain {
+                self.lost_filter(
+                    "it is more than comparisons of columns with numbers, texts and booleans: the source cannot tell which of its rows are left to others",
+                );
             }
-            let names = |name: &str| self.carrier(name).map(str::to_owned);
-            match filter.expression.renamed(&names) {
-                Some(renamed) => parts.push(renamed.text().to_owned()),
-                None => {
-                    let whole = comparisons.is_ok_and(|all| {
-                        all.is_some_and(|all| conjuncts(&all).all(|c| c.is_equality()))
-                    });
-                    if !whole {
-                        self.back.lost.push(Lost {
-                            column: "where".to_owned(),
-                            why: "it names columns that the target does not have: which rows of the target belong to the source cannot \
-                                  be told"
-                                .to_owned(),
-                            declared: false,
-                        });
-                    }
+            let mut unknown = false;
+            for part in filter.expression.conjuncts() {
+                match self.asked_of_target(&part) {
+                    Asked::So(renamed) => parts.push(renamed.text().to_owned()),
+                    Asked::Always => {}
+                    Asked::Unknown => unknown = true,
                 }
+            }
+            if unknown {
+                self.lost_filter(
+                    "it names columns that the target does not have: which rows of the target belong to the source cannot be told",
+                );
             }
         }
         self.back.filter = match parts.len() {
@@ -231,6 +222,59 @@ impl Way<'_> {
                     .join(" AND "),
             ),
         };
+    }
+
+    fn lost_filter(&mut self, why: &str) {
+        self.back.lost.push(Lost {
+            column: "where".to_owned(),
+            why: why.to_owned(),
+            declared: false,
+        });
+    }
+
+    /// A condition on the source's columns, asked of what gives them back.
+    fn asked_of_target(&self, part: &Expression) -> Asked {
+        let inputs = self.raw_inputs();
+        let comparisons = part.bind(&inputs).ok().and_then(|b| b.comparisons());
+        let is_equality = comparisons.is_some_and(|c| c.is_equality());
+        // as it was, or as good as that; what the file says of the way back must be so only where the condition names the value
+        let given = |name: &str| {
+            let column = self.raw_name(name)?;
+            if let Some(carrier) = self.carrier(&column) {
+                return Some(Expression::column(carrier));
+            }
+            let (_, text) = self.back.columns.iter().find(|(n, _)| *n == column)?;
+            let undone = self.inverted(&column).is_some_and(|e| e.text() == text);
+            (undone || is_equality)
+                .then(|| Expression::parse(text).ok())
+                .flatten()
+        };
+        match part.replaced(&given) {
+            // the column is given back as the value itself
+            Some(asked) if asked.columns().is_empty() => Asked::Always,
+            Some(asked) if asked.bind(&self.inputs()).is_ok() => Asked::So(asked),
+            _ => Asked::Unknown,
+        }
+    }
+
+    /// The source's column that a condition means by a name.
+    fn raw_name(&self, name: &str) -> Option<String> {
+        let bound = Expression::column(name).bind(&self.raw_inputs()).ok()?;
+        let column = self.raw.captured().nth(bound.as_column()?)?;
+        Some(column.name.clone())
+    }
+
+    /// Columns that are the same in every row, but where the file says that what is written there need not come back.
+    fn constants(&mut self) {
+        let mut constants = Vec::new();
+        for made in self.moved.iter().filter(|m| m.bound.reads().is_empty()) {
+            let name = &made.column.name;
+            let entry = self.entry.columns.iter().find(|c| c.name.text == *name);
+            if !entry.is_some_and(|c| c.forward_only) {
+                constants.push((name.clone(), made.expression.text().to_owned()));
+            }
+        }
+        self.back.constants = Some(constants);
     }
 
     /// Columns of the target whose values nothing takes back.
@@ -251,9 +295,11 @@ impl Way<'_> {
     }
 }
 
-fn conjuncts(all: &Comparisons) -> Box<dyn Iterator<Item = &Comparisons> + '_> {
-    match all {
-        Comparisons::And(parts) => Box::new(parts.iter().flat_map(conjuncts)),
-        one => Box::new(std::iter::once(one)),
-    }
+/// What a condition on the source's columns is on the target's.
+enum Asked {
+    So(Expression),
+    /// Every row that comes back satisfies it.
+    Always,
+    /// The target does not have what it asks for.
+    Unknown,
 }

@@ -15,7 +15,7 @@ use super::back;
 use crate::file::Listed;
 use crate::near::nearest;
 use crate::table_entry::{ColumnEntry, Lossy, TableEntry};
-pub(super) use drift::drift;
+pub(super) use drift::{drift, drift_anew};
 use key::keys;
 use shape::{presented, renamed};
 
@@ -144,6 +144,7 @@ pub(super) fn present(
             .map(|m| m.expression.text().to_owned())
             .collect(),
         meanings: Vec::new(),
+        limits: None,
     });
     let computed = moved.iter().filter(|m| m.carried.is_none());
     let accepted = entry.columns.iter().filter(|c| c.lossy.is_some());

@@ -63,3 +63,4 @@ mod values_listed;
 mod values_mysql;
 mod visibility;
 mod wal_level;
+mod way_back_filters;
