@@ -10,6 +10,7 @@ use crossfade_store::{CaptureSpec, ErrorKind, Tenure};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::acting;
 use crate::apply::applier::ApplierTask;
 use crate::apply::gather::Gatherer;
 use crate::apply::{ahead, finish};
@@ -131,6 +132,8 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         stopped,
         state,
     ));
+    acting::quiet(&session).await?;
+    acting::told(run, &session).await?;
     let changes = session
         .source
         .open_stream(&session.spec, start.checkpoint)

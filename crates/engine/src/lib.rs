@@ -1,5 +1,6 @@
 //! The five verbs over any stores: capture, apply, verify (and later switch, retire).
 
+mod acting;
 mod apply;
 mod attempt;
 mod capture;

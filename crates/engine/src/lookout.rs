@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossfade_store::{ErrorKind, StoreError, WatchOutcome};
 
+use crate::acting;
 use crate::error::EngineError;
 use crate::run::Run;
 use crate::session::{Altered, Session};
@@ -33,6 +34,7 @@ pub(crate) async fn run(run: Arc<Run>, session: Arc<Session>) -> Result<(), Engi
             Err(error) if error.kind == ErrorKind::Fenced && session.turned() => continue,
             checked => checked?,
         }
+        acting::quiet(&session).await?;
         rounds = rounds.wrapping_add(1);
         if rounds.is_multiple_of(WHO_EVERY) {
             are_the_same(&run, &session).await?;

@@ -51,6 +51,17 @@ struct Known {
     emptied: HashSet<String>,
     /// Tables that may have other rows than before.
     exchanged: HashSet<String>,
+    /// Why nothing is noted, where that is so.
+    unwatched: Option<Unwatched>,
+}
+
+/// Strangers' writes are not noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unwatched {
+    /// Why.
+    pub what: String,
+    /// What helps.
+    pub fix: String,
 }
 
 impl Marks {
@@ -89,6 +100,11 @@ impl Marks {
     pub fn unresolved(&self) -> u64 {
         let known = self.known();
         (known.shown.writes + u64::from(known.shown.more)).saturating_sub(known.resolved)
+    }
+
+    /// Why nobody knows what strangers write, where that is so.
+    pub fn unwatched(&self) -> Option<Unwatched> {
+        self.known().unwatched.clone()
     }
 
     /// For people.
@@ -138,6 +154,7 @@ pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
     let tables = of_each_target(session.tables());
     match session.target.watch_strangers(&session.name, &tables).await {
         Ok(lost) => {
+            session.strangers.known().unwatched = None;
             for table in lost {
                 warn(
                     session,
@@ -153,6 +170,12 @@ pub(crate) async fn watch(session: &Session) -> Result<(), EngineError> {
                 session,
                 format!("strangers' writes on the target are not noted: {e}"),
             );
+            session.strangers.known().unwatched = Some(Unwatched {
+                what: e.what.clone(),
+                fix: e.fix.clone().unwrap_or_else(|| {
+                    "give the target's user the rights that `crossfade plan --grants` prints, and start `crossfade run` again".to_owned()
+                }),
+            });
             Ok(())
         }
         Err(e) => Err(e.into()),

@@ -10,7 +10,7 @@ use crate::names::{literal, quote, with_ending};
 const EVENTS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
 
 /// The session's variable.
-const VARIABLE: &str = "@_crossfade_migration";
+pub(crate) const VARIABLE: &str = "@_crossfade_migration";
 
 /// The statement by which a session passes the guards of a migration.
 pub(crate) fn pass(migration: &str) -> String {

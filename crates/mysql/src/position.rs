@@ -114,6 +114,26 @@ pub(crate) async fn owned(client: &mut Client) -> Result<BTreeSet<String>> {
     Ok(row.map(|row| parse_owned(row.text(0))).unwrap_or_default())
 }
 
+/// The same, where these are all of them: a transaction without a name is in no list. The server lets no mode be `ON` as long as such a one is
+/// under way (MySQL documentation, "GTID mode"), so that the mode is asked together with the list.
+async fn hidden(client: &mut Client) -> Result<BTreeSet<String>> {
+    let sql = "SELECT @@GLOBAL.gtid_owned, @@GLOBAL.gtid_mode";
+    let row = client.text_row(DOING, sql).await?;
+    let mode = row.as_ref().map_or("", |row| row.text(1));
+    if !mode.eq_ignore_ascii_case("ON") {
+        return Err(client
+            .fault(
+                ErrorKind::Setting,
+                "mysql.gtid_mode",
+                format!(
+                    "gtid_mode is {mode}: the server lists no transactions without names, so that it cannot be told what readers see of its log"
+                ),
+            )
+            .fix("SET GLOBAL enforce_gtid_consistency = ON, then gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after another; then start again"));
+    }
+    Ok(row.map(|row| parse_owned(row.text(0))).unwrap_or_default())
+}
+
 /// `uuid:4#12:5#13,uuid:tag:7#9` as ids, each with its uuid and tag (MySQL documentation, `gtid_owned`).
 fn parse_owned(text: &str) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
@@ -138,10 +158,40 @@ fn parse_owned(text: &str) -> BTreeSet<String> {
 pub(crate) async fn unseen_end(client: &mut Client) -> Result<Option<Position>> {
     let end = log_end(client).await?;
     let seen = match client.server.flavor {
-        Flavor::Mysql => owned(client).await?.is_empty(),
+        Flavor::Mysql => hidden(client).await?.is_empty(),
         Flavor::Mariadb => lower_bound(client).await?.is_some_and(|seen| seen >= end),
     };
     Ok((!seen).then_some(end))
+}
+
+/// Whether readers see everything of the log up to a place, to which it goes; waited for so long at most.
+pub(crate) async fn is_visible(
+    client: &mut Client,
+    place: LogPosition,
+    patience: Duration,
+) -> Result<bool> {
+    let begun = Instant::now();
+    let mut waited_for: Option<BTreeSet<String>> = None;
+    loop {
+        let seen = match client.server.flavor {
+            Flavor::Mysql => {
+                let mut now = hidden(client).await?;
+                if let Some(before) = &waited_for {
+                    now.retain(|id| before.contains(id));
+                }
+                let seen = now.is_empty();
+                waited_for = Some(now);
+                seen
+            }
+            Flavor::Mariadb => lower_bound(client)
+                .await?
+                .is_some_and(|bound| LogPosition::unpack(bound) >= place),
+        };
+        if seen || begun.elapsed() > patience {
+            return Ok(seen);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// How often a MariaDB server is asked where its commits are.
@@ -204,11 +254,11 @@ pub(crate) async fn visible_end(client: &mut Client) -> Result<Position> {
         },
         Flavor::Mysql => {
             let end = log_end(client).await?;
-            let mut waited_for = owned(client).await?;
+            let mut waited_for = hidden(client).await?;
             while !waited_for.is_empty() {
                 let what = format!("{} transactions", waited_for.len());
                 wait(client, begun, &what).await?;
-                let now = owned(client).await?;
+                let now = hidden(client).await?;
                 waited_for.retain(|id| now.contains(id));
             }
             Ok(end)

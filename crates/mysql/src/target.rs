@@ -100,6 +100,13 @@ impl Target for MysqlStore {
         Ok(found)
     }
 
+    async fn acting(&self, _migration: &str, tables: &[&TableName]) -> Result<Vec<Finding>> {
+        let mut client = self.connect(Purpose::Check).await?;
+        let found = findings::acting(&mut client, tables).await?;
+        client.close().await;
+        Ok(found)
+    }
+
     fn grants(&self, migration: &str, tables: &[TableMapping]) -> String {
         grants::target(&self.address.database, migration, tables)
     }

@@ -91,6 +91,10 @@ impl Target for PostgresStore {
         findings::target(self, migration, tables, fresh).await
     }
 
+    async fn acting(&self, _migration: &str, tables: &[&TableName]) -> Result<Vec<Finding>> {
+        findings::acting(self, tables).await
+    }
+
     fn grants(&self, migration: &str, tables: &[TableMapping]) -> String {
         grants::target(&self.connect_target().dbname, migration, tables)
     }

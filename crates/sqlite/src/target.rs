@@ -139,6 +139,11 @@ impl Target for SqliteStore {
         Ok(out)
     }
 
+    /// Crossfade's connections run no triggers and enforce no foreign keys.
+    async fn acting(&self, _migration: &str, _tables: &[&TableName]) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+
     fn grants(&self, _migration: &str, _tables: &[TableMapping]) -> String {
         String::new()
     }

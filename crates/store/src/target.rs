@@ -272,6 +272,11 @@ pub trait Target: Send + Sync {
         fresh: bool,
     ) -> Result<Vec<Finding>>;
 
+    /// What would act on its own on rows of these tables as crossfade writes them: triggers of applications that fire in its sessions too, and
+    /// what else the store cannot keep quiet there. Such writes are crossfade's own by all that the store can tell, so nothing else shows them.
+    /// Asked while rows are written, so it is to cost little. All that is found blocks.
+    async fn acting(&self, migration: &str, tables: &[&TableName]) -> Result<Vec<Finding>>;
+
     /// SQL that makes a least-privileged role for this side. Empty where the store has no roles.
     fn grants(&self, migration: &str, tables: &[TableMapping]) -> String;
 

@@ -9,6 +9,7 @@ use crossfade_plan::{Plan, Standbys};
 use crossfade_store::{CaptureSpec, ErrorKind, Source, StoreError};
 use serde::{Deserialize, Serialize};
 
+use crate::acting;
 use crate::error::EngineError;
 use crate::run::Migration;
 use crate::switch::way_back::reversed_plan;
@@ -81,6 +82,8 @@ pub async fn switch_findings(
             ..mapping.clone()
         })
         .collect();
+    let behind = acting::behind(sides.source.as_ref(), &plan.migration, &plan.tables).await?;
+    out.extend(acting::as_warnings(behind));
     let own: Vec<Table> = tables
         .iter()
         .map(|mapping| mapping.source.clone())

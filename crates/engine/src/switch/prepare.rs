@@ -11,6 +11,7 @@ use crossfade_rules::switch::{Side, first, may_fence, next_epoch};
 use crossfade_store::{CaptureSpec, ErrorKind, Source, Store, StoreError};
 use tokio::sync::mpsc;
 
+use crate::acting;
 use crate::error::EngineError;
 use crate::kill;
 use crate::parked;
@@ -87,6 +88,7 @@ pub(crate) async fn prepare(
     refuse(route::check(&run.home.lead).await?)?;
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;
+    refuse(acting::behind(sides.source.as_ref(), base, session.tables()).await?)?;
     step("preflight");
     let (from, to, epoch) = registers(sides, base).await?;
     gates::freeze(run, session, &tables, &others).await?;

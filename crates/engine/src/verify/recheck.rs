@@ -13,6 +13,7 @@ use crossfade_model::{BucketSum, Digester, Row, TableMapping};
 use crossfade_rules::proof::{Check, RangeId, Verdict};
 use tokio::sync::mpsc;
 
+use crate::acting;
 use crate::error::EngineError;
 use crate::layer_report::{Layer, LayerReport};
 use crate::progress::{Places, TableVerify, VerifyReport};
@@ -56,6 +57,8 @@ pub(crate) async fn recheck(
     }
     // everything is proven, and their keys were read again
     if report.equal {
+        // while it was read, something may have written that nothing shows
+        acting::quiet(session).await?;
         session.strangers.resolve(written);
     }
     Ok(report)

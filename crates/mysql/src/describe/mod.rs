@@ -15,6 +15,9 @@ use crate::types::Kind;
 use catalog::{Catalog, Listed};
 use statement::{CreateTable, Element, What};
 
+/// The name that a primary key always has.
+const PRIMARY: &str = "PRIMARY";
+
 /// A table's name in this store.
 pub(crate) fn named(name: &str) -> TableName {
     TableName {
@@ -101,7 +104,7 @@ fn table(catalog: &Catalog, listed: &Listed, printed: Option<String>) -> Table {
     let no_indexes = Vec::new();
     let indexes = catalog.indexes.get(&listed.name).unwrap_or(&no_indexes);
     let parsed = printed.as_deref().and_then(statement::parse);
-    let key = key_index(indexes);
+    let key = key_index(columns, indexes);
     Table {
         name: named(&listed.name),
         columns: columns
@@ -112,7 +115,7 @@ fn table(catalog: &Catalog, listed: &Listed, printed: Option<String>) -> Table {
         full_before_images: false,
         indexes: indexes
             .iter()
-            .filter(|i| i.name != "PRIMARY" && key.is_none_or(|k| k.name != i.name))
+            .filter(|i| key.is_none_or(|k| k.name != i.name))
             .map(|i| index(i, parsed.as_ref()))
             .collect(),
         foreign_keys: foreign_keys(catalog, &listed.name, parsed.as_ref()),
@@ -142,11 +145,24 @@ fn column(column: &catalog::Column, database_collation: &str) -> Column {
     }
 }
 
-/// The primary key, else the shortest index that identifies a row.
-fn key_index(indexes: &[catalog::Index]) -> Option<&catalog::Index> {
-    let identifying = || indexes.iter().filter(|i| i.identifies());
+/// The primary key, else the shortest index that identifies a row by columns that are copied. What is generated is not: of a key with such a
+/// part less would be left than what tells rows apart, down to nothing.
+fn key_index<'a>(
+    columns: &[catalog::Column],
+    indexes: &'a [catalog::Index],
+) -> Option<&'a catalog::Index> {
+    let is_copied = |part: &catalog::IndexPart| {
+        let name = part.column.as_deref();
+        columns
+            .iter()
+            .any(|c| Some(c.name.as_str()) == name && c.generated.is_none())
+    };
+    let identifying = || {
+        let indexes = indexes.iter();
+        indexes.filter(|i| i.identifies() && i.parts.iter().all(is_copied))
+    };
     identifying()
-        .find(|i| i.name == "PRIMARY")
+        .find(|i| i.name == PRIMARY)
         .or_else(|| identifying().min_by_key(|i| i.parts.len()))
 }
 
@@ -169,7 +185,7 @@ fn table_key(columns: &[catalog::Column], index: &catalog::Index) -> TableKey {
             .iter()
             .filter_map(|name| captured.iter().position(|c| c.name == *name))
             .collect(),
-        primary: index.name == "PRIMARY",
+        primary: index.name == PRIMARY,
         order: if ordered {
             KeyOrder::Ordered
         } else {
@@ -185,20 +201,23 @@ fn index(index: &catalog::Index, parsed: Option<&CreateTable>) -> Index {
         .filter_map(|p| p.column.clone())
         .collect();
     let whole = columns.len() == index.parts.len();
+    let primary = index.name == PRIMARY;
     let printed = parsed.and_then(|p| {
-        p.elements
-            .iter()
-            .find(|e| matches!(e.what, What::Unique | What::Index) && e.name == index.name)
+        p.elements.iter().find(|e| match e.what {
+            What::Primary => primary,
+            What::Unique | What::Index => e.name == index.name,
+            _ => false,
+        })
     });
     Index {
         definition: printed.map_or_else(
             || {
-                format!(
-                    "{}KEY {} ({})",
-                    if index.unique { "UNIQUE " } else { "" },
-                    quote(&index.name),
-                    quote_all(columns.iter().map(String::as_str))
-                )
+                let list = quote_all(columns.iter().map(String::as_str));
+                match (primary, index.unique) {
+                    (true, _) => format!("PRIMARY KEY ({list})"),
+                    (false, true) => format!("UNIQUE KEY {} ({list})", quote(&index.name)),
+                    (false, false) => format!("KEY {} ({list})", quote(&index.name)),
+                }
             },
             |element| element.text.clone(),
         ),
@@ -206,7 +225,7 @@ fn index(index: &catalog::Index, parsed: Option<&CreateTable>) -> Index {
         columns: if whole { columns } else { Vec::new() },
         unique: index.unique,
         constraint: false,
-        primary: false,
+        primary,
         special: index.is_special(),
         of_table: true,
     }
@@ -296,7 +315,9 @@ async fn programs(client: &mut Client) -> Result<Vec<Omission>> {
             kind: row.text(0).to_owned(),
             name: row.text(1).to_owned(),
             why: match row.text(0) {
-                "trigger" => "what it writes is copied; make it on the target before the switch",
+                "trigger" => {
+                    "what it writes is copied, and on the target it would fire for copied rows too; make it there after the switch, and so that it passes over crossfade's sessions"
+                }
                 "event" => "what it writes is copied; make it on the target after the switch, or it runs twice",
                 _ => "make it on the target before the switch",
             }

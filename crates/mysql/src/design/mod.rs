@@ -97,7 +97,12 @@ fn same_engine(
     let key_name = table.key.as_ref().map(|k| k.name.clone());
     out.definition = parsed.map(|parsed| {
         parsed.written(&name.name, |element| match element.what {
-            What::Column | What::Primary | What::Check | What::Other => true,
+            What::Column | What::Check | What::Other => true,
+            // one that is not the key is built behind the load, as other unique indexes are
+            What::Primary => {
+                table.indexes.iter().all(|i| !i.primary)
+                    || counting_index.as_deref() == Some(PRIMARY)
+            }
             What::Unique | What::Index => {
                 Some(&element.name) == key_name.as_ref()
                     || Some(&element.name) == counting_index.as_ref()

@@ -5,7 +5,7 @@ use crossfade_store::{ErrorKind, Result};
 
 use crate::connect::Client;
 use crate::describe::catalog;
-use crate::findings::trigger_rights;
+use crate::findings::{refused_by_triggers, trigger_rights};
 use crate::server::Flavor;
 
 /// The store may be either side of the migration: who asks knows which.
@@ -35,6 +35,8 @@ pub(super) async fn findings(client: &mut Client, tables: &[Table]) -> Result<Ve
         out.push(Finding::blocks("mysql.fence_passed", PLACE, what));
     }
     let names: Vec<String> = tables.iter().map(|t| t.name.name.clone()).collect();
+    let bare: Vec<&str> = names.iter().map(String::as_str).collect();
+    out.extend(refused_by_triggers(client, &bare, PLACE).await?);
     for (table, what) in cascades(client, &names).await? {
         out.push(
             Finding::blocks("mysql.fence_cascade", PLACE, what)

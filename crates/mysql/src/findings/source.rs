@@ -1,6 +1,6 @@
 //! What speaks against a source: its log's settings, privileges, tables.
 
-use crossfade_model::{Canonical, Finding, Severity, TableMapping};
+use crossfade_model::{Canonical, Finding, Index, Severity, Table, TableMapping};
 use crossfade_store::{CaptureSpec, ErrorKind, Result};
 
 use super::grants;
@@ -45,15 +45,7 @@ pub(crate) async fn source(client: &mut Client, spec: &CaptureSpec) -> Result<Ve
             );
         }
         if mapping.source.key.is_none() {
-            out.push(
-                Finding::blocks(
-                    "mysql.no_key",
-                    PLACE,
-                    "the table has no primary key and no unique index over NOT NULL columns: its rows cannot be told apart in the log",
-                )
-                .table(name)
-                .fix(format!("ALTER TABLE {} ADD COLUMN id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY", quote(name))),
-            );
+            out.push(no_key(mapping.source_table()));
         }
         if logs_no_cascades(&server) {
             let keys = catalog.foreign_keys.get(name);
@@ -66,6 +58,34 @@ pub(crate) async fn source(client: &mut Client, spec: &CaptureSpec) -> Result<Ve
         out.extend(zero_dates(client, mapping).await?);
     }
     Ok(out)
+}
+
+/// Rows that nothing that is copied tells apart.
+fn no_key(table: &Table) -> Finding {
+    let name = &table.name.name;
+    let generated = |column: &String| {
+        let of = table.columns.iter();
+        of.filter(|c| c.generated.is_some())
+            .any(|c| c.name == *column)
+    };
+    let by_generated = |i: &&Index| i.unique && i.columns.iter().any(generated);
+    let alter = format!("ALTER TABLE {} ADD COLUMN", quote(name));
+    let (what, column) = match table.indexes.iter().find(by_generated) {
+        Some(index) => (
+            format!(
+                "a generated column is part of its key ({}): generated columns are not copied, and without them its rows cannot be told apart",
+                index.name
+            ),
+            "row_id BIGINT NOT NULL AUTO_INCREMENT UNIQUE",
+        ),
+        None => (
+            "the table has no primary key and no unique index over NOT NULL columns: its rows cannot be told apart in the log".to_owned(),
+            "id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
+        ),
+    };
+    Finding::blocks("mysql.no_key", PLACE, what)
+        .table(name)
+        .fix(format!("{alter} {column}"))
 }
 
 /// MariaDB and MySQL before 9.6 do cascades within InnoDB, where the log does not see them.
@@ -192,10 +212,7 @@ pub(crate) async fn unfit_log(client: &mut Client) -> Result<Option<Finding>> {
     if server.is_on("log_bin") {
         found.extend(left_out(client, &server).await?);
     }
-    // names of transactions place a snapshot; here none is placed
-    Ok(found
-        .into_iter()
-        .find(|f| f.severity == Severity::Blocks && f.code != "mysql.gtid_mode"))
+    Ok(found.into_iter().find(|f| f.severity == Severity::Blocks))
 }
 
 /// What the server's log leaves out: databases by its options, and what a replica has applied.

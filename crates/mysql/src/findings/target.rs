@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crossfade_model::{Finding, Severity, TableMapping};
+use crossfade_model::{Finding, Severity, TableMapping, TableName};
 use crossfade_store::{ErrorKind, Result};
 
 use super::grants::{self, Grants};
@@ -11,10 +11,10 @@ use crate::connect::Client;
 use crate::ddl::is_key;
 use crate::describe::catalog::{self, Catalog};
 use crate::design::flavor;
-use crate::names::{OWN_PREFIX, literal, quote};
+use crate::names::{OWN_PREFIX, quote};
 use crate::server::{Flavor, Server};
 
-const PLACE: &str = "target";
+pub(super) const PLACE: &str = "target";
 
 /// Looks at the server and at the mapped tables.
 pub(crate) async fn target(
@@ -35,6 +35,13 @@ pub(crate) async fn target(
     for mapping in tables {
         present(client, &catalog, mapping, fresh, &mut out).await?;
     }
+    let names: Vec<&TableName> = tables.iter().map(|m| &m.target.name).collect();
+    let bare: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
+    out.extend(super::refused_by_triggers(client, &bare, PLACE).await?);
+    let absent = tables.iter().map(|m| &m.target);
+    let absent = absent.filter(|t| !catalog.columns.contains_key(&t.name.name));
+    out.extend(absent.filter_map(|t| super::generated::planned(client, t, PLACE)));
+    out.extend(super::acting(client, &names).await?);
     Ok(out)
 }
 
@@ -316,7 +323,7 @@ async fn present(
     }
     columns(catalog, mapping, out);
     keys(&client.server, catalog, mapping, fresh, out);
-    triggers(client, name, out).await
+    Ok(())
 }
 
 fn columns(catalog: &Catalog, mapping: &TableMapping, out: &mut Vec<Finding>) {
@@ -455,35 +462,4 @@ fn coarser_key(
         .table(&mapping.target.name.name)
         .fix("Use utf8mb4_0900_bin (MySQL) or utf8mb4_nopad_bin (MariaDB) in the target's key")
     })
-}
-
-/// Triggers fire for crossfade's rows too: the server has no session without them.
-async fn triggers(client: &mut Client, table: &str, out: &mut Vec<Finding>) -> Result<()> {
-    let rows = client
-        .texts(
-            "looking for triggers",
-            &format!(
-                "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS
-                 WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = {} AND LEFT(TRIGGER_NAME, {}) <> '{OWN_PREFIX}'",
-                literal(table),
-                OWN_PREFIX.len()
-            ),
-        )
-        .await?;
-    let names: Vec<&str> = rows.iter().map(|row| row.text(0)).collect();
-    if !names.is_empty() {
-        out.push(
-            Finding::blocks(
-                "mysql.target_triggers",
-                PLACE,
-                format!(
-                    "triggers would fire for the rows that crossfade writes: {}",
-                    names.join(", ")
-                ),
-            )
-            .table(table)
-            .fix("Drop them, and make them again before the switch"),
-        );
-    }
-    Ok(())
 }

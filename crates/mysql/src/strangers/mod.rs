@@ -37,6 +37,9 @@ const ALL: [&str; 3] = [LOOK, STRANGER, MARK];
 /// How long one look reads; what is left is read by the next.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a look waits for readers to see what it has found.
+const SEEN_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Looks that may fail one after another because the log's connection is lost, before that is an error.
 const MOST_FAILURES: u32 = 5;
 
@@ -197,6 +200,21 @@ pub(crate) async fn watch(
     migration: &str,
     tables: &[TableMapping],
 ) -> Result<bool> {
+    let watched = try_watch(store, client, migration, tables).await;
+    watched.map_err(|error| match error.kind {
+        ErrorKind::Permission => error.fix(
+            "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* to the target's user (MariaDB: REPLICATION SLAVE, BINLOG MONITOR), and start `crossfade run` again",
+        ),
+        _ => error,
+    })
+}
+
+async fn try_watch(
+    store: &MysqlStore,
+    client: &mut Client,
+    migration: &str,
+    tables: &[TableMapping],
+) -> Result<bool> {
     store.watched.stop();
     if !has_tables(client).await? || is_open(client, migration).await? {
         return Ok(false);
@@ -223,7 +241,11 @@ pub(crate) async fn watch(
         Ok(Some(others)) => store.watched.start(migration, tables, others),
         Ok(None) => return Ok(false),
         // the migration does without, as where the user may not read the log
-        Err(mut error) if is_lost(&error) || is_refused(&error) => {
+        Err(mut error) if is_lost(&error) => {
+            error.kind = ErrorKind::Setting;
+            return Err(error);
+        }
+        Err(mut error) if is_refused(&error) => {
             error.kind = ErrorKind::Permission;
             return Err(error);
         }
@@ -377,6 +399,13 @@ async fn read(
         None => Box::new(Others::open(store, client, migration, tables, Some(&known)).await?),
     };
     others.read(end, PATIENCE).await?;
+    // what is noted is read again at once, and must be there: a commit may wait for a replica between the log and its readers
+    if let Some(last) = others.last_found(end)
+        && !position::is_visible(client, last, SEEN_PATIENCE).await?
+    {
+        tracing::info!(place = %last, "what strangers have written is not visible yet");
+        return Ok((Some(others), true));
+    }
     let (writes, place) = others.up_to(end);
     let is_behind = place.position < end;
     let moved = place.position.file != known.position.file

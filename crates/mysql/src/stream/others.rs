@@ -216,6 +216,12 @@ impl Others {
         Ok(())
     }
 
+    /// The end of the last transaction up to a place that is somebody else's and was not handed over.
+    pub fn last_found(&self, until: LogPosition) -> Option<LogPosition> {
+        let ahead = self.done.partition_point(|(end, _)| *end <= until);
+        self.done[..ahead].last().map(|(end, _)| *end)
+    }
+
     /// What was written up to a place, and how far that is.
     pub fn up_to(&mut self, until: LogPosition) -> (Vec<Write>, LogPlace) {
         let ahead = self.done.partition_point(|(end, _)| *end <= until);

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use crate::MysqlStore;
 use crate::connect::Client;
+use crate::names::literal;
 use crate::position;
 use crate::server::{Flavor, Server};
 use crate::url::SslMode;
@@ -44,24 +45,30 @@ pub(super) fn identity(server: &Server) -> ServerIs {
     }
 }
 
-/// Where the stream begins. A dump's offset has 32 bits; behind a file that is longer the next one begins, for such a file holds one
-/// transaction beyond that and is closed with it.
+/// Events behind a place that are looked at.
+const MOST_BEHIND: usize = 8;
+
+/// Where the stream begins. A dump's offset has 32 bits. A file goes beyond that with the transaction that was written when it was nearly full, and
+/// with what was committed together with it; where nothing but the file's end is left of it, the next one begins.
+///
+/// # Errors
+/// The server's; [`ErrorKind::Unsupported`] where something is left that no dump can begin at.
 pub(super) async fn start(client: &mut Client, from: Position) -> Result<Start> {
     let doing = "looking for the log's files";
     let mut place = LogPosition::unpack(from);
     let files = client.texts(doing, "SHOW BINARY LOGS").await?;
     let mut base = None;
-    for listed in &files {
+    for (at, listed) in files.iter().enumerate() {
         let Ok(file) = LogFile::parse(listed.text(0)) else {
             continue;
         };
         let size: u64 = listed.number(1).unwrap_or_default();
         base = Some(file.base);
-        // the file's last event, which names the next one, may be all that is left of it
-        if file.number == place.file
-            && place.offset > u64::from(u32::MAX)
-            && size.saturating_sub(place.offset) < 1024
-        {
+        if file.number == place.file && place.offset > u64::from(u32::MAX) {
+            let is_last = at + 1 == files.len();
+            if is_last || place.offset < size {
+                at_end(client, listed.text(0), place).await?;
+            }
             place = LogPosition {
                 file: place.file + 1,
                 offset: 4,
@@ -82,6 +89,44 @@ pub(super) async fn start(client: &mut Client, from: Position) -> Result<Start> 
         base,
         position: place,
     })
+}
+
+/// Refuses where a file may hold more than its end behind a place.
+async fn at_end(client: &mut Client, name: &str, place: LogPosition) -> Result<()> {
+    let sql = format!(
+        "SHOW BINLOG EVENTS IN {} FROM {} LIMIT {MOST_BEHIND}",
+        literal(name),
+        place.offset
+    );
+    let rows = client
+        .texts("looking at the end of a log's file", &sql)
+        .await?;
+    if ends_file(rows.iter().map(|row| row.text(2))) {
+        return Ok(());
+    }
+    if rows.is_empty() {
+        // so long a file is closed at once
+        let what = format!("the log's file {name} is not closed yet");
+        return Err(client.fault(ErrorKind::Busy, "mysql.log_file", what));
+    }
+    let what = format!(
+        "transactions lie behind {place} in the log, where no dump can begin: the protocol's offsets end at 4 GiB"
+    );
+    Err(client
+        .fault(ErrorKind::Unsupported, "mysql.log_offset", what)
+        .fix("`abort` and begin again; a transaction of the source that is written to its log with more than 3 GiB makes such a file"))
+}
+
+/// Whether these are the last events of a file: one that ends it, and before it nothing that belongs to a transaction.
+fn ends_file<'a>(kinds: impl Iterator<Item = &'a str>) -> bool {
+    for kind in kinds {
+        match kind {
+            "Rotate" | "Stop" => return true,
+            "Binlog_checkpoint" => {}
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Encryption as the URL asks for it.
@@ -213,5 +258,31 @@ impl ServerCertVerifier for Verifier {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_transaction_behind_a_big_one_is_not_passed_over() {
+        let ends = |kinds: &[&str]| ends_file(kinds.iter().copied());
+        assert!(ends(&["Rotate"]));
+        assert!(ends(&["Stop"]));
+        assert!(ends(&["Binlog_checkpoint", "Rotate"]));
+        // committed together with the one that made the file so long
+        assert!(!ends(&[
+            "Gtid",
+            "Query",
+            "Table_map",
+            "Write_rows",
+            "Xid",
+            "Rotate"
+        ]));
+        assert!(!ends(&["Binlog_checkpoint", "Gtid"]));
+        // the file that is being written
+        assert!(!ends(&[]));
+        assert!(!ends(&["Binlog_checkpoint"]));
     }
 }

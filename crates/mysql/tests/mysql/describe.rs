@@ -120,3 +120,26 @@ async fn counters_are_read_anew() {
         }
     });
 }
+
+/// Collections of MySQL's document store are so: the key is read out of the document.
+#[tokio::test]
+async fn an_index_over_a_generated_column_identifies_no_row() {
+    on_each_server!(database, {
+        database
+            .run(&[
+                "CREATE TABLE documents (doc JSON, name VARCHAR(32) GENERATED ALWAYS AS (JSON_UNQUOTE(JSON_EXTRACT(doc, '$._id'))) STORED NOT NULL,
+                 UNIQUE KEY by_name (name))",
+                "CREATE TABLE both_keys (doc JSON, a INT NOT NULL, b INT NOT NULL, c INT GENERATED ALWAYS AS (a + b) STORED NOT NULL,
+                 UNIQUE KEY by_c (c), UNIQUE KEY by_ac (a, c), UNIQUE KEY by_ab (a, b))",
+            ])
+            .await;
+        let store = database.store();
+        let schema = described(&store).await;
+        assert!(schema.table(&named("documents")).unwrap().key.is_none());
+        let both = schema.table(&named("both_keys")).unwrap();
+        let key = both.key.as_ref().unwrap();
+        assert_eq!((key.name.as_str(), key.columns.len()), ("by_ab", 2));
+        let others: Vec<&str> = both.indexes.iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(others, ["by_ac", "by_c"]);
+    });
+}

@@ -162,7 +162,16 @@ pub fn design(
     };
     let mut indexes = Vec::new();
     for source in &table.indexes {
+        let carried = |name: &String| {
+            let mut of = table.columns.iter().filter(|c| c.name == *name);
+            of.all(|c| c.generated.is_none())
+        };
         match index(source, name) {
+            Some(_) if !source.columns.iter().all(carried) => omit(
+                "index",
+                &source.name,
+                "it is over a generated column, which is not carried; add both on the target",
+            ),
             Some(designed) => indexes.push(designed),
             None => omit(
                 "index",

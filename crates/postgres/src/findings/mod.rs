@@ -1,5 +1,6 @@
 //! What speaks against a migration, found before anything is made.
 
+mod acting;
 mod functions;
 mod privileges;
 mod server;
@@ -12,6 +13,7 @@ use crossfade_store::{CaptureSpec, Result};
 use crate::session::Purpose;
 use crate::store::PostgresStore;
 
+pub use acting::acting;
 pub use server::names_our_walsender;
 
 /// The oldest server that is supported (`server_version_num`).

@@ -79,12 +79,17 @@ fn skip_triggers(client: &Client, role: &str, database: &str) -> String {
     }
 }
 
-async fn database(client: &Client, out: &mut Vec<Finding>) -> Result<Facts> {
-    let parameter = if client.version() >= 150_000 {
+/// An expression of the server's SQL: whether this role's sessions can keep triggers quiet.
+pub(super) fn may_skip_triggers(client: &Client) -> &'static str {
+    if client.version() >= 150_000 {
         "has_parameter_privilege('session_replication_role', 'SET')"
     } else {
         "(SELECT rolsuper OR current_setting('session_replication_role') = 'replica' FROM pg_roles WHERE rolname = current_user)"
-    };
+    }
+}
+
+async fn database(client: &Client, out: &mut Vec<Finding>) -> Result<Facts> {
+    let parameter = may_skip_triggers(client);
     let row = client
         .query_one(
             "checking the target",

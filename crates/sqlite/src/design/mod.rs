@@ -175,6 +175,19 @@ fn by_meaning(
             ));
             continue;
         }
+        let generated = |name: &String| {
+            let mut of = table.columns.iter().filter(|c| c.name == *name);
+            of.any(|c| c.generated.is_some())
+        };
+        if index.columns.iter().any(generated) {
+            omissions.push(omission(
+                "index",
+                table,
+                &index.name,
+                "it is over a generated column, which is not carried; add both on the target",
+            ));
+            continue;
+        }
         if index.primary {
             omissions.push(omission(
                 "primary key",

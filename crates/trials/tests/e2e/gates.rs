@@ -266,3 +266,40 @@ fn shadow_reads_that_differ_refuse_the_switch() {
     running.interrupt();
     running.wait(LONG).expect(0);
 }
+
+/// Where the target's user may not read the log there, nobody watches: that nothing was seen is no evidence.
+#[test]
+fn strangers_that_nobody_watches_are_unknown() {
+    for target in [Engine::Mysql97, Engine::Maria118] {
+        let trial = made(
+            Engine::Pg17,
+            target,
+            "lag_window_seconds = 2\nrehearsal = \"off\"\n",
+        );
+        let administrator = trial.target.mysql().own_administrator();
+        let user = administrator["mysql://".len()..]
+            .split(':')
+            .next()
+            .unwrap()
+            .to_owned();
+        trial.target.run(&format!(
+            "REVOKE REPLICATION SLAVE ON *.* FROM '{user}'@'%'"
+        ));
+        let source = trial.source.url();
+        let trial = trial.by_way_of(source, administrator);
+        let running = trial.following(&[]);
+        trial.call(&["verify", "--json"]).expect(0);
+        let gates = trial.call(&["gates", "--json"]).expect(2).json();
+        assert_eq!(state(&gates, "strangers"), "unknown", "{gates}");
+        let grant = "GRANT REPLICATION SLAVE";
+        assert!(gates.to_string().contains(grant), "{gates}");
+        running.ended();
+        trial
+            .target
+            .run(&format!("GRANT REPLICATION SLAVE ON *.* TO '{user}'@'%'"));
+        let running = trial.following(&[]);
+        let gates = trial.call(&["gates", "--json"]).json();
+        assert_eq!(state(&gates, "strangers"), "met", "{gates}");
+        running.ended();
+    }
+}

@@ -2,6 +2,9 @@
 
 use crossfade_trials::compare::shape;
 use crossfade_trials::{Engine, Trial};
+use serde_json::Value;
+
+use crate::switch::{followed, switch};
 
 #[test]
 fn generated_columns_identities_and_sequences_go_on_where_the_source_was() {
@@ -101,4 +104,73 @@ fn sqlite_generated_columns_and_autoincrement_are_carried() {
         trial.source.number(next),
         "no number is given twice"
     );
+}
+
+const COLLECTION: &str = "CREATE TABLE documents (doc JSON, _id VARBINARY(32) GENERATED ALWAYS AS (json_unquote(json_extract(doc, '$._id'))) STORED NOT NULL PRIMARY KEY);
+    INSERT INTO documents (doc) VALUES ('{\"_id\": \"a\", \"n\": 1}'), ('{\"_id\": \"b\", \"n\": 1}'), ('{\"_id\": \"c\", \"n\": 1}')";
+
+/// A finding of this code, out of what was said.
+fn finding(said: &Value, code: &str) -> Value {
+    let mut findings = said["findings"].as_array().unwrap().iter();
+    let found = findings.find(|finding| finding["code"] == code);
+    found.unwrap_or_else(|| panic!("no {code}: {said}")).clone()
+}
+
+/// Many rows are changed by one statement, before the copy and after it.
+fn changes(trial: &Trial, statement: &str) {
+    trial.die_at("capture.recorded", 1);
+    trial.source.run(statement);
+    trial.follow();
+    trial.assert_equal();
+    trial.source.run(statement);
+    trial.verify();
+    trial.assert_equal();
+}
+
+/// A collection of MySQL's document store is such a table: one statement that changed many rows came as a change of one. And once a trigger
+/// stands before its inserts, the server takes none.
+#[test]
+fn a_table_of_mysql_whose_primary_key_is_generated() {
+    let trial = Trial::new(Engine::Mysql97, Engine::Pg17)
+        .as_superuser()
+        .option("reconcile_percent", 0);
+    trial.source.run(COLLECTION);
+    let refused = trial.call(&["plan", "--json"]).expect(2).json();
+    let refused = finding(&refused, "mysql.no_key");
+    let what = refused["what"].as_str().unwrap();
+    assert!(
+        what.contains("a generated column is part of its key (PRIMARY)"),
+        "{what}"
+    );
+    trial.source.run(refused["fix"].as_str().unwrap());
+    changes(
+        &trial,
+        "UPDATE documents SET doc = json_set(doc, '$.n', json_extract(doc, '$.n') + 1)",
+    );
+    let running = followed(&trial);
+    switch(&trial).expect(2).says(&["mysql.generated_not_null"]);
+    trial
+        .source
+        .run("INSERT INTO documents (doc) VALUES ('{\"_id\": \"d\"}')");
+    running.ended();
+}
+
+#[test]
+fn keys_that_stand_beside_generated_columns_and_beginnings_of_texts() {
+    let trial = Trial::new(Engine::Mysql97, Engine::Mysql97).as_superuser();
+    trial.source.run(COLLECTION);
+    trial
+        .source
+        .run("ALTER TABLE documents ADD COLUMN row_id BIGINT NOT NULL AUTO_INCREMENT UNIQUE");
+    let refused = trial.call(&["plan", "--json"]).expect(2).json();
+    finding(&refused, "mysql.generated_not_null");
+    trial.source.run("DROP TABLE documents");
+    trial.source.run(
+        "CREATE TABLE named (id integer NOT NULL UNIQUE, a varchar(20) NOT NULL, n integer, PRIMARY KEY (a(10)));
+         INSERT INTO named VALUES (1, 'one', 1), (2, 'two', 1), (3, 'three', 1)",
+    );
+    changes(&trial, "UPDATE named SET n = n + 1, a = concat(id, a)");
+    let keys = "SELECT index_name, column_name, sub_part FROM information_schema.statistics
+                WHERE table_schema = database() AND table_name = 'named' ORDER BY 1, 2";
+    assert_eq!(trial.source.rows(keys), trial.target.rows(keys));
 }

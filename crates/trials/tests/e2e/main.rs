@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod abort_conditions;
+mod acting;
 mod altered;
 mod authority;
 mod bank;

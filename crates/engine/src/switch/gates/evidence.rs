@@ -112,7 +112,8 @@ pub(crate) async fn gather(
         lag: Some(lag),
         proof: Some(proof(session)),
         quarantine: Some(quarantine(&counts)),
-        strangers: Some(StrangersEvidence {
+        // where nobody watches, that nothing was seen says nothing
+        strangers: (session.strangers.unwatched().is_none()).then(|| StrangersEvidence {
             untold: 0,
             unresolved: session.strangers.unresolved(),
             unseen_tables: session.strangers.shown().unseen.len() as u64,

@@ -67,8 +67,20 @@ fn of_lane(home: &Migration, direction: Direction) -> GateLimits {
 
 /// Judges what is known of this lane.
 pub(crate) fn judged(run: &Run, session: &Session, evidence: &Evidence) -> Vec<GateResult> {
-    let watch = session.gates();
-    in_lane(&run.home, run.direction, evidence, watch.before())
+    let mut results = {
+        let watch = session.gates();
+        in_lane(&run.home, run.direction, evidence, watch.before())
+    };
+    if let Some(unwatched) = session.strangers.unwatched() {
+        let unknown = results
+            .iter_mut()
+            .find(|r| r.name == Gate::Strangers && r.state == State::Unknown);
+        if let Some(result) = unknown {
+            result.evidence = format!("nobody notes them: {}", unwatched.what);
+            result.fix = unwatched.fix;
+        }
+    }
+    results
 }
 
 fn in_lane(
