@@ -167,7 +167,7 @@ fn update(
         }),
         Some(Image::Row(row)) if row.is_complete() => match moved {
             // it may have been there: what the target has of it besides is under the old key
-            Some(before) if was == Truth::Unknown => out.push(Change::Update {
+            Some(before) if !never_there(&was) => out.push(Change::Update {
                 table: id,
                 before: Some(before),
                 row,

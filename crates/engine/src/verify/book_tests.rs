@@ -160,6 +160,7 @@ fn rows_that_a_constant_of_the_key_keeps_apart_touch_nothing_of_each_other() {
         mapping.origin = Some(Box::new(crossfade_model::Origin {
             table: mapping.source.clone(),
             filter: None,
+            limits: None,
             columns: vec!["id".to_owned(), format!("'{town}'"), "b".to_owned()],
             meanings: Vec::new(),
         }));
