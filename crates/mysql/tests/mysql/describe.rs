@@ -125,12 +125,17 @@ async fn counters_are_read_anew() {
 #[tokio::test]
 async fn an_index_over_a_generated_column_identifies_no_row() {
     on_each_server!(database, {
+        // MariaDB has none that are NOT NULL
+        let required = match database.server.contains("MARIADB") {
+            true => "",
+            false => " NOT NULL",
+        };
         database
             .run(&[
-                "CREATE TABLE documents (doc JSON, name VARCHAR(32) GENERATED ALWAYS AS (JSON_UNQUOTE(JSON_EXTRACT(doc, '$._id'))) STORED NOT NULL,
-                 UNIQUE KEY by_name (name))",
-                "CREATE TABLE both_keys (doc JSON, a INT NOT NULL, b INT NOT NULL, c INT GENERATED ALWAYS AS (a + b) STORED NOT NULL,
-                 UNIQUE KEY by_c (c), UNIQUE KEY by_ac (a, c), UNIQUE KEY by_ab (a, b))",
+                &format!("CREATE TABLE documents (doc JSON, name VARCHAR(32) GENERATED ALWAYS AS (JSON_UNQUOTE(JSON_EXTRACT(doc, '$._id'))) STORED{required},
+                 UNIQUE KEY by_name (name))"),
+                &format!("CREATE TABLE both_keys (doc JSON, a INT NOT NULL, b INT NOT NULL, c INT GENERATED ALWAYS AS (a + b) STORED{required},
+                 UNIQUE KEY by_c (c), UNIQUE KEY by_ac (a, c), UNIQUE KEY by_ab (a, b))"),
             ])
             .await;
         let store = database.store();
