@@ -37,7 +37,6 @@ fn a_row_that_leaves_the_filter_on_the_target_is_not_deleted_on_the_source() {
     for (source, target) in [
         (Engine::Pg15, Engine::Pg18),
         (Engine::Mysql97, Engine::Pg17),
-        (Engine::Sqlite, Engine::Maria118),
     ] {
         let mut trial = Trial::new(source, target).as_superuser();
         trial.tables =
@@ -177,7 +176,7 @@ fn rows_of_two_tables_with_the_same_keys_stay_apart_on_the_way_back() {
             "SELECT 1 FROM berlin WHERE id = 8 AND name = 'z'",
         );
         trial.call(&["verify", "--json"]).expect(0);
-        report(rollback(&trial));
+        rollback(&trial).expect(0);
         running.ended();
     }
 }
