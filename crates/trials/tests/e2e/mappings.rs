@@ -261,7 +261,7 @@ fn plan_shows_rows_before_and_after() {
         let mut trial = Trial::new(source, Engine::Pg17).as_superuser();
         trial.tables = SPLIT.to_owned();
         make(&trial.source);
-        let shown = trial.call(&["plan", "--preview", "20"]).expect(0).text();
+        let shown = trial.call(&["plan", "--preview", "20"]).expect(0).stdout;
         let table = |from: &str, to: &str| {
             let (_, rest) = shown.split_once(from).unwrap_or_else(|| panic!("{shown}"));
             rest.split(to).next().unwrap_or_default().to_owned()
