@@ -96,6 +96,7 @@ pub(crate) async fn note_altered(
         state.altered = Some(Altered {
             table,
             what,
+            moved: Vec::new(),
             seen_at,
         });
     }

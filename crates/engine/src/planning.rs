@@ -106,9 +106,10 @@ pub async fn prepare(
     let altered = state.as_ref().map(stored_altered).transpose()?.flatten();
     // before the source is described: what alters it later is not in the plan
     let replanned = match (&altered, state.as_ref().and_then(|s| s.checkpoint)) {
-        (Some(_), Some(checkpoint)) => Some(Replanned {
+        (Some(altered), Some(checkpoint)) => Some(Replanned {
             checkpoint,
             log_end: source.probe(&file.name).await?.log_end,
+            moved: !altered.moved.is_empty(),
         }),
         _ => None,
     };

@@ -137,6 +137,9 @@ pub struct Altered {
     pub table: String,
     /// What differs, in words.
     pub what: String,
+    /// Tables, by their names on the source, whose rows may be others than the log says, whatever columns they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<String>,
     /// The source's log end when it was seen.
     pub seen_at: Position,
 }

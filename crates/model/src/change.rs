@@ -109,6 +109,8 @@ pub enum StreamEvent {
         table: TableId,
         /// What differs, in words, for the operator.
         what: String,
+        /// Tables whose rows may be others than the log says, whatever columns they have: another table took their name or their rows.
+        moved: Vec<TableId>,
     },
 }
 
@@ -120,4 +122,7 @@ pub struct Replanned {
     pub checkpoint: Position,
     /// The log's end before the source was described: what it holds beyond may not be in the plan.
     pub log_end: Position,
+    /// That definition moved rows past the log, and the tables which it names are copied anew.
+    #[serde(default)]
+    pub moved: bool,
 }

@@ -405,6 +405,7 @@ impl Assembler {
                 database: query.database.clone(),
                 sql: query.sql.clone(),
                 is_utf8: query.is_utf8,
+                sql_mode: query.sql_mode,
                 end,
             })
         };

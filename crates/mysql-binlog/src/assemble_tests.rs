@@ -33,6 +33,7 @@ fn query(next: u32, sql: &str) -> Decoded {
             database: String::new(),
             sql: sql.to_owned(),
             is_utf8: true,
+            sql_mode: None,
         }),
     )
 }

@@ -82,6 +82,8 @@ pub struct Definition {
     pub sql: String,
     /// False where the session wrote in another character set than UTF-8: names in the text may not be what they seem.
     pub is_utf8: bool,
+    /// The session's `sql_mode`, which says how the text is taken apart; `None` where the log does not tell it.
+    pub sql_mode: Option<u64>,
     /// Its end; `None` inside a transaction, which ends by itself.
     pub end: Option<End>,
 }

@@ -178,7 +178,11 @@ impl Poller {
         let failed = place.failed("cannot poll the change table");
         let mut sink = Sink::new(self.events.clone());
         if let Some((table, what)) = self.check_schema()? {
-            sink.push(StreamEvent::SchemaChanged { table, what })?;
+            sink.push(StreamEvent::SchemaChanged {
+                table,
+                what,
+                moved: Vec::new(),
+            })?;
             return Ok((Looked::Over, sink));
         }
         let last = state::last_sequence(&self.connection, &self.migration).map_err(&failed)?;

@@ -129,10 +129,15 @@ impl ApplierTask {
                         other => other?,
                     }
                 }
-                Gathered::SchemaChanged { table, what } => {
+                Gathered::SchemaChanged { table, what, moved } => {
+                    let name = |table| Ok(session.table(table)?.source.name.to_string());
                     let altered = Altered {
-                        table: session.table(table)?.source.name.to_string(),
+                        table: name(table)?,
                         what,
+                        moved: moved
+                            .into_iter()
+                            .map(name)
+                            .collect::<Result<_, EngineError>>()?,
                         seen_at: session.lock().checkpoint,
                     };
                     return Err(self.schema_changed(altered).await?);

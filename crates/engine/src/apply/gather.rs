@@ -33,7 +33,11 @@ pub(crate) enum Gathered {
     /// One that is applied alone.
     Big(BigTransaction),
     /// The log shows that a table's shape is not the planned one; everything before was gathered earlier.
-    SchemaChanged { table: TableId, what: String },
+    SchemaChanged {
+        table: TableId,
+        what: String,
+        moved: Vec<TableId>,
+    },
     /// The stream has ended.
     Ended,
 }
@@ -150,13 +154,13 @@ impl Gatherer {
                     self.end = Some(self.end.map_or(position, |end| end.max(position)));
                 }
             }
-            StreamEvent::SchemaChanged { table, what } => {
+            StreamEvent::SchemaChanged { table, what, moved } => {
                 if self.has_batch() {
                     self.waiting
-                        .push_front(StreamEvent::SchemaChanged { table, what });
+                        .push_front(StreamEvent::SchemaChanged { table, what, moved });
                     return Ok(Some(self.take_batch()));
                 }
-                return Ok(Some(Gathered::SchemaChanged { table, what }));
+                return Ok(Some(Gathered::SchemaChanged { table, what, moved }));
             }
         }
         Ok(None)

@@ -150,6 +150,7 @@ async fn everything_before_an_alteration_comes_first_and_its_own_transaction_nev
         StreamEvent::SchemaChanged {
             table: TableId(3),
             what: "a column".to_owned(),
+            moved: Vec::new(),
         },
     ]);
     assert_eq!(at.next().await, "1:1 end Some(1)");

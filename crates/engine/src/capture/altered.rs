@@ -53,7 +53,8 @@ fn gap(altered: Altered) -> EngineError {
 /// The tables that a run under the new plan copies anew, after the run before ended at an altered table.
 ///
 /// A column's change is followed: the operator has made the same one on the target. Whatever else is altered (partitions that
-/// came or went with their rows, a table that was not logged for a while) moves rows past the log.
+/// came or went with their rows, a table that was not logged for a while) moves rows past the log, and so does a table that took another's
+/// name or rows, whatever columns it has.
 ///
 /// # Errors
 /// The log may have a gap.
@@ -67,8 +68,10 @@ pub(crate) fn to_copy_anew(
     }
     let mut anew = Vec::new();
     for (was, is) in old.tables.iter().zip(&new.tables) {
-        let named = is.source.name.to_string() == altered.table;
-        let past_the_log = named && columns(&was.source) == columns(&is.source);
+        let name = is.source.name.to_string();
+        let named = name == altered.table;
+        let past_the_log =
+            altered.moved.contains(&name) || (named && columns(&was.source) == columns(&is.source));
         if !past_the_log && partitions(&was.source) == partitions(&is.source) {
             continue;
         }

@@ -29,6 +29,7 @@ fn altered(table: &str) -> Altered {
     Altered {
         table: table.to_owned(),
         what: "something".to_owned(),
+        moved: Vec::new(),
         seen_at: Position(7),
     }
 }
@@ -78,4 +79,19 @@ fn an_altered_publication_is_a_gap_also_after_it_was_put_back() {
         anew(two(), "publication crossfade_m"),
         Err("capture.gap".to_owned())
     );
+}
+
+/// `RENAME TABLE t TO old, n TO t`, where `n` has one column more: the rows are not those of before.
+#[test]
+fn a_table_that_took_anothers_name_is_copied_anew_whatever_columns_it_has() {
+    let mut new = two();
+    let mut column = new[0].source.columns[1].clone();
+    column.name = "c".to_owned();
+    new[0].source.columns.push(column);
+    let swapped = Altered {
+        moved: vec!["t0".to_owned(), "t1".to_owned()],
+        ..altered("t0")
+    };
+    let anew = to_copy_anew(&plan(two()), &plan(new), &swapped).unwrap();
+    assert_eq!(anew, [TableId(0), TableId(1)]);
 }

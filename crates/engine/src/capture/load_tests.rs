@@ -8,6 +8,7 @@ fn altered() -> Altered {
     Altered {
         table: "t0".to_owned(),
         what: "a column is new".to_owned(),
+        moved: Vec::new(),
         seen_at: Position(7),
     }
 }

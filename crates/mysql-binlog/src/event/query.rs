@@ -14,10 +14,12 @@ pub struct Query {
     pub sql: String,
     /// False where the session wrote in a character set that is not UTF-8's: names in the text may not be what they seem.
     pub is_utf8: bool,
+    /// The session's `sql_mode`, which says how the text is taken apart; `None` where the log does not tell it.
+    pub sql_mode: Option<u64>,
 }
 
 impl Query {
-    /// Reads a body; `inflate` is applied to the text. What the status variables say (session settings) matters only to one
+    /// Reads a body; `inflate` is applied to the text. What the status variables say besides the mode (session settings) matters only to one
     /// who runs the statement: skipped by their length.
     pub(crate) fn read(body: Bytes, inflate: impl Fn(Bytes) -> Result<Bytes>) -> Result<Query> {
         const WHAT: &str = "a statement";
@@ -26,7 +28,7 @@ impl Query {
         let database = usize::from(cursor.u8(WHAT)?);
         cursor.skip(2, WHAT)?;
         let status = usize::from(cursor.u16(WHAT)?);
-        cursor.skip(status, WHAT)?;
+        let sql_mode = sql_mode(cursor.take(status, WHAT)?);
         let database = text(&cursor.take(database, WHAT)?);
         cursor.skip(1, WHAT)?;
         let sql = inflate(cursor.rest())?;
@@ -34,8 +36,23 @@ impl Query {
             database,
             is_utf8: std::str::from_utf8(&sql).is_ok(),
             sql: text(&sql),
+            sql_mode,
         })
     }
+}
+
+/// The mode among the status variables: both servers write it behind the flags, where those are.
+fn sql_mode(status: Bytes) -> Option<u64> {
+    const FLAGS: u8 = 0;
+    const SQL_MODE: u8 = 1;
+    let mut variables = Cursor::new(status);
+    let what = "a statement's session";
+    let mut code = variables.u8(what).ok()?;
+    if code == FLAGS {
+        variables.skip(4, what).ok()?;
+        code = variables.u8(what).ok()?;
+    }
+    (code == SQL_MODE).then(|| variables.u64(what).ok())?
 }
 
 /// What a statement means to one who follows rows.
@@ -135,7 +152,7 @@ impl<'a> Words<'a> {
                     Some(rest) => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
                     None => after("*/", rest),
                 };
-            } else if self.rest.starts_with("-- ") || self.rest.starts_with('#') {
+            } else if self.rest.starts_with('#') || is_dashes(self.rest) {
                 self.rest = after("\n", self.rest);
             } else if let Some(rest) = self.rest.strip_prefix("*/") {
                 self.rest = rest;
@@ -144,6 +161,12 @@ impl<'a> Words<'a> {
             }
         }
     }
+}
+
+/// Two dashes begin a comment where a blank or a control sign follows, or nothing.
+fn is_dashes(rest: &str) -> bool {
+    let behind = rest.strip_prefix("--").map(|behind| behind.chars().next());
+    behind.is_some_and(|next| next.is_none_or(|next| next == ' ' || next.is_ascii_control()))
 }
 
 impl<'a> Iterator for Words<'a> {
@@ -192,6 +215,8 @@ mod tests {
             ),
             ("/* hi */ insert into t values (1)", Meaning::ChangesRows),
             ("-- hi\n# there\n UPDATE t SET a = 1", Meaning::ChangesRows),
+            ("--\thi\n DELETE FROM t", Meaning::ChangesRows),
+            ("--\nBEGIN", Meaning::Begin),
             ("/*!50000 DELETE */ FROM t", Meaning::ChangesRows),
             ("# Dummy event replacing event type 1", Meaning::ChangesRows),
             ("(SELECT 1)", Meaning::Definition),

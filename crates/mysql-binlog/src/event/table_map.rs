@@ -51,6 +51,16 @@ pub struct Column {
     pub visible: bool,
 }
 
+impl Column {
+    /// The members of a `SET`'s value among its words, in the order of their declaration. `bits`: the value.
+    pub fn members<W>(words: &[W], bits: i64) -> impl Iterator<Item = &W> {
+        let is_in = move |place: usize| bits.cast_unsigned().checked_shr(place as u32);
+        let all = words.iter().enumerate();
+        all.filter(move |(place, _)| is_in(*place).is_some_and(|bits| bits & 1 == 1))
+            .map(|(_, word)| word)
+    }
+}
+
 impl TableMap {
     /// Database and name, to be shown.
     pub fn label(&self) -> String {

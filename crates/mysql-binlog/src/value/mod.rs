@@ -9,7 +9,8 @@
 //! | `TIMESTAMP` | `TextForm` as `SELECT` shows it in the time zone `+00:00` |
 //! | `YEAR` | `TextForm`, four digits |
 //! | `CHAR`, `VARCHAR`, `TEXT` | `TextForm`, in the column's own character set ([`Column::collation`]) |
-//! | `ENUM`, `SET` | `TextForm`, the words, in the column's own character set |
+//! | `ENUM` | `TextForm`, the word, in the column's own character set |
+//! | `SET` | [`Cell::Integer`], the bits of its members: [`Column::members`] are the words, each in the column's own character set |
 //! | `JSON` (MySQL) | `TextForm`, the text that `SELECT` shows, UTF-8 |
 //! | `BINARY`, `VARBINARY`, `BLOB`, `BIT`, `GEOMETRY`, `VECTOR` | [`Cell::Blob`], the bytes that `SELECT` gives; `BINARY` filled up with zeros |
 //!
@@ -99,7 +100,7 @@ impl Values {
             }
             ColumnType::Set { bytes } => {
                 let bits = from.uint(bytes.into(), WHAT)?;
-                self.set(column, bits)
+                set(column, bits)
             }
             ColumnType::Char { max } => {
                 let length = from.uint(if max > 255 { 2 } else { 1 }, WHAT)? as usize;
@@ -147,27 +148,6 @@ impl Values {
                 // the sign bit is the highest of its own bytes
                 let signed = (value << unused) as i64 >> unused;
                 number::write_integer(signed < 0, signed.unsigned_abs(), out);
-            }
-            Ok(())
-        })
-    }
-
-    /// Members in the order of their declaration, with commas between.
-    fn set(&mut self, column: &Column, bits: u64) -> Result<Cell> {
-        if 64 - bits.leading_zeros() as usize > column.words.len() {
-            return Err(no_word(column));
-        }
-        self.text(|out| {
-            let members = column
-                .words
-                .iter()
-                .enumerate()
-                .filter(|(place, _)| bits >> place & 1 == 1);
-            for (count, (_, word)) in members.enumerate() {
-                if count > 0 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(word);
             }
             Ok(())
         })
@@ -233,6 +213,15 @@ fn enumerated(column: &Column, ordinal: u64) -> Result<Cell> {
         .and_then(|place| column.words.get(place))
         .map(|word| Cell::TextForm(word.clone()))
         .ok_or_else(|| no_word(column))
+}
+
+/// The words cannot be put together here: what a comma is depends on the column's character set.
+fn set(column: &Column, bits: u64) -> Result<Cell> {
+    if 64 - bits.leading_zeros() as usize > column.words.len() {
+        return Err(no_word(column));
+    }
+    // 64 members at most: the sign is the last one's bit
+    Ok(Cell::Integer(bits as i64))
 }
 
 fn no_word(column: &Column) -> Error {

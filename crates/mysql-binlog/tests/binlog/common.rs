@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossfade_model::Cell;
+use crossfade_model::{Cell, Row};
 use crossfade_mysql_binlog::{
-    Address, BinlogStream, Connection, Credentials, Error, Interest, Item, LogFile, LogPosition,
-    RowChange, Start, StreamOptions, Tls, replica_id,
+    Address, BinlogStream, Column, Connection, Credentials, Error, Interest, Item, LogFile,
+    LogPosition, RowChange, Start, StreamOptions, TableMap, Tls, replica_id,
 };
 
 /// One test at a time: what one writes into a server's log would stop another's stream.
@@ -222,8 +222,8 @@ pub fn servers() -> Vec<Server> {
 /// Short words for items, for comparisons: `begin`, `+t(1,a)`, `~t(1,a)(1,b)`, `-t(1,b)`, `commit`, `ddl …`, `rewind 3`, `abort`.
 /// What passes is left out.
 pub fn words(items: &[Item]) -> Vec<String> {
-    let row = |row: &crossfade_model::Row| {
-        let cells: Vec<String> = row.0.iter().map(shown).collect();
+    let row = |table: &TableMap, row: &Row| {
+        let cells: Vec<String> = texts(table, row).iter().map(shown).collect();
         format!("({})", cells.join(","))
     };
     items
@@ -233,6 +233,7 @@ pub fn words(items: &[Item]) -> Vec<String> {
                 Item::Begin(_) => "begin".to_owned(),
                 Item::Change(change) => {
                     let table = &change.table.name;
+                    let row = |of: &Row| row(&change.table, of);
                     match &change.row {
                         RowChange::Insert { row: new } => format!("+{table}{}", row(new)),
                         RowChange::Update { before, after } => {
@@ -251,6 +252,21 @@ pub fn words(items: &[Item]) -> Vec<String> {
         .collect()
 }
 
+/// A row's cells, sets as `SELECT` shows those of a character set whose comma is one byte.
+pub fn texts(table: &TableMap, row: &Row) -> Vec<Cell> {
+    let cells = row.0.iter().zip(&table.columns);
+    let text = |(cell, column): (&Cell, &Column)| match cell {
+        Cell::Integer(bits) => {
+            let members: Vec<&[u8]> = Column::members(&column.words, *bits)
+                .map(|word| &word[..])
+                .collect();
+            Cell::TextForm(members.join(&b","[..]).into())
+        }
+        other => other.clone(),
+    };
+    cells.map(text).collect()
+}
+
 pub fn shown(cell: &Cell) -> String {
     match cell {
         Cell::Null => "NULL".to_owned(),
@@ -267,7 +283,7 @@ pub fn inserted(items: &[Item]) -> Vec<Vec<Cell>> {
         .iter()
         .filter_map(|item| match item {
             Item::Change(change) => match &change.row {
-                RowChange::Insert { row } => Some(row.0.clone()),
+                RowChange::Insert { row } => Some(texts(&change.table, row)),
                 _ => None,
             },
             _ => None,

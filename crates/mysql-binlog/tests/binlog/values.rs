@@ -243,7 +243,8 @@ async fn what_the_log_says_of_a_table_is_what_was_created() {
         let RowChange::Insert { row } = &change.row else {
             panic!()
         };
-        let shown: Vec<String> = row.0.iter().map(crate::common::shown).collect();
+        let cells = crate::common::texts(table, row);
+        let shown: Vec<String> = cells.iter().map(crate::common::shown).collect();
         assert_eq!(
             shown,
             [

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crossfade_model::{Change, Position, StreamEvent, Transaction, TransactionId};
+use crossfade_model::{Change, Position, Replanned, StreamEvent, Transaction, TransactionId};
 use crossfade_mysql_binlog::{Begin, Definition, End, Item, LogPosition, RowChange, TableMap};
 use crossfade_store::{ErrorKind, Result, StoreError};
 
 use super::fate::{Coming, Fates};
 use super::image::{Tables, Unread};
-use super::statement::{self, Effect};
+use super::statement::{self, Altered, Effect};
 use crate::lineage::Lineage;
 
 /// Turns items into events.
@@ -20,8 +20,8 @@ pub(super) struct Events {
     succession: u32,
     label: Arc<str>,
     coming: Option<Coming>,
-    /// The next definition that alters a table is part of the plan, if it ends no later than here and before any row.
-    passes: Option<Position>,
+    /// The next definition that alters a table is part of the plan, if it ends by this plan's end of the log and before any row.
+    passes: Option<Replanned>,
     /// Nothing after it is told: a table was altered.
     ended: bool,
 }
@@ -46,9 +46,16 @@ impl Events {
     }
 
     /// The stream begins where the tables were planned anew, since one was altered: that definition comes before any row of theirs, and
-    /// ends by `log_end`.
-    pub fn pass_one(&mut self, log_end: Position) {
-        self.passes = Some(log_end);
+    /// ends by the plan's end of the log. One that moves rows is passed only where that was known when the tables were planned.
+    pub fn pass_one(&mut self, replanned: Replanned) {
+        self.passes = Some(replanned);
+    }
+
+    fn is_passed(&mut self, altered: &Altered, position: Position) -> bool {
+        let is_planned = |replanned: &Replanned| {
+            position <= replanned.log_end && (replanned.moved || altered.moved.is_empty())
+        };
+        self.passes.take().as_ref().is_some_and(is_planned)
     }
 
     /// Whether the stream has come to an altered table.
@@ -159,7 +166,11 @@ impl Events {
             }
             Err((table, Unread::Changed(what))) => {
                 self.ended = true;
-                out.push(StreamEvent::SchemaChanged { table, what });
+                out.push(StreamEvent::SchemaChanged {
+                    table,
+                    what,
+                    moved: Vec::new(),
+                });
                 Ok(())
             }
             Err((_, Unread::Failed(error))) => Err(*error),
@@ -192,12 +203,7 @@ impl Events {
     }
 
     fn define(&mut self, definition: &Definition, out: &mut Vec<StreamEvent>) -> Result<()> {
-        let effect = statement::effect(&definition.sql, &definition.database, &self.tables);
-        let Some(end) = &definition.end else {
-            return self.defined_inside(effect, out);
-        };
-        let position = self.ended_at(end, true)?;
-        if !definition.is_utf8 && !self.tables.of_database(&definition.database).is_empty() {
+        if !definition.is_utf8 && !statement::is_elsewhere(definition, &self.tables) {
             return Err(StoreError::new(
                 ErrorKind::Unsupported,
                 "mysql.definition",
@@ -206,18 +212,22 @@ impl Events {
             )
             .fix("`abort` and begin again; let definitions be made by sessions that speak UTF-8"));
         }
+        let effect = statement::effect(definition, &self.tables);
+        let Some(end) = &definition.end else {
+            return self.defined_inside(effect, out);
+        };
+        let position = self.ended_at(end, true)?;
         let change = match effect {
             Effect::Nothing => {
                 progress(position, out);
                 return Ok(());
             }
-            Effect::Alters(..) if self.passes.take().is_some_and(|until| position <= until) => {
+            Effect::Alters(altered) if self.is_passed(&altered, position) => {
                 progress(position, out);
                 return Ok(());
             }
-            Effect::Alters(table, what) => {
-                self.ended = true;
-                out.push(StreamEvent::SchemaChanged { table, what });
+            Effect::Alters(altered) => {
+                self.altered(altered, out);
                 return Ok(());
             }
             Effect::Truncates(table) => Change::Truncate {
@@ -238,17 +248,23 @@ impl Events {
     fn defined_inside(&mut self, effect: Effect, out: &mut Vec<StreamEvent>) -> Result<()> {
         match effect {
             Effect::Nothing => {}
-            Effect::Alters(table, what) => {
-                self.ended = true;
-                out.push(StreamEvent::SchemaChanged { table, what });
-            }
+            Effect::Alters(altered) => self.altered(altered, out),
             Effect::Truncates(table) | Effect::TruncatesPartitions(table) => {
-                self.ended = true;
-                let what = "it was emptied inside a transaction".to_owned();
-                out.push(StreamEvent::SchemaChanged { table, what });
+                let altered = Altered {
+                    table,
+                    what: "it was emptied inside a transaction".to_owned(),
+                    moved: vec![table],
+                };
+                self.altered(altered, out);
             }
         }
         Ok(())
+    }
+
+    fn altered(&mut self, altered: Altered, out: &mut Vec<StreamEvent>) {
+        self.ended = true;
+        let Altered { table, what, moved } = altered;
+        out.push(StreamEvent::SchemaChanged { table, what, moved });
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use crossfade_model::{Cell, Row, TableId, TableMapping, TableName};
 use crossfade_mysql_binlog::value::mariadb;
 use crossfade_mysql_binlog::{BINARY, Column, ColumnType, TableMap};
@@ -26,6 +27,8 @@ enum Turn {
     Bits(u32),
     Zone,
     Text(Charset),
+    /// The words of a set.
+    Members(Arc<[Bytes]>),
     /// Bytes that the server shows as text.
     Shown(fn(&[u8]) -> Option<String>),
 }
@@ -269,6 +272,12 @@ fn turned(cell: &Cell, turn: &Turn) -> Option<Cell> {
         (Cell::Blob(bytes), Turn::Shown(text)) => text(bytes).map(|t| Cell::TextForm(t.into())),
         (Cell::TextForm(text), Turn::Zone) => Some(zoned(text.to_vec())),
         (Cell::TextForm(text), Turn::Text(charset)) => charset.decode(text).map(Cell::TextForm),
+        (Cell::Integer(bits), Turn::Members(words)) => {
+            let members: Vec<&[u8]> = Column::members(words, *bits)
+                .map(|word| &word[..])
+                .collect();
+            Some(Cell::TextForm(members.join(&b","[..]).into()))
+        }
         _ => None,
     }
 }
@@ -317,13 +326,20 @@ fn turn(
         column.kind,
         Log::Char { .. } | Log::Varchar { .. } | Log::Blob { .. }
     );
-    let words = matches!(column.kind, Log::Enum { .. } | Log::Set { .. });
+    let is_word = matches!(column.kind, Log::Enum { .. });
+    let is_set = matches!(column.kind, Log::Set { .. });
+    // what a comma is depends on the character set: each word is read, then they are put together
+    let members = |charset: Charset| {
+        let words: Option<Arc<[Bytes]>> = column.words.iter().map(|w| charset.decode(w)).collect();
+        let unread = || format!("a word of column {} cannot be read", planned.name);
+        words.map(Turn::Members).ok_or_else(unread)
+    };
     let is = |fits: bool, turn: Turn| {
         fits.then_some(turn)
             .ok_or_else(|| format!("column {} has another type", planned.name))
     };
-    let text = || match column.collation.map(|number| charsets.of(number)) {
-        Some(Ok(charset)) => Ok(Turn::Text(charset)),
+    let charset = || match column.collation.map(|number| charsets.of(number)) {
+        Some(Ok(charset)) => Ok(charset),
         Some(Err(name)) => Err(format!(
             "column {} has the character set {name}",
             planned.name
@@ -339,9 +355,11 @@ fn turn(
         Kind::Decimal { .. } => is(matches!(column.kind, Log::Decimal { .. }), Turn::Keep),
         Kind::Single => is(column.kind == Log::Float, Turn::Keep),
         Kind::Double => is(column.kind == Log::Double, Turn::Keep),
-        Kind::Text { .. } if characters && !binary => text(),
-        Kind::Word if words && !binary => text(),
-        Kind::Word => is(words, Turn::Text(Charset::Utf8)),
+        Kind::Text { .. } if characters && !binary => charset().map(Turn::Text),
+        Kind::Word if is_word && !binary => charset().map(Turn::Text),
+        Kind::Word if is_set && !binary => members(charset()?),
+        Kind::Word if is_set => members(Charset::Utf8),
+        Kind::Word => is(is_word, Turn::Text(Charset::Utf8)),
         Kind::Bytes { .. } => is(characters && binary, Turn::Keep),
         Kind::Formed => is(
             matches!(column.kind, Log::Geometry { .. } | Log::Vector { .. })

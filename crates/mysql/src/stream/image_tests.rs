@@ -89,3 +89,19 @@ fn only_mapped_tables_are_wanted() {
     assert_eq!(wanted("shop", "T"), None);
     assert!(tables(true).wanted()("SHOP", "T").is_some());
 }
+
+/// `SET('a','é','c')` in ucs2, whose comma takes two bytes: the words are read one by one.
+#[test]
+fn the_words_of_a_set_are_read_before_they_are_put_together() {
+    let wide = Charset::Utf16 { low_first: false };
+    let words = [&b"\0a"[..], &b"\0\xe9"[..], &b"\0c"[..]];
+    let words: Option<Arc<[Bytes]>> = words
+        .iter()
+        .map(|word| wide.decode(&Bytes::copy_from_slice(word)))
+        .collect();
+    let members = Turn::Members(words.unwrap());
+    let of = |bits| turned(&Cell::Integer(bits), &members);
+    assert_eq!(of(0b110), Some(text("é,c")));
+    assert_eq!(of(0b001), Some(text("a")));
+    assert_eq!(of(0), Some(text("")));
+}

@@ -2,13 +2,14 @@
 //!
 //! - `place`: how the log is reached: address, encryption, the first file.
 //! - `image`: rows of the log as rows of the mapped tables, in the form in which snapshots read them (`charset` for texts).
-//! - `statement`: what a statement in the log does to the mapped tables.
+//! - `statement`: what a statement in the log does to the mapped tables (`tokens` for its signs, `alter` for what an `ALTER TABLE` says).
 //! - `fate`: big transactions of which a part, or all, did not happen.
 //! - `events`: what the log brings, in the engine's words.
 //! - `others`: what others than the migration have written to a target's tables.
 //!
 //! Nothing is kept on the source: the server keeps its log as its own settings say, and a log that is gone stops the stream.
 
+mod alter;
 mod charset;
 mod events;
 pub(crate) mod fate;
@@ -18,6 +19,7 @@ mod place;
 mod statement;
 #[cfg(test)]
 mod testing;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +102,7 @@ pub(crate) async fn open(
         Arc::clone(&store.label),
     );
     if let Some(replanned) = spec.replanned.filter(|r| r.checkpoint == from) {
-        events.pass_one(replanned.log_end);
+        events.pass_one(replanned);
     }
     Ok(MysqlStream {
         stream,

@@ -362,11 +362,8 @@ impl Others {
     }
 
     fn define(&mut self, definition: &Definition) -> Result<()> {
-        let moved = statement::moves(&definition.sql, &definition.database, &self.tables);
-        if moved.is_empty()
-            && !definition.is_utf8
-            && !self.tables.of_database(&definition.database).is_empty()
-        {
+        let moved = statement::moves(definition, &self.tables);
+        if !definition.is_utf8 && !statement::is_elsewhere(definition, &self.tables) {
             return Err(StoreError::new(
                 ErrorKind::Unsupported,
                 "mysql.definition",

@@ -2,11 +2,14 @@
 //!
 //! The log holds definitions as text. It is not understood here beyond what must be: which mapped tables a statement that could move,
 //! change or take away rows names, and whether it is one that only adds or takes an index, or empties a table. What is not known
-//! to be harmless stops the stream where it names a mapped table.
+//! to be harmless stops the stream where it names a mapped table, and counts as a stranger's on a target.
 
 use crossfade_model::TableId;
+use crossfade_mysql_binlog::Definition;
 
+use super::alter;
 use super::image::{Mapped, Tables};
+use super::tokens::{Token, readings};
 
 /// What a statement means to one who follows rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,44 +19,18 @@ pub(super) enum Effect {
     Truncates(TableId),
     /// The rows of some partitions are gone.
     TruncatesPartitions(TableId),
-    /// A table is another than the planned one, or may be: in words.
-    Alters(TableId, String),
+    /// A table is another than the planned one, or may be.
+    Alters(Altered),
 }
 
-/// One sign of a statement.
+/// A table that is another than the planned one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    /// A word in upper case and as it is written.
-    Word(String, String),
-    /// A quoted name.
-    Name(String),
-    /// A text.
-    Text,
-    Sign(char),
-}
-
-impl Token {
-    fn is(&self, word: &str) -> bool {
-        matches!(self, Token::Word(upper, _) if upper == word)
-    }
-
-    fn name(&self) -> Option<&str> {
-        match self {
-            Token::Word(_, name) | Token::Name(name) => Some(name),
-            Token::Text | Token::Sign(_) => None,
-        }
-    }
-}
-
-/// Reads a statement's effect. `database`: the session's.
-pub(super) fn effect(sql: &str, database: &str, tables: &Tables) -> Effect {
-    let all = tokens(sql);
-    let statement = Statement {
-        tokens: &all,
-        database,
-        tables,
-    };
-    statement.effect()
+pub(super) struct Altered {
+    pub table: TableId,
+    /// What was done, in words.
+    pub what: String,
+    /// Tables whose rows may be others than the log says, whatever columns they have.
+    pub moved: Vec<TableId>,
 }
 
 /// What a statement does to rows of a table without naming them.
@@ -61,19 +38,72 @@ pub(super) fn effect(sql: &str, database: &str, tables: &Tables) -> Effect {
 pub(super) enum Moved {
     /// All of them, or those of some partitions, are gone.
     Emptied,
-    /// Others may have taken their place.
+    /// Others may have taken their place, or they may have other values.
     Exchanged,
 }
 
-/// The tables of which a statement moves rows. What adds, takes or changes columns, indexes and constraints moves none.
-pub(super) fn moves(sql: &str, database: &str, tables: &Tables) -> Vec<(TableId, Moved)> {
-    let all = tokens(sql);
-    let statement = Statement {
-        tokens: &all,
-        database,
-        tables,
-    };
-    statement.moves()
+/// Reads a statement's effect. One that can be read in several ways which differ may have done anything that one of them says.
+pub(super) fn effect(definition: &Definition, tables: &Tables) -> Effect {
+    let mut out: Option<Effect> = None;
+    for tokens in readings(&definition.sql, definition.sql_mode) {
+        let next = Statement::of(&tokens, definition, tables).effect();
+        out = Some(match out {
+            None => next,
+            Some(before) if before == next => before,
+            Some(before) => either(before, next),
+        });
+    }
+    out.unwrap_or(Effect::Nothing)
+}
+
+fn either(one: Effect, other: Effect) -> Effect {
+    let mut moved = Vec::new();
+    for effect in [one, other] {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Truncates(table) | Effect::TruncatesPartitions(table) => moved.push(table),
+            Effect::Alters(altered) => {
+                moved.push(altered.table);
+                moved.extend(altered.moved);
+            }
+        }
+    }
+    let what = "a statement that can be read in several ways names it".to_owned();
+    altered(moved, what).map_or(Effect::Nothing, Effect::Alters)
+}
+
+/// Tables whose rows may be others; the first is the one that is told.
+fn altered(mut moved: Vec<TableId>, what: String) -> Option<Altered> {
+    let mut seen = Vec::new();
+    moved.retain(|table| {
+        let new = !seen.contains(table);
+        seen.push(*table);
+        new
+    });
+    let table = *moved.first()?;
+    Some(Altered { table, what, moved })
+}
+
+/// The tables whose rows or values a statement may have changed.
+pub(super) fn moves(definition: &Definition, tables: &Tables) -> Vec<(TableId, Moved)> {
+    let mut out = Vec::new();
+    for tokens in readings(&definition.sql, definition.sql_mode) {
+        for found in Statement::of(&tokens, definition, tables).moves() {
+            if !out.contains(&found) {
+                out.push(found);
+            }
+        }
+    }
+    out
+}
+
+/// Whether a statement that is not UTF-8 surely touches no mapped table. What stands before the first character that cannot be read is what it seems:
+/// no character of a session's set ends in a sign that would end a comment. Behind it nothing is sure, not even where a text ends.
+pub(super) fn is_elsewhere(definition: &Definition, tables: &Tables) -> bool {
+    let readings = readings(&definition.sql, definition.sql_mode);
+    readings
+        .iter()
+        .all(|tokens| Statement::of(tokens, definition, tables).is_elsewhere(&definition.sql))
 }
 
 struct Statement<'a> {
@@ -82,12 +112,27 @@ struct Statement<'a> {
     tables: &'a Tables,
 }
 
-/// Words between a statement's first and the name of its table.
-const BETWEEN: [&str; 10] = [
-    "ONLINE", "OFFLINE", "IGNORE", "TABLE", "TABLES", "IF", "EXISTS", "NOT", "OR", "REPLACE",
-];
+/// An `ALTER TABLE`.
+struct Alter {
+    /// The place of the name.
+    at: usize,
+    /// MariaDB's `IGNORE`: rows that do not fit go.
+    ignores: bool,
+}
 
 impl Statement<'_> {
+    fn of<'a>(
+        tokens: &'a [Token],
+        definition: &'a Definition,
+        tables: &'a Tables,
+    ) -> Statement<'a> {
+        Statement {
+            tokens,
+            database: &definition.database,
+            tables,
+        }
+    }
+
     fn word(&self, at: usize) -> &str {
         match self.tokens.get(at) {
             Some(Token::Word(upper, _)) => upper,
@@ -95,73 +140,79 @@ impl Statement<'_> {
         }
     }
 
-    fn has(&self, word: &str) -> bool {
-        self.tokens.iter().any(|token| token.is(word))
+    fn rest(&self, at: usize) -> &[Token] {
+        self.tokens.get(at..).unwrap_or_default()
     }
 
     fn effect(&self) -> Effect {
         match self.word(0) {
-            "TRUNCATE" => match self.table_at(self.skip(1)) {
+            "TRUNCATE" => match self.table_at(self.truncated()) {
                 Some((table, _)) => Effect::Truncates(table.id),
                 None => Effect::Nothing,
             },
             "ALTER" => self.alter(),
             "DROP" => self.drop(),
             "CREATE" => self.create(),
-            "RENAME" => self.named("it was renamed"),
+            "RENAME" if self.word(1) == "USER" => Effect::Nothing,
+            "RENAME" => self.named(2, "it was renamed"),
             // they read, rebuild as it is, or do not touch tables
-            "ANALYZE" | "CHECK" | "CHECKSUM" | "FLUSH" | "GRANT" | "REVOKE" | "OPTIMIZE"
-            | "INSTALL" | "UNINSTALL" | "KILL" | "LOCK" | "UNLOCK" | "PURGE" | "RESET" => {
-                Effect::Nothing
-            }
-            _ => self.named("a statement that is not known here names it"),
+            word if is_apart(word) => Effect::Nothing,
+            _ => self.named(0, "a statement that is not known here names it"),
         }
     }
 
-    /// The place of the name behind words like `IF EXISTS`.
-    fn skip(&self, mut at: usize) -> usize {
-        while BETWEEN.contains(&self.word(at)) {
-            at += 1;
+    /// The place of the name in a `TRUNCATE`. Of the words before names only reserved ones are passed: a table may be called by the others.
+    fn truncated(&self) -> usize {
+        if self.word(1) == "TABLE" { 2 } else { 1 }
+    }
+
+    /// The place behind `IF [NOT] EXISTS`, where that stands.
+    fn behind_exists(&self, at: usize) -> usize {
+        match (self.word(at), self.word(at + 1), self.word(at + 2)) {
+            ("IF", "NOT", "EXISTS") => at + 3,
+            ("IF", "EXISTS", _) => at + 2,
+            _ => at,
         }
-        at
     }
 
     /// The mapped table whose name stands at a place, and the place behind.
     fn table_at(&self, at: usize) -> Option<(&Mapped, usize)> {
+        let dot = |at: usize| self.tokens.get(at) == Some(&Token::Sign('.'));
+        // `.t` is a table of the session's database
+        let at = if dot(at) { at + 1 } else { at };
         let first = self.tokens.get(at)?.name()?;
-        let qualified = self.tokens.get(at + 1) == Some(&Token::Sign('.'));
         match self.tokens.get(at + 2).and_then(Token::name) {
-            Some(second) if qualified => Some((self.tables.find(first, second)?, at + 3)),
+            Some(second) if dot(at + 1) => Some((self.tables.find(first, second)?, at + 3)),
             _ => Some((self.tables.find(self.database, first)?, at + 1)),
         }
     }
 
-    /// Any mapped table whose name stands anywhere.
-    fn any(&self) -> Option<&Mapped> {
-        (0..self.tokens.len()).find_map(|at| {
-            let column = at > 0 && self.tokens.get(at - 1) == Some(&Token::Sign('.'));
-            if column {
-                return None;
-            }
-            self.table_at(at).map(|(table, _)| table)
-        })
-    }
-
-    /// All mapped tables whose names stand anywhere.
-    fn all(&self, moved: Moved) -> Vec<(TableId, Moved)> {
-        let mut out: Vec<(TableId, Moved)> = Vec::new();
-        let mut at = 0;
+    /// All mapped tables whose names stand anywhere from a place on.
+    fn all(&self, from: usize) -> Vec<&Mapped> {
+        let mut out: Vec<&Mapped> = Vec::new();
+        let mut at = from;
         while at < self.tokens.len() {
             let (found, behind) = match self.table_at(at) {
-                Some((table, behind)) => (Some((table.id, moved)), behind),
+                Some((table, behind)) => (Some(table), behind),
                 // another database's table, by both of its names
-                None if self.tokens.get(at + 1) == Some(&Token::Sign('.')) => (None, at + 3),
+                None if self.is_qualified(at) => (None, at + 3),
                 None => (None, at + 1),
             };
-            out.extend(found.filter(|found| !out.contains(found)));
+            out.extend(found.filter(|found| !out.iter().any(|table| table.id == found.id)));
             at = behind;
         }
         out
+    }
+
+    /// Whether a name stands at a place, and another behind its dot.
+    fn is_qualified(&self, at: usize) -> bool {
+        let is_name = self.tokens.get(at).is_some_and(|t| t.name().is_some());
+        is_name && self.tokens.get(at + 1) == Some(&Token::Sign('.'))
+    }
+
+    fn all_moved(&self, from: usize, moved: Moved) -> Vec<(TableId, Moved)> {
+        let all = self.all(from).into_iter();
+        all.map(|table| (table.id, moved)).collect()
     }
 
     /// The mapped table whose name stands at a place, if one does.
@@ -172,118 +223,181 @@ impl Statement<'_> {
 
     fn moves(&self) -> Vec<(TableId, Moved)> {
         match self.word(0) {
-            "TRUNCATE" => self.one(self.skip(1), Moved::Emptied),
-            "RENAME" if self.word(1) != "USER" => self.all(Moved::Exchanged),
+            "TRUNCATE" => self.one(self.truncated(), Moved::Emptied),
+            "RENAME" if self.word(1) != "USER" => self.all_moved(2, Moved::Exchanged),
             "ALTER" => self.altered(),
             "DROP" => match self.word(1) {
-                "TABLE" | "TABLES" => self.all(Moved::Emptied),
+                "TABLE" | "TABLES" => self.all_moved(self.behind_exists(2), Moved::Emptied),
                 "DATABASE" | "SCHEMA" => {
-                    let name = self.tokens.get(self.skip(2)).and_then(Token::name);
-                    let gone = self.tables.of_database(name.unwrap_or_default()).iter();
+                    let gone = self.dropped_database().iter();
                     gone.map(|table| (table.id, Moved::Emptied)).collect()
                 }
                 _ => Vec::new(),
             },
-            "CREATE" => {
-                let at = self.skip(1);
-                let words = self.tokens.get(..at).unwrap_or_default();
-                let has = |word: &str| words.iter().any(|token| token.is(word));
-                match has("REPLACE") && has("TABLE") {
-                    true => self.one(at, Moved::Exchanged),
-                    false => Vec::new(),
-                }
-            }
+            "CREATE" => match self.created() {
+                Some((at, true)) => self.one(at, Moved::Exchanged),
+                _ => Vec::new(),
+            },
             // MariaDB's `SET STATEMENT … FOR …`, whatever that is
-            "SET" if self.word(1) == "STATEMENT" => self.all(Moved::Exchanged),
+            "SET" if self.word(1) == "STATEMENT" => self.all_moved(2, Moved::Exchanged),
             _ => Vec::new(),
         }
     }
 
-    /// What an `ALTER TABLE` moves: partitions, the whole table by another name.
+    /// What an `ALTER TABLE` moves or may change: partitions, the whole table by another name, values of a column.
     fn altered(&self) -> Vec<(TableId, Moved)> {
-        let at = self.skip(1);
-        if !self.tokens.iter().take(at).any(|token| token.is("TABLE")) {
-            return Vec::new();
-        }
-        let followed = |word: &str, by: &dyn Fn(&Token) -> bool| {
-            let pairs = self.tokens.iter().zip(self.tokens.iter().skip(1));
-            pairs
-                .into_iter()
-                .any(|(one, next)| one.is(word) && by(next))
-        };
-        let partition = |next: &Token| next.is("PARTITION");
-        let table = |next: &Token| next.is("PARTITION") || next.is("TABLESPACE");
-        let renames = |next: &Token| {
-            !["COLUMN", "INDEX", "KEY"].iter().any(|of| next.is(of)) && next.name().is_some()
-        };
-        if followed("EXCHANGE", &partition) || followed("RENAME", &renames) {
-            return self.all(Moved::Exchanged);
-        }
-        let moved = if followed("TRUNCATE", &partition) || followed("DROP", &partition) {
-            Moved::Emptied
-        } else if followed("DISCARD", &table)
-            || followed("IMPORT", &table)
-            || followed("CONVERT", &table)
-        {
-            Moved::Exchanged
-        } else {
+        let Some(Alter { at, ignores }) = self.alter_table() else {
             return Vec::new();
         };
-        self.one(at, moved)
+        let rest = self.rest(at);
+        if alter::exchanges(rest) {
+            return self.all_moved(at, Moved::Exchanged);
+        }
+        let Some((table, behind)) = self.table_at(at) else {
+            return Vec::new();
+        };
+        if alter::empties(rest) {
+            return vec![(table.id, Moved::Emptied)];
+        }
+        if !ignores && alter::keeps_rows(self.actions(behind)) {
+            return Vec::new();
+        }
+        vec![(table.id, Moved::Exchanged)]
     }
 
-    fn named(&self, what: &str) -> Effect {
-        self.any().map_or(Effect::Nothing, |table| {
-            Effect::Alters(table.id, what.to_owned())
+    /// All tables that are named from a place on have other rows.
+    fn named(&self, from: usize, what: &str) -> Effect {
+        let moved = self.all(from).iter().map(|table| table.id).collect();
+        altered(moved, what.to_owned()).map_or(Effect::Nothing, Effect::Alters)
+    }
+
+    /// Reads `ALTER [ONLINE] [IGNORE] TABLE [IF EXISTS]`; `None` for a view, a routine, a user, a database's defaults.
+    fn alter_table(&self) -> Option<Alter> {
+        let mut at = 1;
+        let mut ignores = false;
+        while matches!(self.word(at), "ONLINE" | "OFFLINE" | "IGNORE") {
+            ignores |= self.word(at) == "IGNORE";
+            at += 1;
+        }
+        (self.word(at) == "TABLE").then(|| Alter {
+            at: self.behind_exists(at + 1),
+            ignores,
         })
     }
 
-    fn alter(&self) -> Effect {
-        let at = self.skip(1);
-        if !self.tokens.iter().take(at).any(|token| token.is("TABLE")) {
-            // a view, a routine, a user, a database's defaults
-            return Effect::Nothing;
+    /// What stands behind the name in an `ALTER TABLE`, and behind MariaDB's `WAIT n` and `NOWAIT`.
+    fn actions(&self, behind: usize) -> &[Token] {
+        match self.word(behind) {
+            "NOWAIT" => self.rest(behind + 1),
+            "WAIT" => self.rest(behind + 2),
+            _ => self.rest(behind),
         }
+    }
+
+    fn alter(&self) -> Effect {
+        let Some(Alter { at, ignores }) = self.alter_table() else {
+            return Effect::Nothing;
+        };
+        let rest = self.rest(at);
         let Some((table, behind)) = self.table_at(at) else {
             // another table may take a mapped one's name, or rows
-            return if self.has("RENAME") || self.has("EXCHANGE") {
-                self.named("another table took its name, or its rows")
+            return if alter::exchanges(rest) {
+                self.named(at, "another table took its name, or its rows")
             } else {
                 Effect::Nothing
             };
         };
-        let rest = self.tokens.get(behind..).unwrap_or_default();
-        if rest.first().is_some_and(|token| token.is("TRUNCATE")) {
+        if alter::exchanges(rest) {
+            return self.named(at, "it was altered (ALTER TABLE)");
+        }
+        let actions = self.actions(behind);
+        if actions.first().is_some_and(|token| token.is("TRUNCATE")) {
             return Effect::TruncatesPartitions(table.id);
         }
-        if only_indexes(rest, &table.key) {
+        let (what, moved) = if ignores {
+            let what = "it was altered, and rows that did not fit may be gone (ALTER IGNORE TABLE)";
+            (what, vec![table.id])
+        } else if alter::empties(rest) {
+            ("it was altered (ALTER TABLE)", vec![table.id])
+        } else if alter::only_indexes(actions, &table.key) {
             return Effect::Nothing;
-        }
-        Effect::Alters(table.id, "it was altered (ALTER TABLE)".to_owned())
+        } else {
+            ("it was altered (ALTER TABLE)", Vec::new())
+        };
+        Effect::Alters(Altered {
+            table: table.id,
+            what: what.to_owned(),
+            moved,
+        })
+    }
+
+    fn is_elsewhere(&self, sql: &str) -> bool {
+        let says = |word: &str| sql.to_uppercase().contains(word);
+        let database = matches!(self.word(1), "DATABASE" | "SCHEMA");
+        // nothing is named by two names
+        let in_its_own = !self.is_ours(self.database) && !sql.contains('.') && !database;
+        in_its_own
+            || match self.word(0) {
+                "TRUNCATE" => self.is_others(self.truncated()),
+                "ALTER" => self.alter_table().is_none_or(|alter| {
+                    self.is_others(alter.at)
+                        && !["RENAME", "EXCHANGE", "CONVERT"].iter().any(|w| says(w))
+                }),
+                "DROP" if database => {
+                    let name = self.tokens.get(self.behind_exists(2)).and_then(Token::name);
+                    name.is_some_and(|name| is_sure(name) && !self.is_ours(name))
+                }
+                "DROP" => !matches!(self.word(1), "TABLE" | "TABLES" | "INDEX"),
+                // a table can only be made where none is
+                "CREATE" => match self.created() {
+                    Some((at, true)) => self.is_others(at),
+                    _ => true,
+                },
+                "RENAME" => self.word(1) == "USER",
+                "SET" => self.word(1) != "STATEMENT",
+                word => is_apart(word),
+            }
+    }
+
+    fn is_ours(&self, database: &str) -> bool {
+        !self.tables.of_database(database).is_empty()
+    }
+
+    /// Whether the name at a place is surely that of a table that is not mapped.
+    fn is_others(&self, at: usize) -> bool {
+        let name = |at: usize| self.tokens.get(at).and_then(Token::name);
+        let (database, table) = match (name(at), self.tokens.get(at + 1), name(at + 2)) {
+            (Some(first), Some(Token::Sign('.')), second) => (first, second),
+            (first, ..) => (self.database, first),
+        };
+        let elsewhere = is_sure(database) && !self.is_ours(database);
+        let other = |table: &str| is_sure(table) && self.tables.find(database, table).is_none();
+        elsewhere || (is_sure(database) && table.is_some_and(other))
+    }
+
+    fn dropped_database(&self) -> &[Mapped] {
+        let name = self.tokens.get(self.behind_exists(2)).and_then(Token::name);
+        self.tables.of_database(name.unwrap_or_default())
     }
 
     fn drop(&self) -> Effect {
         match self.word(1) {
-            "TABLE" | "TABLES" => self.named("it was dropped"),
+            "TABLE" | "TABLES" => self.named(self.behind_exists(2), "it was dropped"),
             "DATABASE" | "SCHEMA" => {
-                let at = self.skip(2);
-                let name = self
-                    .tokens
-                    .get(at)
-                    .and_then(Token::name)
-                    .unwrap_or_default();
-                let gone = self.tables.of_database(name).first();
-                gone.map_or(Effect::Nothing, |table| {
-                    Effect::Alters(table.id, "its database was dropped".to_owned())
-                })
+                let gone = self.dropped_database().iter().map(|table| table.id);
+                let what = "its database was dropped".to_owned();
+                altered(gone.collect(), what).map_or(Effect::Nothing, Effect::Alters)
             }
             "INDEX" => {
-                let names = self.tokens.iter().filter_map(Token::name);
-                let mut names = names.filter(|name| !name.eq_ignore_ascii_case("INDEX"));
-                match self.any() {
+                let mut names = self.rest(2).iter().filter_map(Token::name);
+                match self.all(2).first() {
                     Some(table) if names.any(|name| name.eq_ignore_ascii_case(&table.key)) => {
                         let what = "the index that identifies its rows was dropped";
-                        Effect::Alters(table.id, what.to_owned())
+                        Effect::Alters(Altered {
+                            table: table.id,
+                            what: what.to_owned(),
+                            moved: Vec::new(),
+                        })
                     }
                     _ => Effect::Nothing,
                 }
@@ -292,130 +406,58 @@ impl Statement<'_> {
         }
     }
 
+    /// The place of the name in what makes a table, and whether that takes the place of one that is there. `None` where one that is there stays,
+    /// and for a temporary table, which is the session's own.
+    fn created(&self) -> Option<(usize, bool)> {
+        let replaces = self.word(1) == "OR" && self.word(2) == "REPLACE";
+        let at = if replaces { 3 } else { 1 };
+        let at = if self.word(at) == "EXTERNAL" {
+            at + 1
+        } else {
+            at
+        };
+        // MariaDB keeps a sequence as a table
+        let is_table = self.word(at) == "TABLE" || (replaces && self.word(at) == "SEQUENCE");
+        let name = self.behind_exists(at + 1);
+        (is_table && (replaces || name == at + 1)).then_some((name, replaces))
+    }
+
     fn create(&self) -> Effect {
-        let at = self.skip(1);
-        let words = self.tokens.get(..at).unwrap_or_default();
-        let replaces = words.iter().any(|token| token.is("REPLACE"));
-        let is_table = words.iter().any(|token| token.is("TABLE"));
-        // a temporary table is the session's own; one that is there already stays
-        let stays = !replaces && words.iter().any(|token| token.is("EXISTS"));
-        if !is_table || stays {
-            return Effect::Nothing;
-        }
-        match self.table_at(at) {
-            Some((table, _)) => Effect::Alters(table.id, "it was made anew".to_owned()),
-            None => Effect::Nothing,
-        }
+        let found = self.created().and_then(|(at, _)| self.table_at(at));
+        found.map_or(Effect::Nothing, |(table, _)| {
+            Effect::Alters(Altered {
+                table: table.id,
+                what: "it was made anew".to_owned(),
+                moved: vec![table.id],
+            })
+        })
     }
 }
 
-/// Whether what stands behind the name in an `ALTER TABLE` adds and takes indexes alone, or says how that is done.
-fn only_indexes(rest: &[Token], key: &str) -> bool {
-    let mut depth = 0_usize;
-    let mut begins = true;
-    for (at, token) in rest.iter().enumerate() {
-        match token {
-            Token::Sign('(') => depth += 1,
-            Token::Sign(')') => depth = depth.saturating_sub(1),
-            Token::Sign(',') if depth == 0 => begins = true,
-            Token::Word(..) | Token::Name(_) if begins && depth == 0 => {
-                if !is_index(rest.get(at..).unwrap_or_default(), key) {
-                    return false;
-                }
-                begins = false;
-            }
-            _ => {}
-        }
-    }
-    // nothing at all rebuilds the table as it is
-    true
+/// Whether all of a name could be read.
+fn is_sure(name: &str) -> bool {
+    !name.contains(char::REPLACEMENT_CHARACTER)
 }
 
-fn is_index(action: &[Token], key: &str) -> bool {
-    let word = |at: usize| match action.get(at) {
-        Some(Token::Word(upper, _)) => upper.as_str(),
-        _ => "",
-    };
-    match word(0) {
-        "ADD" => matches!(word(1), "INDEX" | "KEY" | "UNIQUE" | "FULLTEXT" | "SPATIAL"),
-        // not the one that identifies a row
-        "DROP" | "RENAME" => {
-            let named = (2..5).any(|at| {
-                action
-                    .get(at)
-                    .and_then(Token::name)
-                    .is_some_and(|name| name.eq_ignore_ascii_case(key))
-            });
-            matches!(word(1), "INDEX" | "KEY") && !named
-        }
-        "ALTER" => word(1) == "INDEX",
-        "ALGORITHM" | "LOCK" | "AUTO_INCREMENT" | "COMMENT" | "FORCE" => true,
-        _ => false,
-    }
-}
-
-/// A statement's signs; comments are left out, but for those that a server runs.
-fn tokens(sql: &str) -> Vec<Token> {
-    let mut out = Vec::new();
-    let mut rest = sql;
-    while let Some(first) = rest.chars().next() {
-        if first.is_whitespace() {
-            rest = rest.trim_start();
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            let run = comment
-                .strip_prefix('!')
-                .or_else(|| comment.strip_prefix("M!"));
-            rest = match run {
-                Some(code) => code.trim_start_matches(|c: char| c.is_ascii_digit()),
-                None => comment.split_once("*/").map_or("", |(_, rest)| rest),
-            };
-        } else if let Some(code) = rest.strip_prefix("*/") {
-            rest = code;
-        } else if first == '#' || rest.starts_with("-- ") || rest.starts_with("--\n") {
-            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
-        } else if matches!(first, '`' | '"' | '\'') {
-            let (text, behind) = quoted(rest, first);
-            // a double quote is a name's or a text's, as the session's mode says: either way a name is not missed
-            out.push(match first {
-                '\'' => Token::Text,
-                _ => Token::Name(text),
-            });
-            rest = behind;
-        } else if is_word(first) {
-            let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-            let (word, behind) = rest.split_at(end);
-            out.push(Token::Word(word.to_uppercase(), word.to_owned()));
-            rest = behind;
-        } else {
-            out.push(Token::Sign(first));
-            rest = rest.get(first.len_utf8()..).unwrap_or_default();
-        }
-    }
-    out
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '$' | '@') || c as u32 >= 0x80
-}
-
-/// What stands in quotes at the beginning, and what behind. A doubled quote is one; in texts a backslash covers the next sign.
-fn quoted(text: &str, quote: char) -> (String, &str) {
-    let mut out = String::new();
-    let mut signs = text.char_indices().skip(1).peekable();
-    while let Some((_, c)) = signs.next() {
-        if c == '\\' && quote != '`' {
-            signs.next();
-        } else if c != quote {
-            out.push(c);
-        } else if signs.peek().is_some_and(|(_, next)| *next == quote) {
-            out.push(quote);
-            signs.next();
-        } else {
-            let end = signs.peek().map_or(text.len(), |(at, _)| *at);
-            return (out, text.get(end..).unwrap_or_default());
-        }
-    }
-    (out, "")
+/// First words of statements that read, rebuild as it is, or do not touch tables.
+fn is_apart(word: &str) -> bool {
+    matches!(
+        word,
+        "ANALYZE"
+            | "CHECK"
+            | "CHECKSUM"
+            | "FLUSH"
+            | "GRANT"
+            | "REVOKE"
+            | "OPTIMIZE"
+            | "INSTALL"
+            | "UNINSTALL"
+            | "KILL"
+            | "LOCK"
+            | "UNLOCK"
+            | "PURGE"
+            | "RESET"
+    )
 }
 
 #[cfg(test)]

@@ -1,20 +1,51 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::stream::testing;
+use crossfade_mysql_binlog::{Begin, LogPosition};
 use proptest::prelude::*;
 
 const T: TableId = TableId(0);
 const U: TableId = TableId(1);
 
+/// Tables that are called like words of the language which are not reserved.
+const TABLES: TableId = TableId(2);
+const ONLINE: TableId = TableId(3);
+
+const ANSI_QUOTES: u64 = 4;
+const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+
+fn said(sql: &str, database: &str, sql_mode: Option<u64>) -> Definition {
+    Definition {
+        begin: Begin {
+            gtid: None,
+            committed_at: 0,
+            start: LogPosition::default(),
+        },
+        database: database.to_owned(),
+        sql: sql.to_owned(),
+        is_utf8: true,
+        sql_mode,
+        end: None,
+    }
+}
+
 fn of(sql: &str) -> Effect {
-    effect(sql, "shop", &testing::tables(false))
+    in_mode(sql, Some(0))
+}
+
+fn in_mode(sql: &str, sql_mode: Option<u64>) -> Effect {
+    effect(&said(sql, "shop", sql_mode), &testing::tables(false))
 }
 
 fn alters(sql: &str) -> Option<TableId> {
     match of(sql) {
-        Effect::Alters(table, _) => Some(table),
+        Effect::Alters(altered) => Some(altered.table),
         _ => None,
     }
+}
+
+fn moved(sql: &str) -> Vec<(TableId, Moved)> {
+    moves(&said(sql, "shop", Some(0)), &testing::tables(false))
 }
 
 #[test]
@@ -48,6 +79,10 @@ fn what_moves_rows_or_changes_a_mapped_table_is_seen() {
         ),
         ("FROBNICATE t", T),
         ("ALTER TABLE other.x RENAME TO shop.u", U),
+        ("ALTER TABLE x RENAME = t", T),
+        ("ALTER TABLE x CONVERT TABLE t TO PARTITION p", T),
+        ("CREATE OR REPLACE SEQUENCE t", T),
+        ("DROP TABLES x, .t", T),
     ] {
         assert_eq!(alters(sql), Some(table), "{sql}");
     }
@@ -78,6 +113,11 @@ fn what_does_not_is_passed() {
         "DROP DATABASE other",
         "TRUNCATE TABLE x",
         "ALTER TABLE x ADD FOREIGN KEY (a) REFERENCES t (a)",
+        "RENAME USER t TO u",
+        "CREATE OR REPLACE TEMPORARY TABLE t (a int)",
+        "CREATE OR REPLACE VIEW t AS SELECT 1",
+        "ALTER TABLE t WAIT 5 ADD INDEX (a)",
+        "DROP TABLE tables.x",
         "",
     ] {
         assert_eq!(of(sql), Effect::Nothing, "{sql}");
@@ -91,6 +131,15 @@ fn emptied_tables_and_partitions_are_told() {
         "truncate table `shop`.`t`",
         "TRUNCATE TABLE /* all */ t",
         "TRUNCATE -- all\n t",
+        "TRUNCATE TABLE --\tall\n t",
+        "TRUNCATE TABLE --\r\n t",
+        "TRUNCATE #all\n t",
+        "TRUNCATE/*+ x */t",
+        "TRUNCATE /*!50000 TABLE */ t",
+        "TRUNCATE TABLE t NOWAIT",
+        "TRUNCATE TABLE t WAIT 5",
+        "TRUNCATE .t",
+        "TRUNCATE shop . t",
     ] {
         assert_eq!(of(sql), Effect::Truncates(T), "{sql}");
     }
@@ -99,14 +148,20 @@ fn emptied_tables_and_partitions_are_told() {
         Effect::TruncatesPartitions(T)
     );
     assert_eq!(
-        effect("TRUNCATE t", "other", &testing::tables(false)),
+        of("ALTER TABLE t NOWAIT TRUNCATE PARTITION p0"),
+        Effect::TruncatesPartitions(T)
+    );
+    assert_eq!(
+        effect(
+            &said("TRUNCATE t", "other", Some(0)),
+            &testing::tables(false)
+        ),
         Effect::Nothing
     );
 }
 
 #[test]
 fn what_moves_rows_without_naming_them_is_told() {
-    let moved = |sql: &str| moves(sql, "shop", &testing::tables(false));
     for sql in [
         "TRUNCATE t",
         "ALTER TABLE t TRUNCATE PARTITION p0",
@@ -116,7 +171,7 @@ fn what_moves_rows_without_naming_them_is_told() {
         assert_eq!(moved(sql), [(T, Moved::Emptied)], "{sql}");
     }
     let both = [(T, Moved::Emptied), (U, Moved::Emptied)];
-    assert_eq!(moved("DROP DATABASE shop"), both);
+    assert_eq!(moved("DROP DATABASE IF EXISTS shop").len(), 4);
     assert_eq!(moved("DROP TABLE t, u"), both);
     for sql in [
         "ALTER TABLE t EXCHANGE PARTITION p0 WITH TABLE x",
@@ -127,6 +182,19 @@ fn what_moves_rows_without_naming_them_is_told() {
         "ALTER TABLE x ADD COLUMN n INT, RENAME t",
         "RENAME TABLE t TO old, x TO t",
         "CREATE OR REPLACE TABLE t (id INT)",
+        "ALTER TABLE x CONVERT TABLE t TO PARTITION p",
+        "ALTER TABLE t CONVERT TABLE x TO PARTITION p VALUES LESS THAN (9)",
+        "ALTER TABLE t CONVERT PARTITION p TO TABLE x",
+        "ALTER TABLE t MODIFY v DECIMAL(10,0)",
+        "ALTER TABLE t CHANGE v v DECIMAL(10,0)",
+        "ALTER TABLE t DROP COLUMN c, ADD COLUMN c INT",
+        "ALTER TABLE t DROP c",
+        "ALTER TABLE t ADD INDEX (a), RENAME COLUMN a TO b",
+        "ALTER TABLE t CONVERT TO CHARACTER SET latin1",
+        "ALTER IGNORE TABLE t ADD UNIQUE (a)",
+        "ALTER ONLINE IGNORE TABLE t ADD UNIQUE (a)",
+        "ALTER TABLE t COMMENT 'x' ENGINE = BLACKHOLE",
+        "ALTER TABLE t FROBNICATE",
     ] {
         assert_eq!(moved(sql), [(T, Moved::Exchanged)], "{sql}");
     }
@@ -136,7 +204,17 @@ fn what_moves_rows_without_naming_them_is_told() {
         "ALTER TABLE t ADD INDEX i (id)",
         "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES u (id)",
         "ALTER TABLE t AUTO_INCREMENT = 7",
-        "ALTER TABLE t ADD COLUMN n INT, RENAME COLUMN a TO b, DROP INDEX i",
+        "ALTER TABLE t ADD COLUMN n INT DEFAULT 7, ADD (o INT, p INT), DROP INDEX i",
+        "ALTER TABLE t ADD PRIMARY KEY (id), ADD UNIQUE KEY `u` (a, b), ADD FULLTEXT KEY f (c)",
+        "ALTER TABLE t DROP FOREIGN KEY f, DROP CONSTRAINT g, DROP CHECK h, ADD CHECK (a > 1)",
+        "ALTER TABLE t ENGINE = InnoDB ROW_FORMAT = DYNAMIC, COMMENT = 'x'",
+        "ALTER TABLE t ALTER COLUMN a SET DEFAULT 7, ALTER b DROP DEFAULT, ALTER c SET INVISIBLE",
+        "ALTER TABLE t ADD PARTITION (PARTITION p VALUES LESS THAN (9))",
+        "ALTER TABLE t REORGANIZE PARTITION p, q INTO (PARTITION r VALUES LESS THAN (9))",
+        "ALTER TABLE t REBUILD PARTITION p, q",
+        "ALTER TABLE t PARTITION BY HASH (a) PARTITIONS 3",
+        "ALTER TABLE t WAIT 5 FORCE",
+        "ALTER TABLE x DROP COLUMN t",
         "CREATE TRIGGER _crossfade_insert_t BEFORE INSERT ON t FOR EACH ROW BEGIN END",
         "DROP TRIGGER IF EXISTS `_crossfade_insert_t`",
         "DROP TEMPORARY TABLE t",
@@ -152,21 +230,180 @@ fn what_moves_rows_without_naming_them_is_told() {
 fn case_counts_where_the_server_says_so() {
     assert_eq!(of("TRUNCATE T"), Effect::Nothing);
     assert_eq!(
-        effect("TRUNCATE T", "SHOP", &testing::tables(true)),
+        effect(&said("TRUNCATE T", "SHOP", Some(0)), &testing::tables(true)),
         Effect::Truncates(T)
     );
+}
+
+/// A table may be called by any word that is not reserved.
+#[test]
+fn a_table_that_is_called_like_a_word_before_names_is_not_passed_over() {
+    for sql in ["TRUNCATE TABLE tables", "TRUNCATE tables"] {
+        assert_eq!(of(sql), Effect::Truncates(TABLES), "{sql}");
+        assert_eq!(moved(sql), [(TABLES, Moved::Emptied)], "{sql}");
+    }
+    assert_eq!(of("TRUNCATE online"), Effect::Truncates(ONLINE));
+    assert_eq!(
+        of("ALTER TABLE online TRUNCATE PARTITION p"),
+        Effect::TruncatesPartitions(ONLINE)
+    );
+    for sql in [
+        "ALTER TABLE online DROP COLUMN a",
+        "ALTER ONLINE TABLE online DROP COLUMN a",
+        "DROP TABLE IF EXISTS /* x */ online",
+        "CREATE OR REPLACE TABLE online (a int)",
+        "RENAME TABLE online TO x",
+    ] {
+        assert_eq!(alters(sql), Some(ONLINE), "{sql}");
+        assert_eq!(moved(sql).len(), 1, "{sql}");
+    }
+    // the word, not the table
+    assert_eq!(of("DROP TABLES x"), Effect::Nothing);
+    assert_eq!(of("RENAME TABLES x TO y"), Effect::Nothing);
+    assert_eq!(of("ALTER ONLINE TABLE x ADD c INT"), Effect::Nothing);
+}
+
+/// Rows that went, or came, are not in the log: the table is copied anew, whatever its columns are.
+#[test]
+fn tables_whose_rows_may_be_others_are_told_with_what_altered_them() {
+    let moved = |sql: &str| match of(sql) {
+        Effect::Alters(altered) => altered.moved,
+        other => panic!("{sql}: {other:?}"),
+    };
+    for sql in [
+        "RENAME TABLE t TO old, n TO t",
+        "ALTER IGNORE TABLE t ADD UNIQUE (a)",
+        "ALTER IGNORE TABLE t ADD COLUMN c INT",
+        "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE x",
+        "ALTER TABLE t DROP PARTITION p",
+        "ALTER TABLE t DISCARD TABLESPACE",
+        "ALTER TABLE t RENAME TO old, ADD c INT",
+        "ALTER TABLE n ADD c INT, RENAME TO t",
+        "CREATE TABLE t (a INT)",
+        "DROP TABLE t",
+    ] {
+        assert_eq!(moved(sql), [T], "{sql}");
+    }
+    for sql in [
+        "RENAME TABLE t TO x, u TO t, x TO u",
+        "DROP TABLE t, u",
+        "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u",
+    ] {
+        assert_eq!(moved(sql), [T, U], "{sql}");
+    }
+    for sql in ["ALTER TABLE t ADD COLUMN c INT", "DROP INDEX one ON u"] {
+        assert_eq!(moved(sql), [], "{sql}");
+    }
+}
+
+#[test]
+fn quotes_are_read_as_the_sessions_mode_says() {
+    let truncates = Effect::Truncates(T);
+    assert_eq!(
+        in_mode("TRUNCATE \"t\"", Some(ANSI_QUOTES)),
+        truncates.clone()
+    );
+    // a backslash is a sign of a text like any other
+    let not_escaped = "ALTER TABLE x COMMENT '\\', RENAME TO t, COMMENT ''";
+    assert!(matches!(
+        in_mode(not_escaped, Some(NO_BACKSLASH_ESCAPES)),
+        Effect::Alters(_)
+    ));
+    assert_eq!(in_mode(not_escaped, Some(0)), Effect::Nothing);
+    let escaped = "ALTER TABLE x COMMENT '\\', RENAME TO t, COMMENT \\''";
+    assert_eq!(in_mode(escaped, Some(0)), Effect::Nothing);
+    // a name holds backslashes in every mode
+    assert_eq!(of("ALTER TABLE `x\\` RENAME t"), alteration_of("RENAME t"));
+    assert_eq!(of("DROP TABLE `x``, `, t"), of("DROP TABLE t"));
+    // where the mode is not known each reading counts
+    for sql in ["TRUNCATE \"t\"", not_escaped, "TRUNCATE /*M! x, */ t"] {
+        match in_mode(sql, None) {
+            Effect::Alters(altered) => assert_eq!(altered.moved, [T], "{sql}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+        let moved = moves(&said(sql, "shop", None), &testing::tables(false));
+        assert_eq!(moved.len(), 1, "{sql}");
+    }
+    // readings that say the same are one
+    assert_eq!(in_mode("TRUNCATE t /* \" */", None), truncates);
+    assert_eq!(
+        in_mode("ALTER TABLE x COMMENT \"it's t\\\"\"", Some(0)),
+        Effect::Nothing
+    );
+}
+
+fn alteration_of(action: &str) -> Effect {
+    of(&format!("ALTER TABLE x {action}"))
+}
+
+#[test]
+fn a_definition_that_cannot_be_read_is_let_be_only_where_it_surely_is_elsewhere() {
+    let is_elsewhere = |sql: &str, database: &str| {
+        let mut definition = said(sql, database, Some(0));
+        definition.is_utf8 = false;
+        super::is_elsewhere(&definition, &testing::tables(false))
+    };
+    for sql in [
+        "TRUNCATE shop.caf\u{fffd}",
+        "TRUNCATE \u{fffd}.t",
+        "ALTER TABLE shop.\u{fffd} ADD c INT",
+        "ALTER TABLE other.x COMMENT '\u{fffd}', RENAME TO shop.t",
+        "RENAME TABLE shop.\u{fffd} TO x",
+        "DROP TABLE shop.\u{fffd}",
+        "DROP DATABASE \u{fffd}",
+        "CREATE OR REPLACE TABLE shop.\u{fffd} (a INT)",
+        "FROBNICATE shop.\u{fffd}",
+        "SET STATEMENT x = '\u{fffd}' FOR TRUNCATE shop.t",
+    ] {
+        assert!(!is_elsewhere(sql, "other"), "{sql}");
+        assert!(!is_elsewhere(sql, "shop"), "{sql}");
+    }
+    for sql in [
+        "TRUNCATE \u{fffd}",
+        "ALTER TABLE t COMMENT '\u{fffd}'",
+        "RENAME TABLE t TO \u{fffd}",
+        "DROP TABLE \u{fffd}",
+    ] {
+        assert!(is_elsewhere(sql, "other"), "{sql}");
+        assert!(!is_elsewhere(sql, "shop"), "{sql}");
+    }
+    for sql in [
+        "CREATE VIEW v AS SELECT '\u{fffd}'",
+        "CREATE OR REPLACE DEFINER = a PROCEDURE p () SELECT '\u{fffd}'",
+        "CREATE TABLE \u{fffd} (a INT)",
+        "ALTER VIEW v AS SELECT '\u{fffd}'",
+        "ALTER TABLE x COMMENT '\u{fffd}'",
+        "ALTER TABLE other.x COMMENT '\u{fffd}'",
+        "TRUNCATE other.\u{fffd}",
+        "TRUNCATE x /* \u{fffd} */",
+        "DROP DATABASE other /* \u{fffd} */",
+        "DROP VIEW \u{fffd}",
+        "GRANT SELECT ON shop.t TO \u{fffd}",
+        "RENAME USER a TO \u{fffd}",
+    ] {
+        assert!(is_elsewhere(sql, "other"), "{sql}");
+        assert!(is_elsewhere(sql, "shop"), "{sql}");
+    }
 }
 
 proptest! {
     #[test]
     fn nothing_panics(sql in "\\PC*") {
-        let _any = of(&sql);
-        let _moved = moves(&sql, "shop", &testing::tables(false));
+        no_panic(&sql);
     }
 
     #[test]
     fn no_arrangement_of_signs_panics(sql in "(ALTER|TABLE|t|`|\"|'|/\\*!?|\\*/|--|#|\\(|\\)|,|\\.|\\\\| |\n|é){0,20}") {
-        let _any = of(&sql);
-        let _moved = moves(&sql, "shop", &testing::tables(false));
+        no_panic(&sql);
+    }
+}
+
+fn no_panic(sql: &str) {
+    for sql_mode in [None, Some(0), Some(ANSI_QUOTES | NO_BACKSLASH_ESCAPES)] {
+        let definition = said(sql, "shop", sql_mode);
+        let tables = testing::tables(false);
+        let _any = effect(&definition, &tables);
+        let _moved = moves(&definition, &tables);
+        let _elsewhere = super::is_elsewhere(&definition, &tables);
     }
 }

@@ -1,4 +1,5 @@
-//! Tables for tests: `shop.t (a int unsigned PRIMARY KEY, b varchar(20), c timestamp)` and `shop.u (a int NOT NULL, UNIQUE KEY one (a))`.
+//! Tables for tests: `shop.t (a int unsigned PRIMARY KEY, b varchar(20), c timestamp)`, `shop.u (a int NOT NULL, UNIQUE KEY one (a))`, and
+//! `shop.tables` and `shop.online (a int PRIMARY KEY)`.
 
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub(super) fn tables(folded: bool) -> Tables {
                 ],
             ),
             mapping(1, "u", "one", &[("a", "int")]),
+            mapping(2, "tables", "PRIMARY", &[("a", "int")]),
+            mapping(3, "online", "PRIMARY", &[("a", "int")]),
         ],
     };
     Tables::of(

@@ -423,6 +423,7 @@ async fn definitions_stop_the_stream_or_are_told() {
         let Some(StreamEvent::SchemaChanged {
             table: altered,
             what,
+            ..
         }) = events.last()
         else {
             panic!("{:?}", events.last())

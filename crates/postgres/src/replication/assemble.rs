@@ -259,6 +259,7 @@ pub fn schema_changed(differs: Differs) -> StreamEvent {
     StreamEvent::SchemaChanged {
         table: differs.table,
         what: differs.what,
+        moved: Vec::new(),
     }
 }
 

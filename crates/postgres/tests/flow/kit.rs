@@ -133,7 +133,7 @@ impl Follow {
                         assert!(at >= self.at);
                         self.at = at;
                     }
-                    StreamEvent::SchemaChanged { table, what } => panic!("{table:?}: {what}"),
+                    StreamEvent::SchemaChanged { table, what, .. } => panic!("{table:?}: {what}"),
                 }
             }
         }

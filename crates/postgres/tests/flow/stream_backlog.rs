@@ -74,7 +74,7 @@ impl Reading {
                         assert!(self.open.is_none());
                         assert!(self.seen.last().is_none_or(|last| last.end <= at));
                     }
-                    StreamEvent::SchemaChanged { table, what } => panic!("{table:?}: {what}"),
+                    StreamEvent::SchemaChanged { table, what, .. } => panic!("{table:?}: {what}"),
                 }
             }
         }

@@ -9,6 +9,7 @@ mod authority;
 mod bank;
 mod certificate;
 mod clock;
+mod definitions;
 mod destroyed;
 mod directions;
 mod failover;
