@@ -142,7 +142,7 @@ impl Loaded {
     /// # Errors
     /// A store that cannot be read.
     pub async fn prepare(&self) -> Result<Prepared, Failure> {
-        Ok(prepare(&self.file, self.source.as_ref(), self.target.as_ref()).await?)
+        Ok(prepare(&self.file, self.source.as_ref(), self.sides.target.as_ref()).await?)
     }
 
     /// What the engine runs.

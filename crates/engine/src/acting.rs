@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crossfade_model::{Finding, Severity, TableMapping, TableName};
-use crossfade_store::Store;
+use crossfade_store::{Store, Target};
 
 use crate::error::EngineError;
 use crate::run::Run;
@@ -18,9 +18,22 @@ use crate::switch::Direction;
 /// # Errors
 /// [`EngineError::Refused`]; the store's.
 pub(crate) async fn quiet(session: &Session) -> Result<(), EngineError> {
-    let names = session.target_tables().into_iter().map(|t| &t.name);
-    let names: Vec<&TableName> = names.collect();
-    let found = session.target.acting(&session.name, &names).await?;
+    none(session.target.as_ref(), &session.name, session.tables()).await
+}
+
+/// The same before there is a session.
+///
+/// # Errors
+/// [`EngineError::Refused`]; the store's.
+pub(crate) async fn none(
+    target: &dyn Target,
+    lane: &str,
+    tables: &[TableMapping],
+) -> Result<(), EngineError> {
+    let names = tables.iter().map(|mapping| &mapping.target.name);
+    let names: BTreeMap<String, &TableName> = names.map(|n| (n.to_string(), n)).collect();
+    let names: Vec<&TableName> = names.into_values().collect();
+    let found = target.acting(lane, &names).await?;
     if found.is_empty() {
         return Ok(());
     }
@@ -48,10 +61,10 @@ pub(crate) async fn behind(
     let names = tables.iter().map(|mapping| &mapping.source_table().name);
     let names: BTreeMap<String, &TableName> = names.map(|n| (n.to_string(), n)).collect();
     let names: Vec<&TableName> = names.into_values().collect();
-    Ok(crossfade_store::Target::acting(store, lane, &names).await?)
+    Ok(Target::acting(store, lane, &names).await?)
 }
 
-/// Says of the way back's lane that a rollback will be refused: what was said by `plan` was of the other side.
+/// Says of the way back's lane what a rollback will leave behind: what was said by `plan` was of the other side.
 pub(crate) async fn told(run: &Run, session: &Session) -> Result<(), EngineError> {
     if run.direction == Direction::Forward {
         return Ok(());
@@ -62,7 +75,7 @@ pub(crate) async fn told(run: &Run, session: &Session) -> Result<(), EngineError
         let fix = finding.fix.unwrap_or_default();
         session.observer.event(&crate::progress::Event::Warning {
             what: format!(
-                "a rollback will be refused: table {table}: {}. {fix}",
+                "after a rollback this side is not followed on until this is mended: table {table}: {}. {fix}",
                 finding.what
             ),
         });

@@ -92,6 +92,8 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         migration: migration.plan.migration.clone(),
         tables: migration.plan.tables.clone(),
     };
+    // before anything is written or emptied
+    acting::none(migration.target.as_ref(), &spec.migration, &spec.tables).await?;
     let recent = recent(run).await?;
     let start = begin(run, tenure.as_ref(), &spec, &recent).await?;
     let tables = table_states(run, tenure.as_ref(), &spec, &start.capture.base).await?;

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use crossfade_model::{
-    Column, Finding, Omission, Replanned, Severity, Table, TableName, of_each_target,
+    Column, Finding, Mode, Omission, Replanned, Severity, Table, TableName, of_each_target,
 };
 use crossfade_plan::{Declared, Dialect, Inputs, MigrationFile, Plan, assemble, drift};
 use crossfade_store::target::engine_of;
 use crossfade_store::{
-    CaptureSpec, QueryColumn, Record, RecordKey, RecordWrite, Source, StoreError, Target,
+    CaptureSpec, QueryColumn, Record, RecordKey, RecordWrite, Source, Store, StoreError, Target,
     TargetState,
 };
 
@@ -94,8 +94,9 @@ impl Prepared {
 pub async fn prepare(
     file: &MigrationFile,
     source: &dyn Source,
-    target: &dyn Target,
+    store: &dyn Store,
 ) -> Result<Prepared, EngineError> {
+    let target: &dyn Target = store;
     let state = target.peek(&file.name).await?;
     let dialect = TargetDialect {
         target,
@@ -169,6 +170,7 @@ pub async fn prepare(
             source.findings(&spec),
             target.findings(&plan.migration, &distinct, !begun)
         )?;
+        let of_target = acting_on(store, &plan, of_target).await?;
         plan.findings.extend(of_source);
         plan.findings.extend(of_target);
         if !begun {
@@ -180,6 +182,34 @@ pub async fn prepare(
     plan.findings
         .sort_by(|a, b| b.severity.cmp(&a.severity).then(a.table.cmp(&b.table)));
     Ok(Prepared { plan, state })
+}
+
+/// What is found on the target. Where that has authority, no lane writes there: triggers of its applications are as they should be.
+async fn acting_on(
+    target: &dyn Store,
+    plan: &Plan,
+    mut found: Vec<Finding>,
+) -> Result<Vec<Finding>, EngineError> {
+    let blocks = |finding: &Finding| finding.severity == Severity::Blocks;
+    if !found.iter().any(blocks) {
+        return Ok(found);
+    }
+    let standing = target.standing(&plan.migration).await?;
+    if standing.is_none_or(|standing| standing.register.mode != Mode::Open) {
+        return Ok(found);
+    }
+    let names = plan.tables.iter().map(|mapping| &mapping.target.name);
+    let names: Vec<&TableName> = names.collect();
+    let acting = target.acting(&plan.migration, &names).await?;
+    for finding in found.iter_mut().filter(|finding| blocks(finding)) {
+        if acting
+            .iter()
+            .any(|a| a.code == finding.code && a.table == finding.table)
+        {
+            finding.severity = Severity::Warning;
+        }
+    }
+    Ok(found)
 }
 
 /// The plan after a run ended at an altered table: the source as it is now, into the target as the operator has made it.

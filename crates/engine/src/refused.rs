@@ -252,7 +252,7 @@ impl Search<'_> {
     async fn all(
         &mut self,
         session: &Session,
-        mut rest: Vec<Upsert>,
+        rest: Vec<Upsert>,
         goes: Vec<Row>,
         most: usize,
         out: &mut Vec<Refused>,
@@ -278,6 +278,19 @@ impl Search<'_> {
                 }
             }
         }
+        // what has no result is refused whatever else is in its way: by itself it may meet a row that its batch takes out of another part
+        let (unfit_rows, mut rest): (Vec<Upsert>, Vec<Upsert>) =
+            rest.into_iter().partition(|u| unfit(&u.row).is_some());
+        for upsert in unfit_rows.iter().take(most.saturating_sub(out.len())) {
+            let columns = unfit(&upsert.row).and_then(|(at, _)| self.column_at(at));
+            let error = StoreError::new(
+                ErrorKind::RowRefused,
+                "mapping.value",
+                self.label,
+                "the mapping has no result for the row",
+            );
+            out.extend(self.named(session, &upsert.row, &error, columns.into_iter().collect()));
+        }
         while out.len() < most {
             let Some((at, error)) = self.row(&rest).await? else {
                 break;
@@ -285,10 +298,7 @@ impl Search<'_> {
             let Some(row) = rest.get(at).cloned() else {
                 break;
             };
-            let columns = match unfit(&row.row) {
-                Some((at, _)) => self.column_at(at).into_iter().collect(),
-                None => self.columns(&row, &error).await.unwrap_or_default(),
-            };
+            let columns = self.columns(&row, &error).await.unwrap_or_default();
             out.extend(self.named(session, &row.row, &error, columns));
             // those before it are taken
             rest.drain(..=at);

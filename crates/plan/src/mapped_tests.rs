@@ -178,11 +178,12 @@ fn a_filter_is_asked_on_the_way_back_of_what_is_carried_of_it() {
     );
     let left_out =
         "[[table]]\nfrom = 'orders'\nwhere = \"shop > 4 AND note <> 'x'\"\ndrop = ['shop']\n";
+    // a new row's shop is said by nothing either
     assert_eq!(
         filter(left_out),
         (
             Some("(\"note\" <> 'x')".to_owned()),
-            vec!["where".to_owned()]
+            vec!["shop".to_owned(), "where".to_owned()]
         )
     );
 }

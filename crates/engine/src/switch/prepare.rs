@@ -18,6 +18,7 @@ use crate::parked;
 use crate::progress::VerifyReport;
 use crate::run::Run;
 use crate::session::Session;
+use crate::switch::Direction;
 use crate::switch::probe::{self, Probes};
 use crate::switch::way_back;
 use crate::switch::window::Taken;
@@ -88,7 +89,10 @@ pub(crate) async fn prepare(
     refuse(route::check(&run.home.lead).await?)?;
     refuse(sides.source.fence_findings(base, &tables).await?)?;
     refuse(sides.target.fence_findings(base, &others).await?)?;
-    refuse(acting::behind(sides.source.as_ref(), base, session.tables()).await?)?;
+    // behind a rollback nothing writes here until whoever rolled back runs on, which is refused then: `acting::told` says so before
+    if run.direction == Direction::Forward {
+        refuse(acting::behind(sides.source.as_ref(), base, session.tables()).await?)?;
+    }
     step("preflight");
     let (from, to, epoch) = registers(sides, base).await?;
     gates::freeze(run, session, &tables, &others).await?;

@@ -1,7 +1,7 @@
 //! Mappings that write to one table: what is written through one of them may change what another's rows are.
 
 use crossfade_expression::{CellForm, Expression};
-use crossfade_model::{Cell, Row, TableMapping};
+use crossfade_model::{Cell, LogicalType, Row, TableMapping};
 
 /// Another mapping of the same target's table.
 pub(super) struct Sibling {
@@ -60,9 +60,13 @@ fn keys(one: &TableMapping, other: &TableMapping) -> Option<Vec<(usize, usize)>>
     if from.len() != to.len() || to.is_empty() {
         return None;
     }
+    // integers are equal as numbers, however wide
     let logical = |mapping: &TableMapping, at: usize| {
         let column = mapping.source.captured().nth(at);
-        column.map(|column| column.logical)
+        column.map(|column| match column.logical {
+            LogicalType::Integer { .. } => LogicalType::Integer { bits: 64 },
+            other => other,
+        })
     };
     to.iter()
         .map(|&to| {

@@ -21,6 +21,7 @@ use crate::connect::Client;
 use crate::fence::register;
 use crate::names::literal;
 use crate::own::{OPTIONS, forget_in};
+use crate::server::Flavor;
 use crate::stream::others::Others;
 use crate::{MysqlStore, enlisted, findings, position, tenure};
 
@@ -205,7 +206,15 @@ pub(crate) async fn watch(
         ErrorKind::Permission => error.fix(
             "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* to the target's user (MariaDB: REPLICATION SLAVE, BINLOG MONITOR), and start `crossfade run` again",
         ),
-        _ => error,
+        // its log's settings, with the statement
+        _ => {
+            let then = error.fix.as_ref();
+            let then = then.map(|fix| format!("{fix}; then start `crossfade run` again"));
+            match then {
+                Some(fix) => error.fix(fix),
+                None => error,
+            }
+        }
     })
 }
 
@@ -400,7 +409,10 @@ async fn read(
     };
     others.read(end, PATIENCE).await?;
     // what is noted is read again at once, and must be there: a commit may wait for a replica between the log and its readers
-    if let Some(last) = others.last_found(end)
+    // without names of transactions nothing tells of that
+    let is_told = client.server.flavor == Flavor::Mariadb || client.server.is_on("gtid_mode");
+    if is_told
+        && let Some(last) = others.last_found(end)
         && !position::is_visible(client, last, SEEN_PATIENCE).await?
     {
         tracing::info!(place = %last, "what strangers have written is not visible yet");

@@ -362,7 +362,13 @@ impl Others {
     }
 
     fn define(&mut self, definition: &Definition) -> Result<()> {
-        let moved = statement::moves(definition, &self.tables);
+        // what a trigger has done by now is in transactions that bear the mark
+        let moved = match statement::acts(definition, &self.tables) {
+            true => (self.names.keys())
+                .map(|table| (*table, Moved::Exchanged))
+                .collect(),
+            false => statement::moves(definition, &self.tables),
+        };
         if !definition.is_utf8 && !statement::is_elsewhere(definition, &self.tables) {
             return Err(StoreError::new(
                 ErrorKind::Unsupported,

@@ -7,6 +7,8 @@
 use crossfade_model::TableId;
 use crossfade_mysql_binlog::Definition;
 
+use crate::names::OWN_PREFIX;
+
 use super::alter;
 use super::image::{Mapped, Tables};
 use super::tokens::{Token, readings};
@@ -95,6 +97,14 @@ pub(super) fn moves(definition: &Definition, tables: &Tables) -> Vec<(TableId, M
         }
     }
     out
+}
+
+/// Whether a statement makes a trigger on a mapped table that is not crossfade's own: it fires for crossfade's rows, and may be gone again before
+/// anybody looks for one.
+pub(super) fn acts(definition: &Definition, tables: &Tables) -> bool {
+    let readings = readings(&definition.sql, definition.sql_mode);
+    let mut readings = readings.iter();
+    readings.any(|tokens| Statement::of(tokens, definition, tables).acts())
 }
 
 /// Whether a statement that is not UTF-8 surely touches no mapped table. What stands before the first character that cannot be read is what it seems:
@@ -420,6 +430,22 @@ impl Statement<'_> {
         let is_table = self.word(at) == "TABLE" || (replaces && self.word(at) == "SEQUENCE");
         let name = self.behind_exists(at + 1);
         (is_table && (replaces || name == at + 1)).then_some((name, replaces))
+    }
+
+    /// `CREATE [OR REPLACE] [DEFINER = …] TRIGGER [IF NOT EXISTS] name … ON table`: the word is reserved.
+    fn acts(&self) -> bool {
+        let trigger = self.tokens.iter().position(|token| token.is("TRIGGER"));
+        let Some(trigger) = trigger.filter(|_| self.word(0) == "CREATE") else {
+            return false;
+        };
+        let behind = self.tokens.iter().enumerate().skip(trigger);
+        let on = behind.clone().find(|(_, token)| token.is("ON"));
+        let Some((on, _)) = on else { return false };
+        let mut names = behind
+            .take(on.saturating_sub(trigger))
+            .filter_map(|(_, t)| t.name());
+        let is_own = names.any(|name| name.to_lowercase().starts_with(OWN_PREFIX));
+        !is_own && self.table_at(on + 1).is_some()
     }
 
     fn create(&self) -> Effect {

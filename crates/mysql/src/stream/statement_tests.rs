@@ -49,6 +49,27 @@ fn moved(sql: &str) -> Vec<(TableId, Moved)> {
 }
 
 #[test]
+fn a_trigger_on_a_mapped_table_is_seen_unless_it_is_crossfades_own() {
+    let seen = |sql: &str| super::acts(&said(sql, "shop", Some(0)), &testing::tables(false));
+    for sql in [
+        "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW UPDATE u SET n = n + 1",
+        "CREATE DEFINER=`root`@`localhost` TRIGGER `g` BEFORE DELETE ON `shop`.`t` FOR EACH ROW BEGIN END",
+        "create or replace definer = current_user() trigger if not exists shop.g after update on t for each row set @a = 1",
+    ] {
+        assert!(seen(sql), "{sql}");
+    }
+    for sql in [
+        "CREATE DEFINER=`c`@`%` TRIGGER _crossfade_guard_1 BEFORE DELETE ON t FOR EACH ROW BEGIN END",
+        "CREATE TRIGGER g AFTER INSERT ON elsewhere FOR EACH ROW UPDATE t SET n = n + 1",
+        "CREATE TRIGGER g AFTER INSERT ON other.t FOR EACH ROW SET @a = 1",
+        "DROP TRIGGER g",
+        "CREATE TABLE x (a text DEFAULT 'TRIGGER g ON t')",
+    ] {
+        assert!(!seen(sql), "{sql}");
+    }
+}
+
+#[test]
 fn what_moves_rows_or_changes_a_mapped_table_is_seen() {
     for (sql, table) in [
         ("ALTER TABLE t ADD COLUMN c INT", T),
