@@ -84,8 +84,11 @@ pub(in crate::assemble) fn drift_anew(
             .map(|key| key.columns.clone())
             .unwrap_or_default()
     };
+    // one over a generated column identifies no row, and is not carried everywhere
     let primary = |table: &Table| -> Vec<String> {
+        let is_carried = |name: &String| table.captured().any(|column| column.name == *name);
         let index = table.indexes.iter().find(|index| index.primary);
+        let index = index.filter(|index| index.columns.iter().all(is_carried));
         let columns = index.map(|index| index.columns.iter().map(|c| c.to_lowercase()).collect());
         columns.unwrap_or_default()
     };
