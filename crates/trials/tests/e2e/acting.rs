@@ -109,3 +109,32 @@ fn a_trigger_that_appears_on_the_target_while_rows_are_written_ends_the_run() {
         trial.assert_equal();
     }
 }
+
+/// Nobody writes there but the application, whose triggers they are.
+#[test]
+fn triggers_of_the_side_with_authority_stop_neither_the_run_nor_a_rollback() {
+    let (source, target) = (Engine::Pg18, Engine::Mysql97);
+    let trial = Trial::new(source, target).as_superuser();
+    trial.source.run(TABLES);
+    let running = followed(&trial);
+    report(switch(&trial));
+    let [loud, _] = triggers(target);
+    for statement in loud {
+        trial.target.run(statement);
+    }
+    trial.target.run("UPDATE t SET a = 'there' WHERE id = 1");
+    arrives(&trial.source, 1, "there");
+    running.ended();
+
+    let running = trial.start(&["run"]);
+    trial.target.run("DELETE FROM t WHERE id = 2");
+    wait_until("the row and its item are gone here too", LONG, || {
+        trial.source.number("SELECT count(*) FROM items") == 2
+    });
+    trial.call(&["verify", "--json"]).expect(0);
+    report(rollback(&trial));
+    // now it would write there
+    let ended = running.wait(LONG);
+    ended.expect(2).says(&["after a rollback", refusal(target)]);
+    trial.source.run("INSERT INTO t VALUES (4, 'home')");
+}
