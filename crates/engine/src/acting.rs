@@ -30,10 +30,7 @@ pub(crate) async fn none(
     lane: &str,
     tables: &[TableMapping],
 ) -> Result<(), EngineError> {
-    let names = tables.iter().map(|mapping| &mapping.target.name);
-    let names: BTreeMap<String, &TableName> = names.map(|n| (n.to_string(), n)).collect();
-    let names: Vec<&TableName> = names.into_values().collect();
-    let found = target.acting(lane, &names).await?;
+    let found = on(target, lane, tables.iter().map(|m| &m.target.name)).await?;
     if found.is_empty() {
         return Ok(());
     }
@@ -58,10 +55,26 @@ pub(crate) async fn behind(
     lane: &str,
     tables: &[TableMapping],
 ) -> Result<Vec<Finding>, EngineError> {
-    let names = tables.iter().map(|mapping| &mapping.source_table().name);
-    let names: BTreeMap<String, &TableName> = names.map(|n| (n.to_string(), n)).collect();
+    on(
+        store,
+        lane,
+        tables.iter().map(|mapping| &mapping.source_table().name),
+    )
+    .await
+}
+
+/// What acts on tables; each is asked about once.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn on(
+    store: &dyn Target,
+    lane: &str,
+    tables: impl Iterator<Item = &TableName>,
+) -> Result<Vec<Finding>, EngineError> {
+    let names: BTreeMap<String, &TableName> = tables.map(|n| (n.to_string(), n)).collect();
     let names: Vec<&TableName> = names.into_values().collect();
-    Ok(Target::acting(store, lane, &names).await?)
+    Ok(store.acting(lane, &names).await?)
 }
 
 /// Says of the way back's lane what a rollback will leave behind: what was said by `plan` was of the other side.

@@ -134,7 +134,6 @@ pub(crate) async fn attempt(run: &Arc<Run>) -> Result<End, EngineError> {
         stopped,
         state,
     ));
-    acting::quiet(&session).await?;
     acting::told(run, &session).await?;
     let changes = session
         .source

@@ -13,6 +13,7 @@ use crossfade_store::{
     TargetState,
 };
 
+use crate::acting;
 use crate::durable::stored_altered;
 use crate::error::EngineError;
 use crate::verify::projection::key_places;
@@ -199,8 +200,7 @@ async fn acting_on(
         return Ok(found);
     }
     let names = plan.tables.iter().map(|mapping| &mapping.target.name);
-    let names: Vec<&TableName> = names.collect();
-    let acting = target.acting(&plan.migration, &names).await?;
+    let acting = acting::on(target, &plan.migration, names).await?;
     for finding in found.iter_mut().filter(|finding| blocks(finding)) {
         if acting
             .iter()

@@ -30,6 +30,9 @@ use crate::server::{Flavor, Server};
 /// How long transactions may be in the log before readers see them. A replica that must answer may hang (semi-synchronous replication).
 const VISIBLE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What makes every transaction have a name (MySQL documentation, "Enabling GTID Transactions Online").
+pub(crate) const NAME_TRANSACTIONS: &str = "SET GLOBAL enforce_gtid_consistency = ON, then gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after another";
+
 const PAUSE: Duration = Duration::from_millis(2);
 
 const DOING: &str = "reading the log's position";
@@ -129,7 +132,7 @@ async fn hidden(client: &mut Client) -> Result<BTreeSet<String>> {
                     "gtid_mode is {mode}: the server lists no transactions without names, so that it cannot be told what readers see of its log"
                 ),
             )
-            .fix("SET GLOBAL enforce_gtid_consistency = ON, then gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after another; then start again"));
+            .fix(format!("{NAME_TRANSACTIONS}; then start again")));
     }
     Ok(row.map(|row| parse_owned(row.text(0))).unwrap_or_default())
 }

@@ -174,7 +174,7 @@ fn log_settings(server: &Server) -> Vec<Finding> {
         server.flavor == Flavor::Mariadb || is("gtid_mode", "ON"),
         "mysql.gtid_mode",
         "the server gives transactions no global ids, by which a snapshot is placed in the log",
-        "SET GLOBAL enforce_gtid_consistency = ON, then gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON, one after another",
+        position::NAME_TRANSACTIONS,
     );
     setting(
         &mut out,

@@ -206,15 +206,11 @@ pub(crate) async fn watch(
         ErrorKind::Permission => error.fix(
             "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* to the target's user (MariaDB: REPLICATION SLAVE, BINLOG MONITOR), and start `crossfade run` again",
         ),
-        // its log's settings, with the statement
-        _ => {
-            let then = error.fix.as_ref();
-            let then = then.map(|fix| format!("{fix}; then start `crossfade run` again"));
-            match then {
-                Some(fix) => error.fix(fix),
-                None => error,
-            }
-        }
+        ErrorKind::Setting => match error.fix.clone() {
+            Some(fix) => error.fix(format!("{fix}; then start `crossfade run` again")),
+            None => error,
+        },
+        _ => error,
     })
 }
 

@@ -32,6 +32,19 @@ where = "kind = 2"
 drop = ["note"]
 "#;
 
+/// `berlin` and `paris` are merged, and told apart by their `kind`.
+const MERGED: &str = r#"
+[[table]]
+from = "berlin"
+to = "shops"
+target_where = "kind = 1"
+
+[[table]]
+from = "paris"
+to = "shops"
+target_where = "kind = 2"
+"#;
+
 fn made(source: Engine, target: Engine) -> Trial {
     let mut trial = Trial::new(source, target).as_superuser();
     trial.tables = PARTS.to_owned();
@@ -159,18 +172,7 @@ fn a_row_moves_from_one_merged_source_to_another_in_one_transaction() {
         (Engine::Sqlite, Engine::Mysql97),
     ] {
         let mut trial = Trial::new(source, target).as_superuser();
-        trial.tables = r#"
-[[table]]
-from = "berlin"
-to = "shops"
-target_where = "kind = 1"
-
-[[table]]
-from = "paris"
-to = "shops"
-target_where = "kind = 2"
-"#
-        .to_owned();
+        trial.tables = MERGED.to_owned();
         trial.source.run(
             "CREATE TABLE berlin (id integer NOT NULL PRIMARY KEY, kind integer NOT NULL, name varchar(40));
              CREATE TABLE paris (id integer NOT NULL PRIMARY KEY, kind integer NOT NULL, name varchar(40));
@@ -233,18 +235,7 @@ fn a_row_that_changes_its_key_keeps_the_columns_that_were_not_moved() {
 #[test]
 fn a_key_that_the_target_holds_equal_to_another_parts_stops_and_overwrites_nothing() {
     let mut trial = Trial::new(Engine::Sqlite, Engine::Sqlite);
-    trial.tables = r#"
-[[table]]
-from = "berlin"
-to = "shops"
-target_where = "kind = 1"
-
-[[table]]
-from = "paris"
-to = "shops"
-target_where = "kind = 2"
-"#
-    .to_owned();
+    trial.tables = MERGED.to_owned();
     trial.source.run(
         "CREATE TABLE berlin (code text COLLATE NOCASE NOT NULL PRIMARY KEY, kind integer NOT NULL);
          CREATE TABLE paris (code text COLLATE NOCASE NOT NULL PRIMARY KEY, kind integer NOT NULL);
@@ -270,18 +261,7 @@ fn a_copy_in_parts_that_is_taken_up_again_overwrites_nothing_of_the_other_part()
     let mut trial = Trial::new(Engine::Pg15, Engine::Pg17)
         .option("chunk_rows", 100)
         .option("loaders", 1);
-    trial.tables = r#"
-[[table]]
-from = "berlin"
-to = "shops"
-target_where = "kind = 1"
-
-[[table]]
-from = "paris"
-to = "shops"
-target_where = "kind = 2"
-"#
-    .to_owned();
+    trial.tables = MERGED.to_owned();
     trial.source.run(
         "CREATE TABLE berlin (code numeric NOT NULL PRIMARY KEY, kind integer NOT NULL, body text);
          CREATE TABLE paris (code numeric NOT NULL PRIMARY KEY, kind integer NOT NULL, body text);
